@@ -1,0 +1,102 @@
+//! What the log engine found for a question. Counting is done there, never by a model.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{Level, LineId, LogLine, Timestamp};
+
+/// A span of time; both ends may be open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+pub struct TimeRange {
+    /// The first instant inside.
+    #[serde(default)]
+    pub from: Option<Timestamp>,
+    /// The first instant after it.
+    #[serde(default)]
+    pub to: Option<Timestamp>,
+}
+
+/// What was looked for, and how much of it there was: stated with every answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SearchedEvidence {
+    /// The query that was run, in the words of the log query language.
+    pub query: String,
+    /// How the question was read, for people: `failed sign-ins, last hour`.
+    pub reading: String,
+    /// The span that was searched.
+    pub range: TimeRange,
+    /// The span that the matching lines cover.
+    pub covered: TimeRange,
+    /// How many lines match.
+    pub matched: u64,
+    /// How many lines were searched.
+    pub searched: u64,
+    /// How many of the matching lines were looked at for the groups; less than `matched` only
+    /// when a limit was reached.
+    pub counted: u64,
+}
+
+/// How often one value occurs among the matching lines.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ValueCount {
+    /// The value, such as `183.62.140.253`.
+    pub value: String,
+    /// In how many matching lines it occurs.
+    pub lines: u64,
+    /// The earliest of them.
+    pub first_seen: Option<Timestamp>,
+    /// The latest of them.
+    pub last_seen: Option<Timestamp>,
+    /// The first of them.
+    pub first_line: LineId,
+    /// The last of them.
+    pub last_line: LineId,
+}
+
+/// The most frequent values of one kind.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Ranking {
+    /// What was counted, for people, in the plural: `IP addresses`.
+    pub kind: String,
+    /// How many different values there are.
+    pub distinct: u64,
+    /// The most frequent first.
+    pub top: Vec<ValueCount>,
+}
+
+/// How many matching lines fall into a slice of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Bucket {
+    /// The first instant of the slice.
+    pub start: Timestamp,
+    /// Matching lines in it.
+    pub count: u64,
+}
+
+/// How many matching lines have a level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LevelCount {
+    /// The level.
+    pub level: Level,
+    /// Matching lines of it.
+    pub count: u64,
+}
+
+/// All that the engine found for a question.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Evidence {
+    /// What was looked for.
+    pub searched: SearchedEvidence,
+    /// The kinds of values that the question asks about, the one it names first.
+    pub rankings: Vec<Ranking>,
+    /// Matching lines over time; slices of equal width, none left out between first and last.
+    pub histogram: Vec<Bucket>,
+    /// The width of a slice of the histogram, in milliseconds.
+    pub bucket_ms: u64,
+    /// Matching lines by level.
+    pub levels: Vec<LevelCount>,
+    /// The lines that fit best, best first; also every line that a ranking points at.
+    pub lines: Vec<LogLine>,
+    /// Grows whenever the index changes; a part of every cache key.
+    pub generation: u64,
+}

@@ -1,0 +1,34 @@
+//! The contract between Callboard and everything that talks to it: ids, WebSocket frames, REST
+//! request and response types, evidence, and the table of error codes.
+//!
+//! Every other crate may import this one; it imports nothing of ours and does no work beyond
+//! parsing and printing its own values. The OpenAPI document, and through it the TypeScript types
+//! of the page, are generated from here.
+
+mod api;
+mod auth;
+mod chat;
+mod error;
+mod evidence;
+mod frame;
+mod id;
+mod job;
+mod log;
+mod permission;
+mod timestamp;
+
+pub use api::*;
+pub use auth::*;
+pub use chat::*;
+pub use error::*;
+pub use evidence::*;
+pub use frame::*;
+pub use id::*;
+pub use job::*;
+pub use log::*;
+pub use permission::*;
+pub use timestamp::*;
+
+/// The version of the WebSocket protocol, sent in [`ServerFrame::Connected`]. It changes when a
+/// frame changes its meaning, not when a field or a frame is added.
+pub const PROTOCOL_VERSION: u32 = 1;

@@ -1,0 +1,189 @@
+//! Log lines, sources, and the answers of the log API.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{Bucket, LevelCount, LineId, SourceId, TimeRange, Timestamp};
+
+/// How grave a line is; least first.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// The line does not say.
+    Unknown,
+    /// Finest.
+    Trace,
+    /// For those who look for a fault.
+    Debug,
+    /// The ordinary course.
+    Info,
+    /// Ordinary and notable.
+    Notice,
+    /// May become a fault.
+    Warn,
+    /// A fault.
+    Error,
+    /// The program or the system is in danger.
+    Fatal,
+}
+
+impl Level {
+    /// All levels, least first.
+    pub const ALL: [Self; 8] = [
+        Self::Unknown,
+        Self::Trace,
+        Self::Debug,
+        Self::Info,
+        Self::Notice,
+        Self::Warn,
+        Self::Error,
+        Self::Fatal,
+    ];
+
+    /// The name, as on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Trace => "trace",
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Notice => "notice",
+            Self::Warn => "warn",
+            Self::Error => "error",
+            Self::Fatal => "fatal",
+        }
+    }
+}
+
+impl std::str::FromStr for Level {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|level| level.as_str() == text)
+            .ok_or("a level is unknown, trace, debug, info, notice, warn, error or fatal")
+    }
+}
+
+/// One record of a log: a line, or several that belong together, such as a stack trace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LogLine {
+    /// Stays valid for as long as the line is kept.
+    pub id: LineId,
+    /// Where it comes from.
+    pub source_id: SourceId,
+    /// The name of its source.
+    pub source: String,
+    /// When it was written, if it says so.
+    pub timestamp: Option<Timestamp>,
+    /// How grave it is.
+    pub level: Level,
+    /// The text as it was read, invalid UTF-8 replaced.
+    pub text: String,
+    /// Whether the text was cut at the longest line allowed.
+    pub truncated: bool,
+}
+
+/// The query string of `GET /logs/search`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LogSearch {
+    /// Words that must all occur, `"phrases"`, `-word` to exclude, `level:error`, `source:name`;
+    /// empty finds everything.
+    #[serde(default)]
+    pub q: String,
+    /// The first instant.
+    #[serde(default)]
+    pub from: Option<Timestamp>,
+    /// The first instant after.
+    #[serde(default)]
+    pub to: Option<Timestamp>,
+    /// At least this grave.
+    #[serde(default)]
+    pub level: Option<Level>,
+    /// Only this source.
+    #[serde(default)]
+    pub source_id: Option<SourceId>,
+    /// Newest first, or what fits best first.
+    #[serde(default)]
+    pub order: SearchOrder,
+    /// At most this many lines, 1 to 500; 50 when absent.
+    #[serde(default)]
+    pub limit: Option<u32>,
+    /// From the page before.
+    #[serde(default)]
+    pub cursor: Option<String>,
+}
+
+/// How found lines are ordered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SearchOrder {
+    /// The newest line first.
+    #[default]
+    Newest,
+    /// The line that fits best first (BM25).
+    Best,
+}
+
+/// A page of found lines.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct LogPage {
+    /// The lines.
+    pub lines: Vec<LogLine>,
+    /// How many lines match in all.
+    pub matched: u64,
+    /// Matching lines over time, from the same snapshot as the lines.
+    pub histogram: Vec<Bucket>,
+    /// The width of a slice of the histogram, in milliseconds.
+    pub bucket_ms: u64,
+    /// For the next page; absent on the last, and when ordered by `best`.
+    pub next_cursor: Option<String>,
+    /// How long the search took, in microseconds.
+    pub took_us: u64,
+}
+
+/// A line between its neighbours in the same source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LineContext {
+    /// The lines before, in the order of the source.
+    pub before: Vec<LogLine>,
+    /// The line.
+    pub line: LogLine,
+    /// The lines after, in the order of the source.
+    pub after: Vec<LogLine>,
+}
+
+/// A source and what is indexed of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SourceStats {
+    /// Its id.
+    pub id: SourceId,
+    /// Its name.
+    pub name: String,
+    /// Lines indexed.
+    pub lines: u64,
+    /// The span that they cover.
+    pub covered: TimeRange,
+}
+
+/// What is indexed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LogStats {
+    /// Lines in all.
+    pub lines: u64,
+    /// Bytes that the index takes on the disk.
+    pub index_bytes: u64,
+    /// The span that the lines cover.
+    pub covered: TimeRange,
+    /// Lines by level.
+    pub levels: Vec<LevelCount>,
+    /// Each source.
+    pub sources: Vec<SourceStats>,
+    /// Grows whenever the index changes.
+    pub generation: u64,
+}

@@ -1,0 +1,105 @@
+//! Who may do what: the whole table.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// What an account is allowed to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Asks questions and reads logs.
+    Viewer,
+    /// A viewer who also brings logs in and sees the jobs that index them.
+    Analyst,
+    /// Everything.
+    Admin,
+}
+
+/// One right, as demanded by an endpoint, a frame or a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Permission {
+    /// See one's own account and end one's own session.
+    AccountUse,
+    /// Ask, and read, rename, search and delete one's own conversations.
+    ChatUse,
+    /// Search logs and open lines.
+    LogsRead,
+    /// Upload logs.
+    LogsIngest,
+    /// See background jobs.
+    JobsRead,
+    /// Cancel background jobs.
+    JobsManage,
+    /// See the state of the cache.
+    CacheRead,
+    /// Drop entries from the cache.
+    CacheManage,
+    /// See the state of the providers and of the actors.
+    ProvidersRead,
+}
+
+impl Permission {
+    /// All of them, in the order of the table.
+    pub const ALL: [Self; 9] = [
+        Self::AccountUse,
+        Self::ChatUse,
+        Self::LogsRead,
+        Self::LogsIngest,
+        Self::JobsRead,
+        Self::JobsManage,
+        Self::CacheRead,
+        Self::CacheManage,
+        Self::ProvidersRead,
+    ];
+
+    /// The least role that holds this right.
+    #[must_use]
+    pub fn least_role(self) -> Role {
+        match self {
+            Self::AccountUse | Self::ChatUse | Self::LogsRead => Role::Viewer,
+            Self::LogsIngest | Self::JobsRead => Role::Analyst,
+            Self::JobsManage | Self::CacheRead | Self::CacheManage | Self::ProvidersRead => {
+                Role::Admin
+            }
+        }
+    }
+}
+
+impl Role {
+    /// All of them, least first.
+    pub const ALL: [Self; 3] = [Self::Viewer, Self::Analyst, Self::Admin];
+
+    /// Whether this role holds `permission`.
+    #[must_use]
+    pub fn may(self, permission: Permission) -> bool {
+        self >= permission.least_role()
+    }
+
+    /// The name, as on the wire and in the database.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Analyst => "analyst",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+impl std::str::FromStr for Role {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|role| role.as_str() == text)
+            .ok_or("a role is viewer, analyst or admin")
+    }
+}
+
+impl std::fmt::Display for Role {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
