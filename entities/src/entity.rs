@@ -1,0 +1,10 @@
+//! The rows as sea-orm sees them. They never leave this crate: queries return protocol types.
+
+pub(crate) mod audit_event;
+pub(crate) mod conversation;
+pub(crate) mod job;
+pub(crate) mod log_source;
+pub(crate) mod message;
+pub(crate) mod refresh_token;
+pub(crate) mod setting;
+pub(crate) mod user;

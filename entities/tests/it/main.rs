@@ -1,0 +1,14 @@
+//! Every query, on SQLite and on PostgreSQL. A failing race shows here, not in production: races
+//! run on two stores, as of two nodes, with a task for each caller.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod conversations;
+mod harness;
+mod jobs;
+mod messages;
+mod sources;
+mod store;
+mod tokens;
+mod turns;
+mod users;

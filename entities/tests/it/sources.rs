@@ -1,0 +1,94 @@
+//! Sources, the audit trail, and settings.
+
+use callboard_entities::{
+    Record, StoreError,
+    queries::{
+        audit::{self, AuditEvent},
+        settings, sources,
+    },
+};
+use callboard_protocol::{RequestId, SourceId};
+use secrecy::ExposeSecret;
+use serde_json::json;
+
+use crate::harness::{Db, at, on_both, user};
+
+on_both! {
+    a_source_is_one_by_name
+    a_source_named_by_many_at_once_is_one
+    the_trail_tells_the_latest_first
+    a_setting_keeps_its_last_value
+    all_nodes_sign_with_one_secret
+}
+
+async fn a_source_is_one_by_name(db: Db) {
+    let made = sources::ensure(&db.store, "file", "sshd", &json!({"a": 1}), at(1)).await.unwrap();
+    let same = sources::ensure(&db.store, "upload", "sshd", &json!([2]), at(2)).await.unwrap();
+    assert_eq!((same.id, same.created_at, same.updated_at), (made.id, at(1), at(2)));
+    assert_eq!((same.kind.as_str(), &same.config), ("upload", &json!([2])));
+    assert_eq!(sources::get(&db.store, made.id).await.unwrap(), same);
+    let other = sources::ensure(&db.store, "file", "nginx", &json!({}), at(3)).await.unwrap();
+    assert_eq!(sources::list(&db.store).await.unwrap(), [other, same], "by name");
+    let missing = sources::get(&db.store, SourceId::new()).await;
+    assert!(matches!(missing, Err(StoreError::NotFound(Record::Source))));
+}
+
+async fn a_source_named_by_many_at_once_is_one(db: Db) {
+    let ids = db
+        .race(10, |number, store| async move {
+            sources::ensure(&store, "file", "sshd", &json!({"n": number}), at(1)).await.unwrap().id
+        })
+        .await;
+    assert!(ids.iter().all(|id| *id == ids[0]));
+    assert_eq!(sources::list(&db.store).await.unwrap().len(), 1);
+}
+
+async fn the_trail_tells_the_latest_first(db: Db) {
+    let ada = user(&db, "ada").await;
+    let login = AuditEvent {
+        actor: Some(ada.id),
+        action: "auth.login".to_owned(),
+        object: None,
+        address: Some("::1".to_owned()),
+        request_id: Some(RequestId::new()),
+        details: json!({"agent": "curl"}),
+        at: at(1),
+    };
+    let start = AuditEvent {
+        actor: None,
+        action: "server.start".to_owned(),
+        object: Some("node".to_owned()),
+        address: None,
+        request_id: None,
+        details: json!({}),
+        at: at(2),
+    };
+    for event in [&start, &login] {
+        audit::append(&db.store, event).await.unwrap();
+    }
+    assert_eq!(audit::list(&db.store, 10).await.unwrap(), [start.clone(), login]);
+    assert_eq!(audit::list(&db.store, 1).await.unwrap(), [start]);
+}
+
+async fn a_setting_keeps_its_last_value(db: Db) {
+    assert_eq!(settings::get::<String>(&db.store, "motd").await.unwrap(), None);
+    for text in ["hello", "good bye"] {
+        settings::set(&db.store, "motd", &text, at(1)).await.unwrap();
+    }
+    let kept: Option<String> = settings::get(&db.store, "motd").await.unwrap();
+    assert_eq!(kept.as_deref(), Some("good bye"));
+    let wrong = settings::get::<u64>(&db.store, "motd").await;
+    assert!(matches!(wrong, Err(StoreError::Internal(_))));
+}
+
+async fn all_nodes_sign_with_one_secret(db: Db) {
+    let secrets = db
+        .race(10, |number, store| async move {
+            let candidate = [u8::try_from(number).unwrap(); 32];
+            settings::jwt_secret(&store, &candidate, at(1)).await.unwrap().expose_secret().to_vec()
+        })
+        .await;
+    assert!(secrets.iter().all(|secret| *secret == secrets[0] && secret.len() == 32));
+    let later = settings::jwt_secret(&db.store, &[99; 32], at(2)).await.unwrap();
+    assert_eq!(later.expose_secret(), secrets[0]);
+}
