@@ -1,1 +1,41 @@
-//! Under construction.
+//! The log engine: reads logs, indexes them, finds lines, and gathers the evidence for a question.
+//!
+//! A synchronous library without HTTP, database or actors; its callers run it on threads that may
+//! block. [`LogStore`] is all of it: [`LogStore::ingest_file`] and [`LogStore::ingest_reader`] fill
+//! the index, [`LogStore::search`], [`LogStore::line`] and [`LogStore::context`] read it, and
+//! [`LogStore::investigate`] answers a question with counts and lines.
+//!
+//! The way of a line: `lines` cuts the stream, `format` reads its head, `record` joins what belongs
+//! together, `writer` gives it its number and its place, `tokenizer` cuts it into words, and
+//! `survey` counts it when it matches. Invariants:
+//!
+//! - Lines and the offset up to which a file was read become durable in one commit.
+//! - A line's number is never given to another line.
+//! - All answers of one call come from one snapshot of the index.
+//! - No bytes of a log, and no text of a query or a question, make anything here panic.
+//! - Nothing here reads the clock for its meaning: callers say what "now" is.
+
+mod catalogue;
+mod checkpoint;
+mod config;
+mod error;
+mod format;
+mod ingest;
+mod investigate;
+mod lines;
+mod query;
+mod record;
+mod schema;
+mod search;
+mod store;
+mod survey;
+mod text;
+mod timeline;
+mod tokenizer;
+mod writer;
+
+pub use config::LogsConfig;
+pub use error::{IngestError, OpenError, SearchError};
+pub use ingest::{IngestMode, IngestOptions, OnProgress};
+pub use investigate::InvestigateOptions;
+pub use store::LogStore;

@@ -80,6 +80,8 @@ error_codes! {
     UnknownFrame, "unknown_frame", Invalid, "There is no frame of this type.";
     UnknownModel, "unknown_model", Invalid, "No provider is configured for this model.";
     UnknownMode, "unknown_mode", Invalid, "There is no mode of this name.";
+    ContextTooLong, "context_too_long", TooLarge, "The conversation is longer than the model can read.";
+    ContentFiltered, "content_filtered", Invalid, "The provider's content filter refused the question.";
     BinaryInput, "binary_input", Invalid, "Text is expected here, and this is not text.";
     Unauthenticated, "unauthenticated", Unauthenticated, "Sign in first.";
     InvalidToken, "invalid_token", Unauthenticated, "The access token is malformed, expired or revoked.";

@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use crate::{
     Ask, Citation, ClientError, ClientMessageId, ConversationId, ErrorCode, FinishReason, Message,
-    MessageId, SessionId, Timestamp, TurnId, Usage, User,
+    MessageId, Permission, SessionId, Timestamp, TurnId, Usage, User,
 };
 
 /// What a client sends.
@@ -242,6 +242,23 @@ pub enum ServerFrame {
     },
 }
 
+impl ClientFrame {
+    /// What a session must be allowed to send this frame.
+    #[must_use]
+    pub fn permission(&self) -> Permission {
+        match self {
+            Self::Message(_)
+            | Self::Cancel { .. }
+            | Self::Resume { .. }
+            | Self::Subscribe { .. }
+            | Self::Unsubscribe { .. }
+            | Self::Typing { .. }
+            | Self::Mode { .. } => Permission::ChatUse,
+            Self::Auth { .. } | Self::Ping => Permission::AccountUse,
+        }
+    }
+}
+
 impl From<ClientError> for ServerFrame {
     fn from(error: ClientError) -> Self {
         Self::Error {
@@ -266,12 +283,11 @@ pub enum StepState {
     Failed,
 }
 
-/// Close codes: below 4500 connect again, from 4500 do not.
+/// Close codes of ours: below 4500 connect again, from 4500 do not. A server that shuts down says
+/// so in a `system` frame and closes with 1001 (going away, RFC 6455 §7.4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u16)]
 pub enum CloseCode {
-    /// The server shuts down.
-    Drain = 4000,
     /// The client reads too slowly.
     Slow = 4001,
     /// The client was silent for too long.

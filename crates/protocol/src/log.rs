@@ -1,7 +1,7 @@
 //! Log lines, sources, and the answers of the log API.
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::{Bucket, LevelCount, LineId, SourceId, TimeRange, Timestamp};
 
@@ -89,8 +89,9 @@ pub struct LogLine {
 }
 
 /// The query string of `GET /logs/search`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct LogSearch {
     /// Words that must all occur, `"phrases"`, `-word` to exclude, `level:error`, `source:name`;
     /// empty finds everything.

@@ -1,1 +1,31 @@
-//! Under construction.
+//! What tests need: fake providers with scripted faults, throwaway databases, a proxy that breaks
+//! connections, and a WebSocket client. A dev-dependency only.
+//!
+//! Everything here panics when a test's premise does not hold, and every wait has an end: a test
+//! waits for a condition, never for a time.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "only tests use this crate, and a test ends by a panic"
+)]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests have no tracker to spawn through, and learn of their databases from the environment"
+)]
+
+mod eventually;
+mod postgres;
+mod proxy;
+mod redis;
+mod vendor;
+mod ws;
+
+pub use eventually::{PATIENCE, eventually, eventually_some};
+pub use postgres::Postgres;
+pub use proxy::FlakyProxy;
+pub use redis::Redis;
+pub use vendor::{FakeVendor, RecordedRequest, Reply};
+pub use ws::{Closed, Refused, WsClient, WsTarget};

@@ -1,0 +1,205 @@
+//! What the index knows of its sources. It is the payload of every commit, so that lines and the
+//! offsets up to which they were read become durable in the same instant.
+//!
+//! Invariants: `next_line` never falls, so no line id is used twice; a source's number is its
+//! place in `sources` and never changes; `generation` grows with every commit.
+
+use callboard_protocol::{Level, LineId, SourceId, SourceStats, TimeRange, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    checkpoint::{Checkpoint, FileId, Head},
+    record::Record,
+    schema::Place,
+};
+
+const VERSION: u32 = 1;
+
+/// Files that one source remembers: enough for its rotations. The oldest is forgotten.
+const MAX_CHECKPOINTS: usize = 32;
+
+/// The sources, and the next numbers to give out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Catalogue {
+    version: Version,
+    pub(crate) next_line: u64,
+    pub(crate) generation: u64,
+    pub(crate) sources: Vec<SourceEntry>,
+}
+
+/// Fails to read from any other number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "u32", into = "u32")]
+struct Version;
+
+impl TryFrom<u32> for Version {
+    type Error = String;
+
+    fn try_from(version: u32) -> Result<Self, String> {
+        let known = version == VERSION;
+        known.then_some(Self).ok_or_else(|| format!("version {version}, not {VERSION}"))
+    }
+}
+
+impl From<Version> for u32 {
+    fn from(_: Version) -> Self {
+        VERSION
+    }
+}
+
+/// One source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SourceEntry {
+    pub(crate) id: SourceId,
+    pub(crate) name: String,
+    /// Lines indexed, and the place of the next one.
+    pub(crate) lines: u64,
+    first: Option<i64>,
+    last: Option<i64>,
+    levels: [u64; Level::ALL.len()],
+    /// The latest used last.
+    checkpoints: Vec<Checkpoint>,
+}
+
+impl Default for Catalogue {
+    fn default() -> Self {
+        Self { version: Version, next_line: 1, generation: 0, sources: Vec::new() }
+    }
+}
+
+impl Catalogue {
+    /// The number of a source; a new one is added, a renamed one renamed.
+    pub(crate) fn number(&mut self, id: SourceId, name: &str) -> usize {
+        if let Some(number) = self.sources.iter().position(|source| source.id == id) {
+            name.clone_into(&mut self.sources[number].name);
+            return number;
+        }
+        self.sources.push(SourceEntry {
+            id,
+            name: name.to_owned(),
+            lines: 0,
+            first: None,
+            last: None,
+            levels: [0; Level::ALL.len()],
+            checkpoints: Vec::new(),
+        });
+        self.sources.len() - 1
+    }
+
+    /// The number of a source that is known.
+    pub(crate) fn find(&self, id: SourceId) -> Option<usize> {
+        self.sources.iter().position(|source| source.id == id)
+    }
+
+    /// Gives the record its place.
+    pub(crate) fn place(&mut self, number: usize, record: &Record) -> Place {
+        let source = &mut self.sources[number];
+        let place = Place {
+            id: LineId(self.next_line),
+            source: u32::try_from(number).unwrap_or(u32::MAX),
+            position: source.lines,
+        };
+        self.next_line += 1;
+        source.lines += 1;
+        source.levels[record.level as usize] += 1;
+        if let Some(at) = record.timestamp.map(Timestamp::as_millis) {
+            source.first = Some(source.first.map_or(at, |first| first.min(at)));
+            source.last = Some(source.last.map_or(at, |last| last.max(at)));
+        }
+        place
+    }
+
+    /// Lines in all.
+    pub(crate) fn lines(&self) -> u64 {
+        self.sources.iter().map(|source| source.lines).sum()
+    }
+
+    /// Lines by level, in the order of [`Level::ALL`].
+    pub(crate) fn levels(&self) -> [u64; Level::ALL.len()] {
+        self.sources.iter().fold([0; Level::ALL.len()], |mut sums, source| {
+            sums.iter_mut().zip(source.levels).for_each(|(sum, count)| *sum += count);
+            sums
+        })
+    }
+
+    /// The span that all lines cover.
+    pub(crate) fn covered(&self) -> TimeRange {
+        let first = self.sources.iter().filter_map(|source| source.first).min();
+        let last = self.sources.iter().filter_map(|source| source.last).max();
+        covered(first, last)
+    }
+}
+
+impl SourceEntry {
+    pub(crate) fn stats(&self) -> SourceStats {
+        SourceStats {
+            id: self.id,
+            name: self.name.clone(),
+            lines: self.lines,
+            covered: covered(self.first, self.last),
+        }
+    }
+
+    /// How far a file was read that starts with these bytes; 0 if it is new.
+    pub(crate) fn offset(&self, head: &Head, file: Option<FileId>) -> u64 {
+        self.checkpoint(head, file).map_or(0, |index| self.checkpoints[index].offset)
+    }
+
+    /// Notes how far the file was read.
+    pub(crate) fn set_offset(&mut self, head: &Head, file: Option<FileId>, offset: u64) {
+        if let Some(index) = self.checkpoint(head, file) {
+            self.checkpoints.remove(index);
+        }
+        if self.checkpoints.len() >= MAX_CHECKPOINTS {
+            self.checkpoints.remove(0);
+        }
+        self.checkpoints.push(Checkpoint { offset, fingerprint: head.fingerprint(), file });
+    }
+
+    /// The checkpoint of the file, the most telling one if there are several.
+    fn checkpoint(&self, head: &Head, file: Option<FileId>) -> Option<usize> {
+        (0..self.checkpoints.len())
+            .filter(|index| self.checkpoints[*index].is_of(head, file))
+            .max_by_key(|index| self.checkpoints[*index].fingerprint.len())
+    }
+}
+
+/// The span from the first to the last line's instant; its end is the instant after.
+pub(crate) fn covered(first: Option<i64>, last: Option<i64>) -> TimeRange {
+    TimeRange {
+        from: first.map(Timestamp::from_millis),
+        to: last.map(|last| Timestamp::from_millis(last.saturating_add(1))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_version_is_refused() {
+        let json = serde_json::to_string(&Catalogue::default()).unwrap();
+        assert_eq!(serde_json::from_str::<Catalogue>(&json).unwrap(), Catalogue::default());
+        let other = json.replace("\"version\":1", "\"version\":2");
+        let error = serde_json::from_str::<Catalogue>(&other).unwrap_err().to_string();
+        assert!(error.contains("version 2, not 1"), "{error}");
+    }
+
+    #[test]
+    fn a_source_remembers_its_latest_files() {
+        let mut catalogue = Catalogue::default();
+        let number = catalogue.number(SourceId::new(), "app.log");
+        let source = &mut catalogue.sources[number];
+        let heads: Vec<Head> = (0..=MAX_CHECKPOINTS as u64)
+            .map(|file| Head::new(format!("file {file}\n").as_bytes()))
+            .collect();
+        for (offset, head) in (1..).zip(&heads) {
+            source.set_offset(head, None, offset);
+        }
+        assert_eq!(source.offset(&heads[0], None), 0);
+        assert_eq!(source.offset(&heads[1], None), 2);
+        source.set_offset(&heads[1], None, 99);
+        assert_eq!(source.offset(&heads[1], None), 99);
+        assert_eq!(source.checkpoints.len(), MAX_CHECKPOINTS);
+    }
+}

@@ -1,0 +1,83 @@
+//! The `[logs]` part of the configuration. Read by the composition root, checked in
+//! [`LogStore::open`](crate::LogStore::open).
+
+use serde::Deserialize;
+
+use crate::OpenError;
+
+/// Limits of reading, indexing and searching logs.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogsConfig {
+    /// A line longer than this is cut, and marked as truncated. 256 to 16 MiB.
+    pub max_line_bytes: usize,
+    /// A record of several lines (a stack trace) ends after this many.
+    pub max_record_lines: usize,
+    /// A record of several lines ends before it grows over this.
+    pub max_record_bytes: usize,
+    /// Memory for building the index, shared by all writing threads. 16 to 4096.
+    pub writer_memory_mb: usize,
+    /// Threads that build the index. 1 to 8; fewer when the memory is too small for so many.
+    pub writer_threads: usize,
+    /// Records become durable and searchable at the latest after this many.
+    pub commit_every_lines: u64,
+    /// Records become durable and searchable at the latest after this much was read.
+    pub commit_every_mb: u64,
+    /// At most this many matching lines are read to count the values of a question.
+    pub count_limit: u64,
+}
+
+impl Default for LogsConfig {
+    fn default() -> Self {
+        Self {
+            max_line_bytes: 64 * 1024,
+            max_record_lines: 1000,
+            max_record_bytes: 256 * 1024,
+            writer_memory_mb: 64,
+            writer_threads: 2,
+            commit_every_lines: 500_000,
+            commit_every_mb: 64,
+            count_limit: 1_000_000,
+        }
+    }
+}
+
+impl LogsConfig {
+    /// Says which key breaks its bounds.
+    pub(crate) fn check(&self) -> Result<(), OpenError> {
+        let bounds = [
+            ("max_line_bytes", self.max_line_bytes as u64, 256, 16 << 20),
+            ("max_record_lines", self.max_record_lines as u64, 1, 100_000),
+            ("max_record_bytes", self.max_record_bytes as u64, 256, 64 << 20),
+            ("writer_memory_mb", self.writer_memory_mb as u64, 16, 4096),
+            ("writer_threads", self.writer_threads as u64, 1, 8),
+            ("commit_every_lines", self.commit_every_lines, 1, u64::MAX),
+            ("commit_every_mb", self.commit_every_mb, 1, u64::MAX >> 20),
+            ("count_limit", self.count_limit, 1, u64::MAX),
+        ];
+        match bounds.into_iter().find(|(_, value, low, high)| !(low..=high).contains(&value)) {
+            Some((key, value, low, high)) => Err(OpenError::Config { key, value, low, high }),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_within_their_bounds_and_others_are_named() {
+        assert!(LogsConfig::default().check().is_ok());
+        let config = LogsConfig { writer_memory_mb: 1, ..LogsConfig::default() };
+        let message = config.check().unwrap_err().to_string();
+        assert_eq!(message, "logs.writer_memory_mb is 1, and must be between 16 and 4096");
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error() {
+        let config = serde_json::from_str::<LogsConfig>(r#"{"max_line_bytes": 4096}"#).unwrap();
+        assert_eq!(config.max_line_bytes, 4096);
+        assert!(serde_json::from_str::<LogsConfig>(r#"{"max_line": 4096}"#).is_err());
+    }
+}

@@ -1,0 +1,265 @@
+//! Reads files and streams into the index.
+//!
+//! Called by the ingest job, by the follower of a file, and by the CLI. Ingesting the same content
+//! into the same source again goes on where the last commit ended: after a crash nothing is lost
+//! and nothing is indexed twice.
+
+use std::{
+    fs::File,
+    io::{self, Read, Seek, SeekFrom},
+    ops::ControlFlow,
+    path::Path,
+};
+
+use callboard_protocol::{IngestProgress, SourceId, Timestamp};
+use time::UtcOffset;
+
+use crate::{
+    IngestError, LogStore,
+    checkpoint::{FileId, Head},
+    format::{Layout, stamp::Clock},
+    lines::LineReader,
+    record::{Assembler, Record},
+    text,
+    writer::{Batch, Origin},
+};
+
+/// The beginning that tells format, fingerprint, and whether it is text.
+const HEAD_BYTES: usize = 64 * 1024;
+/// Lines of the beginning that the format is found from.
+const SAMPLE_LINES: usize = 200;
+/// What tells binary from text.
+const BINARY_HEAD_BYTES: usize = 8 * 1024;
+/// Records that enter the index in one go: few enough that cancelling and other writers wait little.
+const BATCH_RECORDS: usize = 1000;
+const BATCH_BYTES: u64 = 1 << 20;
+
+/// Some editors put it in front of UTF-8; it is no part of the first line.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
+/// What to make of the end of the stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IngestMode {
+    /// The file is complete: its last line counts, with or without a line feed.
+    Whole,
+    /// The file is being written: a last line without a line feed is left for the next call.
+    Follow,
+}
+
+/// Where lines come from, and how to read them.
+#[derive(Clone, Debug)]
+pub struct IngestOptions {
+    /// The source that the lines belong to.
+    pub source_id: SourceId,
+    /// Its name, as people know it.
+    pub source: String,
+    /// What to make of the end.
+    pub mode: IngestMode,
+    /// About when the lines were written at the latest: it gives lines without a year theirs.
+    pub reference: Timestamp,
+    /// The zone of timestamps that name none.
+    pub zone: UtcOffset,
+}
+
+impl IngestOptions {
+    /// A whole file, times in UTC.
+    #[must_use]
+    pub fn whole(source_id: SourceId, source: impl Into<String>, reference: Timestamp) -> Self {
+        let (source, mode) = (source.into(), IngestMode::Whole);
+        Self { source_id, source, mode, reference, zone: UtcOffset::UTC }
+    }
+
+    /// A file that is being written, times in UTC.
+    #[must_use]
+    pub fn follow(source_id: SourceId, source: impl Into<String>, reference: Timestamp) -> Self {
+        Self { mode: IngestMode::Follow, ..Self::whole(source_id, source, reference) }
+    }
+}
+
+/// Told after every batch; `Break` ends the ingest, and what was read stays.
+pub type OnProgress<'a> = &'a mut dyn FnMut(&IngestProgress) -> ControlFlow<()>;
+
+impl LogStore {
+    /// Indexes what is new in a file.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or the index cannot be written. What was read before an error
+    /// of reading is indexed.
+    pub fn ingest_file(
+        &self,
+        path: &Path,
+        options: &IngestOptions,
+        on_progress: OnProgress<'_>,
+    ) -> Result<IngestProgress, IngestError> {
+        let in_open = |source| IngestError::Open { path: path.to_owned(), source };
+        let mut file = File::open(path).map_err(in_open)?;
+        let metadata = file.metadata().map_err(in_open)?;
+        if metadata.is_dir() {
+            return Err(in_open(io::ErrorKind::IsADirectory.into()));
+        }
+        if !metadata.is_file() {
+            return self.ingest_reader(file, options, on_progress);
+        }
+        let in_read = |source| IngestError::Read { offset: 0, source };
+        let start = read_head(&mut file).map_err(in_read)?;
+        let head = Head::new(&start);
+        let origin = Origin {
+            source: options.source_id,
+            name: &options.source,
+            head: &head,
+            file: FileId::of(&metadata),
+        };
+        let mut ingest = Ingest::new(self, origin, options, metadata.len());
+        if !ingest.accepts(&start) {
+            return Ok(ingest.progress);
+        }
+        let mut offset = self.offset(&ingest.origin)?;
+        if metadata.len() < offset {
+            self.restart(&ingest.origin)?;
+            offset = 0;
+        }
+        file.seek(SeekFrom::Start(offset)).map_err(in_read)?;
+        ingest.run(file, offset, &start, on_progress)
+    }
+
+    /// Indexes what is new in a stream: an upload, the standard input. The stream starts at the
+    /// beginning; what an earlier call committed is read and skipped.
+    ///
+    /// # Errors
+    /// When the stream cannot be read, or the index cannot be written. What was read before an
+    /// error of reading is indexed.
+    pub fn ingest_reader(
+        &self,
+        mut reader: impl Read,
+        options: &IngestOptions,
+        on_progress: OnProgress<'_>,
+    ) -> Result<IngestProgress, IngestError> {
+        let in_read = |source| IngestError::Read { offset: 0, source };
+        let start = read_head(&mut reader).map_err(in_read)?;
+        let head = Head::new(&start);
+        let origin =
+            Origin { source: options.source_id, name: &options.source, head: &head, file: None };
+        let mut ingest = Ingest::new(self, origin, options, 0);
+        if !ingest.accepts(&start) {
+            return Ok(ingest.progress);
+        }
+        let offset = self.offset(&ingest.origin)?;
+        let mut stream = start.chain(reader);
+        let skipped =
+            io::copy(&mut (&mut stream).take(offset), &mut io::sink()).map_err(in_read)?;
+        if skipped < offset {
+            ingest.progress.bytes_done = skipped;
+            return Ok(ingest.progress);
+        }
+        ingest.run(stream, offset, &start, on_progress)
+    }
+}
+
+/// Reads as many bytes as the head has, or all there are.
+fn read_head(reader: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut start = Vec::with_capacity(HEAD_BYTES);
+    reader.by_ref().take(HEAD_BYTES as u64).read_to_end(&mut start)?;
+    Ok(start)
+}
+
+/// One run over one file.
+struct Ingest<'a> {
+    store: &'a LogStore,
+    origin: Origin<'a>,
+    options: &'a IngestOptions,
+    progress: IngestProgress,
+    records: Vec<Record>,
+    /// Where the batch in `records` starts.
+    from: u64,
+}
+
+impl<'a> Ingest<'a> {
+    fn new(
+        store: &'a LogStore,
+        origin: Origin<'a>,
+        options: &'a IngestOptions,
+        bytes_total: u64,
+    ) -> Self {
+        let progress = IngestProgress { bytes_total, ..IngestProgress::default() };
+        Self { store, origin, options, progress, records: Vec::new(), from: 0 }
+    }
+
+    /// Whether it is text; a file that is not is counted, and left out.
+    fn accepts(&mut self, start: &[u8]) -> bool {
+        if text::is_binary(&start[..start.len().min(BINARY_HEAD_BYTES)]) {
+            self.progress.skipped_files = 1;
+            return false;
+        }
+        !start.is_empty()
+    }
+
+    fn run(
+        mut self,
+        reader: impl Read,
+        offset: u64,
+        start: &[u8],
+        on_progress: OnProgress<'_>,
+    ) -> Result<IngestProgress, IngestError> {
+        let config = &self.store.inner.config;
+        let clock = Clock { reference: self.options.reference, zone: self.options.zone };
+        let sample = start.split(|byte| *byte == b'\n').take(SAMPLE_LINES);
+        let layout = Layout::detect(sample, &clock);
+        self.progress.format = Some(layout.name().to_owned());
+        self.progress.bytes_done = offset;
+        self.from = offset;
+        let mut assembler = Assembler::new(layout, clock, config);
+        let mut lines = LineReader::new(reader, offset, config.max_line_bytes);
+        let mut reached = offset;
+        let ended = loop {
+            let mut line = match lines.next_line() {
+                Ok(Some(line)) if line.terminated || self.options.mode == IngestMode::Whole => line,
+                Ok(_) => break Ok(()),
+                Err(source) => break Err(IngestError::Read { offset: reached, source }),
+            };
+            if reached == 0 {
+                line.bytes = line.bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line.bytes);
+            }
+            reached = line.end;
+            let Some(record) = assembler.push(&line) else { continue };
+            let end = record.end;
+            self.take(record);
+            if self.is_full(end) && self.flush(end, on_progress)?.is_break() {
+                self.store.commit()?;
+                return Ok(self.progress);
+            }
+        };
+        if let Some(record) = assembler.finish() {
+            self.take(record);
+        }
+        if reached > self.from {
+            // Nothing is left to be cancelled.
+            let _ = self.flush(reached, on_progress)?;
+        }
+        self.store.commit()?;
+        ended.map(|()| self.progress)
+    }
+
+    fn take(&mut self, record: Record) {
+        self.progress.lines += 1;
+        self.progress.truncated += u64::from(record.truncated);
+        self.progress.invalid_utf8 += u64::from(record.invalid_utf8);
+        self.records.push(record);
+    }
+
+    fn is_full(&self, end: u64) -> bool {
+        self.records.len() >= BATCH_RECORDS || end - self.from >= BATCH_BYTES
+    }
+
+    fn flush(
+        &mut self,
+        to: u64,
+        on_progress: OnProgress<'_>,
+    ) -> Result<ControlFlow<()>, IngestError> {
+        let batch = Batch { from: self.from, to, records: std::mem::take(&mut self.records) };
+        self.store.append(&self.origin, batch)?;
+        self.from = to;
+        self.progress.bytes_done = to;
+        self.progress.bytes_total = self.progress.bytes_total.max(to);
+        Ok(on_progress(&self.progress))
+    }
+}

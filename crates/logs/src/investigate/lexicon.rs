@@ -1,0 +1,252 @@
+//! What operations people call things, and what logs call them. Called by `question`.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::values::Kind;
+
+/// A thing that people ask about, and the words that logs have for it.
+pub(crate) struct Concept {
+    /// For people.
+    pub(crate) name: &'static str,
+    /// How questions name it, as a regular expression over lower-case text.
+    pub(crate) asked: &'static str,
+    /// How logs name it.
+    pub(crate) told: Told,
+    /// What to count when the question does not say.
+    pub(crate) kinds: &'static [Kind],
+}
+
+/// How logs name a thing.
+pub(crate) enum Told {
+    /// In any of these phrases; each line is one event.
+    Any(&'static [&'static str]),
+    /// One event leaves lines of several groups. In each source the first group that occurs is
+    /// taken, and the others are not counted on top.
+    First(&'static [&'static [&'static str]]),
+}
+
+/// The earlier ones are more particular, and win.
+pub(crate) const CONCEPTS: [Concept; 14] = [
+    Concept {
+        name: "failed sign-ins",
+        asked: r"\b(fail\w*|wrong|invalid|bad|unsuccessful\w*|reject\w*|refus\w*|den(y|ied))( \w+){0,3} (log(ged|ging)?[ -]?(in|on)s?|sign(ed)?[ -]?ins?|auth\w*|passwords?|credentials?)\b|\b(log ?ins?|sign-?ins?|ssh|auth\w*|passwords?|credentials?)( \w+){0,2} (fail\w*|errors?|attempts?)\b|\bbrute[ -]?forc\w*",
+        told: Told::First(&[
+            &["Failed password"],
+            &["authentication failure"],
+            &[
+                "Login incorrect",
+                "login failed",
+                "failed login",
+                "logon failure",
+                "authentication failed",
+                "password authentication failed",
+                "invalid credentials",
+                "invalid password",
+            ],
+            &["Invalid user"],
+        ]),
+        kinds: &[Kind::Ip, Kind::User],
+    },
+    Concept {
+        name: "sign-ins",
+        asked: r"\b(success\w* )?(log(ged|ging)?[ -]?(in|on)s?|sign(ed)?[ -]?ins?|log ?ins?|accepted passwords?)\b",
+        told: Told::First(&[
+            &["Accepted password", "Accepted publickey", "Accepted keyboard-interactive"],
+            &["session opened"],
+            &["login successful", "logged in", "logged on"],
+        ]),
+        kinds: &[Kind::User, Kind::Ip],
+    },
+    Concept {
+        name: "refused connections",
+        asked: r"\b(connections?|connects?)( \w+){0,2} refus\w*|\brefus\w*( \w+){0,2} connections?\b|\brefused\b",
+        told: Told::Any(&[
+            "connection refused",
+            "refused connect",
+            "ECONNREFUSED",
+            "Connection was refused",
+        ]),
+        kinds: &[Kind::Ip],
+    },
+    Concept {
+        name: "timeouts",
+        asked: r"\btime[ -]?outs?\b|\b(timed|timing) out\b",
+        told: Told::Any(&["timed out", "timeout", "time out", "ETIMEDOUT", "deadline exceeded"]),
+        kinds: &[Kind::Ip],
+    },
+    Concept {
+        name: "lost connections",
+        asked: r"\b(connections?|clients?|peers?)( \w+){0,2} (reset|lost|dropped|broken?|closed|abort\w*)\b|\b(reset|lost|dropped|broken|closed)( \w+){0,1} connections?\b|\bdisconnect\w*",
+        told: Told::Any(&[
+            "connection reset",
+            "ECONNRESET",
+            "reset by peer",
+            "broken pipe",
+            "connection closed",
+            "closed connection",
+            "connection lost",
+            "connection broken",
+            "connection aborted",
+            "disconnected",
+            "received disconnect",
+        ]),
+        kinds: &[Kind::Ip],
+    },
+    Concept {
+        name: "memory exhausted",
+        asked: r"\bout of memory\b|\boom([ -]?kill\w*)?\b|\bmemory( \w+){0,2} (exhaust\w*|full|short\w*)\b|\b(ran|run|running) out of memory\b",
+        told: Told::Any(&[
+            "out of memory",
+            "OutOfMemoryError",
+            "oom-killer",
+            "oom_reaper",
+            "cannot allocate memory",
+            "Killed process",
+        ]),
+        kinds: &[Kind::Process],
+    },
+    Concept {
+        name: "disk full",
+        asked: r"\bdisks?( \w+){0,2} (full|space)\b|\bno space\b|\bfull disks?\b|\bout of (disk )?space\b",
+        told: Told::Any(&[
+            "No space left",
+            "disk full",
+            "ENOSPC",
+            "file system full",
+            "filesystem full",
+            "disk quota exceeded",
+        ]),
+        kinds: &[Kind::Path],
+    },
+    Concept {
+        name: "crashes",
+        asked: r"\bcrash\w*|\bexceptions?\b|\bpanic\w*|\bsegfault\w*|\bcore dump\w*|\bstack ?traces?\b|\btracebacks?\b",
+        told: Told::Any(&[
+            "crash",
+            "crashed",
+            "exception",
+            "panic",
+            "panicked",
+            "segfault",
+            "segmentation fault",
+            "core dumped",
+            "traceback",
+            "aborted",
+            "killed by signal",
+        ]),
+        kinds: &[Kind::Process],
+    },
+    Concept {
+        name: "refused permissions",
+        asked: r"\bpermissions?\b|\baccess( \w+){0,2} denied\b|\bdenied\b|\bforbidden\b|\bunauthori[sz]ed\b",
+        told: Told::Any(&[
+            "permission denied",
+            "access denied",
+            "denied",
+            "forbidden",
+            "unauthorized",
+            "not permitted",
+            "not allowed",
+        ]),
+        kinds: &[Kind::Ip, Kind::User],
+    },
+    Concept {
+        name: "slowness",
+        asked: r"\bslow\w*|\blatenc(y|ies)\b|\blagg?(ing|y)?\b|\boverload\w*",
+        told: Told::Any(&[
+            "slow",
+            "slowly",
+            "took too long",
+            "latency",
+            "lagging",
+            "overloaded",
+            "overload",
+        ]),
+        kinds: &[Kind::Path],
+    },
+    Concept {
+        name: "server errors (5xx)",
+        asked: r"\b5xx\b|\b(http|server) errors?\b|\b(5\d\d) (errors?|responses?|status\w*)\b|\bstatus (code )?5\d\d\b",
+        told: Told::Any(&[
+            "HTTP/1.1 500",
+            "HTTP/1.1 502",
+            "HTTP/1.1 503",
+            "HTTP/1.1 504",
+            "HTTP/1.0 500",
+            "HTTP/1.0 502",
+            "HTTP/1.0 503",
+            "HTTP/1.0 504",
+            "HTTP/2.0 500",
+            "HTTP/2.0 502",
+            "HTTP/2.0 503",
+            "HTTP/2.0 504",
+        ]),
+        kinds: &[Kind::Status, Kind::Path],
+    },
+    Concept {
+        name: "restarts",
+        asked: r"\brestart\w*|\breboot\w*|\bboot(s|ed|ing)?\b",
+        told: Told::Any(&[
+            "restart",
+            "restarted",
+            "restarting",
+            "reboot",
+            "rebooted",
+            "rebooting",
+            "booting",
+            "starting up",
+            "shutting down",
+            "resuming normal operations",
+            "Linux version",
+        ]),
+        kinds: &[Kind::Process],
+    },
+    Concept {
+        name: "stops",
+        asked: r"\bstop(s|ped|ping)?\b|\bshut\w* ?downs?\b|\bexit(s|ed)?\b|\bterminat\w*",
+        told: Told::Any(&[
+            "stopped",
+            "stopping",
+            "shutdown",
+            "shutting down",
+            "terminated",
+            "terminating",
+            "exited",
+            "exiting",
+            "exits",
+        ]),
+        kinds: &[Kind::Process],
+    },
+    Concept {
+        name: "starts",
+        asked: r"\bstart(s|ed|ing)?\b|\bstart-?ups?\b",
+        told: Told::Any(&["started", "starting", "startup", "starts", "listening on"]),
+        kinds: &[Kind::Process],
+    },
+];
+
+/// The expressions of [`CONCEPTS`], in its order.
+pub(crate) static ASKED: LazyLock<Vec<Regex>> = LazyLock::new(|| {
+    CONCEPTS.iter().map(|concept| super::values::pattern(concept.asked)).collect()
+});
+
+/// Words of a question that say nothing about the lines.
+const STOP_WORDS: &str = "\
+    a about after again all also am an and any anything are as at be been before being between \
+    but by can cause caused causes could count counts day did do does doing during each entries \
+    entry event events ever every find first for frequent frequently from get give go going got \
+    had happen happened happening happens has have how i if in into is it its just kind kinds \
+    last latest least line lines list log logs logged lot many me message messages more most \
+    much my new no not number occur occurred occurrences occurs of often on one or order our \
+    over overview per please recent recently report reported said same say saw see seen show \
+    since so some something sort such summarise summarize summary tell than that the their them \
+    then there these they this time times to today too top total try tried trying type types up \
+    us very was we were what when where which while who whom whose why will with within would \
+    you your";
+
+/// Whether a word of a question says nothing about the lines.
+pub(crate) fn is_stop_word(word: &str) -> bool {
+    STOP_WORDS.split(' ').any(|known| known == word)
+}

@@ -1,0 +1,145 @@
+//! From a query to a search of the index.
+
+use std::ops::Bound;
+
+use callboard_protocol::TimeRange;
+use tantivy::{
+    Term,
+    query::{
+        AllQuery, BooleanQuery, ConstScoreQuery, EmptyQuery, Occur, PhraseQuery, Query, RangeQuery,
+        TermQuery,
+    },
+    schema::IndexRecordOption,
+};
+
+use super::Clause;
+use crate::{catalogue::Catalogue, schema::Fields, tokenizer};
+
+/// What names in a query refer to.
+pub(crate) struct Compiler<'a> {
+    pub(crate) fields: Fields,
+    pub(crate) catalogue: &'a Catalogue,
+}
+
+impl Compiler<'_> {
+    /// The search for a query within a span of time.
+    pub(crate) fn search(&self, clause: &Clause, range: TimeRange) -> Box<dyn Query> {
+        let query = self.compile(clause);
+        match in_range(self.fields, range) {
+            Some(range) => Box::new(BooleanQuery::intersection(vec![query, range])),
+            None => query,
+        }
+    }
+
+    fn compile(&self, clause: &Clause) -> Box<dyn Query> {
+        match clause {
+            Clause::Text(text) => self.text(text),
+            Clause::Level(levels) => {
+                let numbers = levels.iter().map(|level| *level as u64);
+                self.one_of(self.fields.level, numbers)
+            }
+            Clause::Source(name) => self.one_of(self.fields.source, self.sources(name).into_iter()),
+            Clause::Not(clause) => Box::new(BooleanQuery::new(vec![
+                (Occur::Must, everything()),
+                (Occur::MustNot, self.compile(clause)),
+            ])),
+            Clause::All(clauses) => self.all(clauses),
+            Clause::Any(clauses) => {
+                Box::new(BooleanQuery::union(clauses.iter().map(|c| self.compile(c)).collect()))
+            }
+        }
+    }
+
+    /// The numbers of the sources of this name, or else of those whose name contains it.
+    fn sources(&self, name: &str) -> Vec<u64> {
+        let name = name.to_lowercase();
+        let numbers = |is_named: &dyn Fn(&str) -> bool| -> Vec<u64> {
+            let sources = self.catalogue.sources.iter().zip(0..);
+            let named = sources.filter(|(source, _)| is_named(&source.name.to_lowercase()));
+            named.map(|(_, number)| number).collect()
+        };
+        let exact = numbers(&|known| known == name);
+        if exact.is_empty() { numbers(&|known| known.contains(&name)) } else { exact }
+    }
+
+    fn all(&self, clauses: &[Clause]) -> Box<dyn Query> {
+        let mut parts: Vec<(Occur, Box<dyn Query>)> = Vec::new();
+        for clause in clauses {
+            let (occur, clause) = match clause {
+                Clause::Not(clause) => (Occur::MustNot, &**clause),
+                Clause::Text(_)
+                | Clause::Level(_)
+                | Clause::Source(_)
+                | Clause::All(_)
+                | Clause::Any(_) => (Occur::Must, clause),
+            };
+            parts.push((occur, self.compile(clause)));
+        }
+        if parts.iter().all(|(occur, _)| *occur == Occur::MustNot) {
+            parts.push((Occur::Must, everything()));
+        }
+        Box::new(BooleanQuery::new(parts))
+    }
+
+    /// The parts in their order; a line where they stand as one identifier fits better.
+    fn text(&self, text: &str) -> Box<dyn Query> {
+        let terms: Vec<Term> = tokenizer::parts(text)
+            .iter()
+            .map(|part| Term::from_field_text(self.fields.text, part))
+            .collect();
+        match &terms[..] {
+            [] => Box::new(EmptyQuery),
+            [term] => Box::new(TermQuery::new(term.clone(), IndexRecordOption::WithFreqs)),
+            _ => {
+                let whole = Term::from_field_text(self.fields.text, &text.to_lowercase());
+                let whole = TermQuery::new(whole, IndexRecordOption::WithFreqs);
+                let phrase: Box<dyn Query> = Box::new(PhraseQuery::new(terms));
+                if text.contains(char::is_whitespace) {
+                    return phrase;
+                }
+                Box::new(BooleanQuery::new(vec![
+                    (Occur::Must, phrase),
+                    (Occur::Should, Box::new(whole)),
+                ]))
+            }
+        }
+    }
+
+    fn one_of(
+        &self,
+        field: tantivy::schema::Field,
+        numbers: impl Iterator<Item = u64>,
+    ) -> Box<dyn Query> {
+        let queries: Vec<Box<dyn Query>> = numbers
+            .map(|number| -> Box<dyn Query> {
+                let term = Term::from_field_u64(field, number);
+                Box::new(TermQuery::new(term, IndexRecordOption::Basic))
+            })
+            .collect();
+        match queries.len() {
+            0 => Box::new(EmptyQuery),
+            _ => unscored(Box::new(BooleanQuery::union(queries))),
+        }
+    }
+}
+
+/// Lines within a span of time; none when it is open on both ends.
+fn in_range(fields: Fields, range: TimeRange) -> Option<Box<dyn Query>> {
+    if range.from.is_none() && range.to.is_none() {
+        return None;
+    }
+    let term =
+        |at: callboard_protocol::Timestamp| Term::from_field_i64(fields.timestamp, at.as_millis());
+    let from = range.from.map_or(Bound::Unbounded, |at| Bound::Included(term(at)));
+    let to = range.to.map_or(Bound::Unbounded, |at| Bound::Excluded(term(at)));
+    Some(unscored(Box::new(RangeQuery::new(from, to))))
+}
+
+fn everything() -> Box<dyn Query> {
+    unscored(Box::new(AllQuery))
+}
+
+/// A filter: it says whether a line matches, not how well.
+fn unscored(query: Box<dyn Query>) -> Box<dyn Query> {
+    Box::new(ConstScoreQuery::new(query, 0.0))
+}

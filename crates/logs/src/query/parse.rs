@@ -1,0 +1,208 @@
+//! Reads the log query language. Any text may come, of any length; errors name the column.
+
+use callboard_protocol::Level;
+
+use super::Clause;
+use crate::{SearchError, format::level, tokenizer};
+
+/// A query is typed by a person or built by a page.
+const MAX_BYTES: usize = 4096;
+/// Every clause is a term that the index looks up.
+const MAX_CLAUSES: usize = 128;
+const MAX_DEPTH: usize = 8;
+
+/// Reads a query; an empty one finds everything.
+pub(crate) fn parse(query: &str) -> Result<Clause, SearchError> {
+    let mut parser = Parser { text: query, at: 0, clauses: 0, depth: 0 };
+    if query.len() > MAX_BYTES {
+        return Err(parser.error(format!("the query is longer than {MAX_BYTES} bytes")));
+    }
+    let clause = parser.group()?;
+    if parser.peek().is_some() {
+        return Err(parser.error("there is no ( for this )"));
+    }
+    Ok(clause)
+}
+
+struct Parser<'q> {
+    text: &'q str,
+    at: usize,
+    clauses: usize,
+    depth: usize,
+}
+
+impl<'q> Parser<'q> {
+    fn error(&self, message: impl Into<String>) -> SearchError {
+        self.error_at(self.at, message)
+    }
+
+    fn error_at(&self, at: usize, message: impl Into<String>) -> SearchError {
+        let column = self.text.get(..at).map_or(0, |before| before.chars().count()) + 1;
+        SearchError::InvalidQuery { column, message: message.into() }
+    }
+
+    fn rest(&self) -> &'q str {
+        self.text.get(self.at..).unwrap_or_default()
+    }
+
+    fn peek(&self) -> Option<char> {
+        self.rest().chars().next()
+    }
+
+    fn skip_spaces(&mut self) {
+        let rest = self.rest();
+        self.at += rest.len() - rest.trim_start().len();
+    }
+
+    /// Clauses up to the end or the closing parenthesis.
+    fn group(&mut self) -> Result<Clause, SearchError> {
+        let mut all: Vec<Clause> = Vec::new();
+        // The alternatives that the latest clause belongs to.
+        let mut either: Option<Vec<Clause>> = None;
+        loop {
+            self.skip_spaces();
+            if self.peek().is_none_or(|next| next == ')' && self.depth > 0) {
+                break;
+            }
+            if self.take_or() {
+                let before = either.take().or_else(|| all.pop().map(|clause| vec![clause]));
+                let Some(before) = before else {
+                    return Err(self.error("there is nothing before OR"));
+                };
+                self.skip_spaces();
+                if self.peek().is_none_or(|next| next == ')') {
+                    return Err(self.error("there is nothing after OR"));
+                }
+                let mut alternatives = before;
+                alternatives.push(self.clause()?);
+                either = Some(alternatives);
+                continue;
+            }
+            all.extend(either.take().map(Clause::any));
+            all.push(self.clause()?);
+        }
+        all.extend(either.take().map(Clause::any));
+        Ok(Clause::all(all))
+    }
+
+    fn take_or(&mut self) -> bool {
+        let Some(after) = self.rest().strip_prefix("OR") else { return false };
+        let is_or = after.chars().next().is_none_or(char::is_whitespace);
+        if is_or {
+            self.at += 2;
+        }
+        is_or
+    }
+
+    fn clause(&mut self) -> Result<Clause, SearchError> {
+        self.clauses += 1;
+        if self.clauses > MAX_CLAUSES {
+            return Err(self.error(format!("the query has more than {MAX_CLAUSES} parts")));
+        }
+        let start = self.at;
+        if self.rest().starts_with('-') {
+            self.at += 1;
+            if self.rest().starts_with('-') || self.peek().is_none_or(char::is_whitespace) {
+                return Err(self.error_at(start, "there is nothing after -"));
+            }
+            return Ok(Clause::Not(Box::new(self.clause()?)));
+        }
+        match self.peek() {
+            Some('(') => self.parenthesis(),
+            Some('"') => {
+                let phrase = self.quoted()?;
+                self.text_clause(start, phrase)
+            }
+            Some(_) | None => self.word(),
+        }
+    }
+
+    fn parenthesis(&mut self) -> Result<Clause, SearchError> {
+        let start = self.at;
+        self.at += 1;
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            return Err(self.error_at(start, "the parentheses are nested too deep"));
+        }
+        let clause = self.group()?;
+        if self.peek() != Some(')') {
+            return Err(self.error_at(start, "this ( is not closed"));
+        }
+        self.at += 1;
+        self.depth -= 1;
+        if clause == Clause::All(Vec::new()) {
+            return Err(self.error_at(start, "there is nothing between the parentheses"));
+        }
+        Ok(clause)
+    }
+
+    fn quoted(&mut self) -> Result<&'q str, SearchError> {
+        let start = self.at;
+        let inside = &self.rest()[1..];
+        let Some(len) = inside.find('"') else {
+            return Err(self.error_at(start, "this \" is not closed"));
+        };
+        self.at += len + 2;
+        Ok(&inside[..len])
+    }
+
+    fn word(&mut self) -> Result<Clause, SearchError> {
+        let start = self.at;
+        if let Some(levels) = self.level()? {
+            return Ok(levels);
+        }
+        if self.rest().starts_with("source:") {
+            self.at += "source:".len();
+            let quoted = self.peek() == Some('"');
+            let name = if quoted { self.quoted()? } else { self.bare() };
+            if name.is_empty() {
+                return Err(self.error_at(start, "source: needs a name, as in source:auth.log"));
+            }
+            return Ok(Clause::Source(name.to_owned()));
+        }
+        let word = self.bare();
+        self.text_clause(start, word)
+    }
+
+    /// Up to a space, a quote, or a parenthesis that closes a group.
+    fn bare(&mut self) -> &'q str {
+        let rest = self.rest();
+        let in_group = self.depth > 0;
+        let ends = |c: char| c.is_whitespace() || c == '"' || (in_group && c == ')');
+        let len = rest.find(ends).unwrap_or(rest.len());
+        self.at += len;
+        &rest[..len]
+    }
+
+    fn level(&mut self) -> Result<Option<Clause>, SearchError> {
+        let start = self.at;
+        let Some(after) = self.rest().strip_prefix("level") else { return Ok(None) };
+        let Some(operator) =
+            [":", ">=", "<=", ">", "<", "="].into_iter().find(|known| after.starts_with(known))
+        else {
+            return Ok(None);
+        };
+        self.at += "level".len() + operator.len();
+        let name = self.bare();
+        let known = name.parse::<Level>().ok().or_else(|| level::from_word(name.as_bytes()));
+        let Some(bound) = known else {
+            let message = "a level is unknown, trace, debug, info, notice, warn, error or fatal";
+            return Err(self.error_at(start, message));
+        };
+        let matches = |level: &Level| match operator {
+            ">=" => *level >= bound,
+            "<=" => *level <= bound,
+            ">" => *level > bound,
+            "<" => *level < bound,
+            _ => *level == bound,
+        };
+        Ok(Some(Clause::Level(Level::ALL.into_iter().filter(matches).collect())))
+    }
+
+    fn text_clause(&self, start: usize, text: &str) -> Result<Clause, SearchError> {
+        if tokenizer::parts(text).is_empty() {
+            return Err(self.error_at(start, "there is no letter or digit here to search for"));
+        }
+        Ok(Clause::text(text))
+    }
+}

@@ -1,0 +1,142 @@
+//! The fields of the index, and the way from a record to a document and back.
+
+use callboard_protocol::{Level, LineId, Timestamp};
+use tantivy::{
+    DocId, Index, SegmentReader, TantivyDocument,
+    columnar::Column,
+    schema::{
+        FAST, Field, INDEXED, IndexRecordOption, STORED, Schema, TextFieldIndexing, TextOptions,
+    },
+    tokenizer::TextAnalyzer,
+};
+
+use crate::{
+    record::Record,
+    tokenizer::{self, LogTokenizer},
+};
+
+/// The fields of a line.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fields {
+    /// The number of its [`LineId`].
+    pub(crate) id: Field,
+    /// The number of its source in the catalogue.
+    pub(crate) source: Field,
+    /// Its place within its source, from 0.
+    pub(crate) position: Field,
+    /// Milliseconds since 1970; absent when the line does not say.
+    pub(crate) timestamp: Field,
+    /// The place of its level in [`Level::ALL`].
+    pub(crate) level: Field,
+    /// Whether it was cut.
+    pub(crate) truncated: Field,
+    /// Its text.
+    pub(crate) text: Field,
+}
+
+/// Where a line stands: its number, its source's number, its place there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) id: LineId,
+    pub(crate) source: u32,
+    pub(crate) position: u64,
+}
+
+/// The schema, always the same.
+pub(crate) fn schema() -> (Schema, Fields) {
+    let mut builder = Schema::builder();
+    let indexing = TextFieldIndexing::default()
+        .set_tokenizer(tokenizer::NAME)
+        .set_index_option(IndexRecordOption::WithFreqsAndPositions);
+    let text = TextOptions::default().set_indexing_options(indexing) | STORED;
+    let fields = Fields {
+        id: builder.add_u64_field("id", FAST),
+        source: builder.add_u64_field("source", FAST | INDEXED),
+        position: builder.add_u64_field("position", FAST),
+        timestamp: builder.add_i64_field("timestamp", FAST),
+        level: builder.add_u64_field("level", FAST | INDEXED),
+        truncated: builder.add_bool_field("truncated", FAST),
+        text: builder.add_text_field("text", text),
+    };
+    (builder.build(), fields)
+}
+
+/// Tells an opened index how to cut text.
+pub(crate) fn register_tokenizer(index: &Index) {
+    index.tokenizers().register(tokenizer::NAME, TextAnalyzer::from(LogTokenizer::default()));
+}
+
+impl Fields {
+    /// The document of a record.
+    pub(crate) fn document(&self, place: Place, record: &Record) -> TantivyDocument {
+        let mut document = TantivyDocument::default();
+        document.add_u64(self.id, place.id.0);
+        document.add_u64(self.source, u64::from(place.source));
+        document.add_u64(self.position, place.position);
+        if let Some(at) = record.timestamp {
+            document.add_i64(self.timestamp, at.as_millis());
+        }
+        document.add_u64(self.level, record.level as u64);
+        document.add_bool(self.truncated, record.truncated);
+        document.add_text(self.text, &record.text);
+        document
+    }
+}
+
+/// The columns of one segment.
+pub(crate) struct Columns {
+    id: Column<u64>,
+    source: Column<u64>,
+    position: Column<u64>,
+    timestamp: Column<i64>,
+    level: Column<u64>,
+    truncated: Column<bool>,
+}
+
+impl Columns {
+    pub(crate) fn open(segment: &SegmentReader) -> tantivy::Result<Self> {
+        let columns = segment.fast_fields();
+        Ok(Self {
+            id: columns.u64("id")?,
+            source: columns.u64("source")?,
+            position: columns.u64("position")?,
+            timestamp: columns.i64("timestamp")?,
+            level: columns.u64("level")?,
+            truncated: columns.bool("truncated")?,
+        })
+    }
+
+    pub(crate) fn place(&self, doc: DocId) -> Place {
+        Place { id: self.id(doc), source: self.source(doc), position: self.position(doc) }
+    }
+
+    pub(crate) fn id(&self, doc: DocId) -> LineId {
+        LineId(self.id.first(doc).unwrap_or_default())
+    }
+
+    pub(crate) fn source(&self, doc: DocId) -> u32 {
+        u32::try_from(self.source.first(doc).unwrap_or_default()).unwrap_or(u32::MAX)
+    }
+
+    pub(crate) fn position(&self, doc: DocId) -> u64 {
+        self.position.first(doc).unwrap_or_default()
+    }
+
+    pub(crate) fn timestamp(&self, doc: DocId) -> Option<Timestamp> {
+        self.timestamp.first(doc).map(Timestamp::from_millis)
+    }
+
+    /// The place of the level in [`Level::ALL`].
+    pub(crate) fn level_index(&self, doc: DocId) -> usize {
+        let index = self.level.first(doc).unwrap_or_default();
+        usize::try_from(index).unwrap_or_default().min(Level::ALL.len() - 1)
+    }
+
+    pub(crate) fn level(&self, doc: DocId) -> Level {
+        Level::ALL[self.level_index(doc)]
+    }
+
+    pub(crate) fn truncated(&self, doc: DocId) -> bool {
+        self.truncated.first(doc).unwrap_or_default()
+    }
+}

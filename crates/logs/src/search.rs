@@ -1,0 +1,216 @@
+//! Finding lines: searches, single lines, and their neighbours.
+
+use std::ops::Bound;
+
+use callboard_protocol::{
+    LineContext, LineId, LogLine, LogPage, LogSearch, SearchOrder, SourceId, TimeRange,
+};
+use tantivy::{
+    DocAddress, TantivyDocument, Term,
+    collector::{DocSetCollector, TopDocs},
+    query::{BooleanQuery, Query, RangeQuery, TermQuery},
+    schema::{Field, IndexRecordOption, Value},
+};
+
+use crate::{
+    LogStore, SearchError,
+    query::{Clause, Compiler, parse},
+    schema::{Columns, Fields},
+    store::Snapshot,
+    survey::{Recency, Survey, Surveyed},
+};
+
+const DEFAULT_LIMIT: u32 = 50;
+const MAX_LIMIT: u32 = 500;
+/// Neighbours of a line, in each direction.
+const MAX_CONTEXT: u64 = 500;
+
+impl LogStore {
+    /// Finds lines: a page of them, how many match in all, and when.
+    ///
+    /// # Errors
+    /// When the query, the limit or the cursor cannot be read, or the index fails.
+    pub fn search(&self, search: &LogSearch) -> Result<LogPage, SearchError> {
+        let started = started();
+        let limit = search.limit.unwrap_or(DEFAULT_LIMIT);
+        if !(1..=MAX_LIMIT).contains(&limit) {
+            return Err(SearchError::InvalidParameter("The limit must be between 1 and 500."));
+        }
+        let limit = limit as usize;
+        let snapshot = self.snapshot();
+        let query = self.query(&snapshot, search)?;
+        let (found, addresses) = match search.order {
+            SearchOrder::Newest => {
+                let before = search.cursor.as_deref().map(read_cursor).transpose()?;
+                let survey = Survey { newest: limit + 1, before };
+                let found = snapshot.searcher.search(&*query, &survey)?;
+                let addresses = found.newest.iter().map(|(_, address)| *address).collect();
+                (found, addresses)
+            }
+            SearchOrder::Best if search.cursor.is_some() => {
+                return Err(SearchError::InvalidParameter("There are no pages in this order."));
+            }
+            SearchOrder::Best => snapshot.best(&*query, limit)?,
+        };
+        let next_cursor =
+            (found.newest.len() > limit).then(|| write_cursor(found.newest[limit - 1].0));
+        let page: Vec<DocAddress> = addresses.into_iter().take(limit).collect();
+        let lines = snapshot.lines(self.inner.fields, &page)?;
+        let (histogram, bucket_ms) = found.timeline.finish();
+        let took_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        Ok(LogPage { lines, matched: found.matched, histogram, bucket_ms, next_cursor, took_us })
+    }
+
+    fn query(
+        &self,
+        snapshot: &Snapshot,
+        search: &LogSearch,
+    ) -> Result<Box<dyn Query>, SearchError> {
+        let level = search.level.map(Clause::at_least);
+        let clause = Clause::all([parse(&search.q)?].into_iter().chain(level));
+        let range = TimeRange { from: search.from, to: search.to };
+        let query = snapshot.compiler(self.inner.fields).search(&clause, range);
+        let Some(source) = search.source_id else { return Ok(query) };
+        let number = snapshot.catalogue.find(source).map_or(u64::MAX, |number| number as u64);
+        let only = term_query(self.inner.fields.source, number);
+        Ok(Box::new(BooleanQuery::intersection(vec![query, only])))
+    }
+
+    /// One line.
+    ///
+    /// # Errors
+    /// When there is no such line, or the index fails.
+    pub fn line(&self, id: LineId) -> Result<LogLine, SearchError> {
+        self.line_of(&self.snapshot(), id)
+    }
+
+    pub(crate) fn line_of(&self, snapshot: &Snapshot, id: LineId) -> Result<LogLine, SearchError> {
+        snapshot.line(self.inner.fields, self.address(snapshot, id)?)
+    }
+
+    /// A line between its neighbours in the same source, at most 500 on each side.
+    ///
+    /// # Errors
+    /// When there is no such line, or the index fails.
+    pub fn context(
+        &self,
+        id: LineId,
+        before: usize,
+        after: usize,
+    ) -> Result<LineContext, SearchError> {
+        let snapshot = self.snapshot();
+        let fields = self.inner.fields;
+        let address = self.address(&snapshot, id)?;
+        let place = snapshot.columns(address)?.place(address.doc_id);
+        let first = place.position.saturating_sub((before as u64).min(MAX_CONTEXT));
+        let last = place.position.saturating_add((after as u64).min(MAX_CONTEXT));
+        let query = BooleanQuery::intersection(vec![
+            term_query(fields.source, u64::from(place.source)),
+            number_range(fields.position, first, last),
+        ]);
+        let mut places = Vec::new();
+        for address in snapshot.searcher.search(&query, &DocSetCollector)? {
+            places.push((snapshot.columns(address)?.position(address.doc_id), address));
+        }
+        places.sort_unstable();
+        let addresses: Vec<DocAddress> = places.iter().map(|(_, address)| *address).collect();
+        let middle = addresses.iter().position(|at| *at == address).unwrap_or(0);
+        let mut before = snapshot.lines(fields, &addresses)?;
+        let after = before.split_off((middle + 1).min(before.len()));
+        let line = before.pop().ok_or(SearchError::LineNotFound(id))?;
+        Ok(LineContext { before, line, after })
+    }
+
+    fn address(&self, snapshot: &Snapshot, id: LineId) -> Result<DocAddress, SearchError> {
+        let query = number_range(self.inner.fields.id, id.0, id.0);
+        let found = snapshot.searcher.search(&*query, &DocSetCollector)?;
+        found.into_iter().next().ok_or(SearchError::LineNotFound(id))
+    }
+}
+
+impl Snapshot {
+    pub(crate) fn compiler(&self, fields: Fields) -> Compiler<'_> {
+        Compiler { fields, catalogue: &self.catalogue }
+    }
+
+    /// All that match, and where the best of them are; of equals the newest.
+    pub(crate) fn best(
+        &self,
+        query: &dyn Query,
+        limit: usize,
+    ) -> Result<(Surveyed, Vec<DocAddress>), SearchError> {
+        let top = TopDocs::with_limit(limit).order_by_score();
+        let (found, best) = self.searcher.search(query, &(Survey::default(), top))?;
+        Ok((found, best.into_iter().map(|(_, address)| address).collect()))
+    }
+
+    pub(crate) fn columns(&self, address: DocAddress) -> Result<Columns, SearchError> {
+        Ok(Columns::open(self.searcher.segment_reader(address.segment_ord))?)
+    }
+
+    pub(crate) fn lines(
+        &self,
+        fields: Fields,
+        addresses: &[DocAddress],
+    ) -> Result<Vec<LogLine>, SearchError> {
+        addresses.iter().map(|address| self.line(fields, *address)).collect()
+    }
+
+    pub(crate) fn line(&self, fields: Fields, address: DocAddress) -> Result<LogLine, SearchError> {
+        let columns = self.columns(address)?;
+        let document: TantivyDocument = self.searcher.doc(address)?;
+        let text =
+            document.get_first(fields.text).and_then(|value| value.as_str()).unwrap_or_default();
+        let (source_id, source) = self.source(columns.source(address.doc_id));
+        Ok(LogLine {
+            id: columns.id(address.doc_id),
+            source_id,
+            source,
+            timestamp: columns.timestamp(address.doc_id),
+            level: columns.level(address.doc_id),
+            text: text.to_owned(),
+            truncated: columns.truncated(address.doc_id),
+        })
+    }
+
+    /// The source of a number. Lines of a source that the catalogue does not know yet were
+    /// committed by another process since this one opened the index.
+    fn source(&self, number: u32) -> (SourceId, String) {
+        match self.catalogue.sources.get(number as usize) {
+            Some(source) => (source.id, source.name.clone()),
+            None => (SourceId(uuid::Uuid::nil()), String::new()),
+        }
+    }
+}
+
+fn term_query(field: Field, number: u64) -> Box<dyn Query> {
+    Box::new(TermQuery::new(Term::from_field_u64(field, number), IndexRecordOption::Basic))
+}
+
+/// From the first number to the last, both inside.
+fn number_range(field: Field, first: u64, last: u64) -> Box<dyn Query> {
+    let bound = |number| Bound::Included(Term::from_field_u64(field, number));
+    Box::new(RangeQuery::new(bound(first), bound(last)))
+}
+
+/// `1763694855926.1042`; a dash stands for no timestamp.
+fn write_cursor(last: Recency) -> String {
+    match last.millis {
+        i64::MIN => format!("-.{}", last.id),
+        millis => format!("{millis}.{}", last.id),
+    }
+}
+
+fn read_cursor(cursor: &str) -> Result<Recency, SearchError> {
+    let read = || {
+        let (millis, id) = cursor.rsplit_once('.')?;
+        let millis = if millis == "-" { i64::MIN } else { millis.parse().ok()? };
+        Some(Recency { millis, id: id.parse().ok()? })
+    };
+    read().ok_or(SearchError::InvalidParameter("The cursor is not one that a page gave out."))
+}
+
+#[expect(clippy::disallowed_methods, reason = "measures work; no test depends on it")]
+fn started() -> std::time::Instant {
+    std::time::Instant::now()
+}

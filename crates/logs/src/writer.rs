@@ -1,0 +1,160 @@
+//! The one writer of the index.
+//!
+//! Called by `ingest`, which takes turns batch by batch behind the mutex of the store. Lines and
+//! the offset that they reach enter in one call, and any commit holds every call before it: so an
+//! offset and its lines become durable together, whoever commits. After any error the writer is
+//! dropped, and with it all that was not committed; the next one starts from the last commit.
+
+use callboard_protocol::SourceId;
+use tantivy::{IndexWriter, TantivyError};
+use tracing::debug;
+
+use crate::{
+    IngestError, LogStore,
+    catalogue::Catalogue,
+    checkpoint::{FileId, Head},
+    record::Record,
+    store::{Inner, SnapshotError, read_catalogue},
+};
+
+/// tantivy refuses to work with less per thread.
+const LEAST_BYTES_PER_THREAD: usize = 16 << 20;
+
+/// Holds tantivy's lock on the folder.
+pub(crate) struct Writer {
+    index_writer: IndexWriter,
+    /// With what is not committed yet.
+    catalogue: Catalogue,
+    lines: u64,
+    bytes: u64,
+    /// Whether an offset moved since the last commit.
+    changed: bool,
+}
+
+/// The file that a batch comes from.
+pub(crate) struct Origin<'a> {
+    pub(crate) source: SourceId,
+    pub(crate) name: &'a str,
+    pub(crate) head: &'a Head,
+    pub(crate) file: Option<FileId>,
+}
+
+/// A stretch of a file, and the records in it.
+pub(crate) struct Batch {
+    pub(crate) from: u64,
+    pub(crate) to: u64,
+    pub(crate) records: Vec<Record>,
+}
+
+impl LogStore {
+    /// How far the file was read, with what is not committed yet.
+    pub(crate) fn offset(&self, origin: &Origin<'_>) -> Result<u64, IngestError> {
+        self.with_writer(|writer, _| Ok(writer.offset(origin)))
+    }
+
+    /// Starts the file anew: it was truncated.
+    pub(crate) fn restart(&self, origin: &Origin<'_>) -> Result<(), IngestError> {
+        self.with_writer(|writer, _| {
+            writer.set_offset(origin, 0);
+            Ok(())
+        })
+    }
+
+    /// Adds a batch, and commits when enough came together.
+    pub(crate) fn append(&self, origin: &Origin<'_>, batch: Batch) -> Result<(), IngestError> {
+        self.with_writer(|writer, inner| {
+            // The file is read by another ingest at the same time, or the writer was dropped after
+            // an error and took with it what was read before this batch.
+            if writer.offset(origin) != batch.from {
+                return Err(IngestError::Overtaken);
+            }
+            writer.bytes += batch.to - batch.from;
+            writer.add(inner, origin, batch)?;
+            let config = &inner.config;
+            let enough = writer.lines >= config.commit_every_lines
+                || writer.bytes >= config.commit_every_mb << 20;
+            if enough { writer.commit(inner) } else { Ok(()) }
+        })
+    }
+
+    /// Makes everything durable and searchable.
+    pub(crate) fn commit(&self) -> Result<(), IngestError> {
+        self.with_writer(|writer, inner| if writer.changed { writer.commit(inner) } else { Ok(()) })
+    }
+
+    fn with_writer<T>(
+        &self,
+        work: impl FnOnce(&mut Writer, &Inner) -> Result<T, IngestError>,
+    ) -> Result<T, IngestError> {
+        let mut slot = self.inner.writer.lock();
+        if slot.is_none() {
+            *slot = Some(Writer::open(&self.inner)?);
+        }
+        let Some(writer) = slot.as_mut() else { return Err(IngestError::Busy) };
+        let result = work(writer, &self.inner);
+        if matches!(result, Err(IngestError::Index(_) | IngestError::Catalogue(_))) {
+            *slot = None;
+        }
+        result
+    }
+}
+
+impl Writer {
+    fn open(inner: &Inner) -> Result<Self, IngestError> {
+        let memory = inner.config.writer_memory_mb << 20;
+        let threads = inner.config.writer_threads.min(memory / LEAST_BYTES_PER_THREAD).max(1);
+        let index_writer =
+            inner.index.writer_with_num_threads(threads, memory).map_err(|error| {
+                if matches!(error, TantivyError::LockFailure(..)) {
+                    return IngestError::Busy;
+                }
+                IngestError::Index(error)
+            })?;
+        // Read behind the lock: another process may have written since the store was opened.
+        let catalogue = read_catalogue(&inner.index).map_err(|error| match error {
+            SnapshotError::Index(error) => IngestError::Index(error),
+            SnapshotError::Catalogue(error) => IngestError::Catalogue(error),
+        })?;
+        inner.publish(catalogue.clone())?;
+        Ok(Self { index_writer, catalogue, lines: 0, bytes: 0, changed: false })
+    }
+
+    fn offset(&self, origin: &Origin<'_>) -> u64 {
+        let number = self.catalogue.find(origin.source);
+        number.map_or(0, |number| self.catalogue.sources[number].offset(origin.head, origin.file))
+    }
+
+    fn set_offset(&mut self, origin: &Origin<'_>, offset: u64) {
+        let number = self.catalogue.number(origin.source, origin.name);
+        self.catalogue.sources[number].set_offset(origin.head, origin.file, offset);
+        self.changed = true;
+    }
+
+    fn add(&mut self, inner: &Inner, origin: &Origin<'_>, batch: Batch) -> Result<(), IngestError> {
+        let number = self.catalogue.number(origin.source, origin.name);
+        self.lines += batch.records.len() as u64;
+        for record in batch.records {
+            let place = self.catalogue.place(number, &record);
+            self.index_writer.add_document(inner.fields.document(place, &record))?;
+        }
+        self.set_offset(origin, batch.to);
+        Ok(())
+    }
+
+    fn commit(&mut self, inner: &Inner) -> Result<(), IngestError> {
+        self.catalogue.generation += 1;
+        let payload = serde_json::to_string(&self.catalogue).map_err(IngestError::Catalogue)?;
+        let mut commit = self.index_writer.prepare_commit()?;
+        commit.set_payload(&payload);
+        commit.commit()?;
+        inner.publish(self.catalogue.clone())?;
+        debug!(
+            lines = self.lines,
+            bytes = self.bytes,
+            generation = self.catalogue.generation,
+            "committed"
+        );
+        (self.lines, self.bytes, self.changed) = (0, 0, false);
+        Ok(())
+    }
+}

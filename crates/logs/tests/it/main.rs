@@ -1,0 +1,8 @@
+//! The log index from outside: ingest, search, and questions, on real folders.
+
+#![expect(clippy::unwrap_used, reason = "the helpers of tests may unwrap, as tests may")]
+
+mod fixture;
+mod ingest;
+mod investigate;
+mod search;

@@ -1,0 +1,221 @@
+//! The text of an answer, piece by piece: a sentence or a row each.
+
+use std::collections::HashSet;
+
+use callboard_protocol::{Evidence, LineId, Ranking, SearchedEvidence, ValueCount};
+
+use super::phrase;
+use crate::markdown::{cell, code, prose};
+
+/// Rows of each ranking.
+const ROWS: usize = 10;
+
+/// Lines that are shown.
+const LINES: usize = 8;
+
+/// One shown line; its citation opens the whole.
+const LINE_CHARS: usize = 300;
+
+/// One value of a ranking.
+const VALUE_CHARS: usize = 120;
+
+/// The reading and the query.
+const QUERY_CHARS: usize = 300;
+
+const CLOSING: &str =
+    "\n*This answer was put together from the log index alone, without a language model.*\n";
+
+/// The whole answer.
+pub(super) fn compose(evidence: &Evidence) -> Vec<String> {
+    let mut pieces = Vec::new();
+    if evidence.searched.matched == 0 {
+        nothing(&evidence.searched, &mut pieces);
+    } else {
+        let citable: HashSet<LineId> = evidence.lines.iter().map(|line| line.id).collect();
+        lead(&evidence.searched, &mut pieces);
+        for ranking in &evidence.rankings {
+            rank(ranking, &evidence.searched, &citable, &mut pieces);
+        }
+        times(evidence, &mut pieces);
+        best_lines(evidence, &mut pieces);
+        coverage(&evidence.searched, &mut pieces);
+    }
+    pieces.push(CLOSING.to_owned());
+    pieces
+}
+
+fn lead(searched: &SearchedEvidence, pieces: &mut Vec<String>) {
+    let matched = if searched.matched == 1 { "line matches" } else { "lines match" };
+    let mut sentence = format!(
+        "I read the question as “{}”: **{} {matched}**, of {} searched",
+        prose(&searched.reading, QUERY_CHARS),
+        phrase::number(searched.matched),
+        phrase::number(searched.searched),
+    );
+    if let Some(covered) = phrase::covered(searched.covered) {
+        sentence.push_str(&format!(", {covered}"));
+    }
+    sentence.push_str(".\n");
+    pieces.push(sentence);
+}
+
+fn rank(
+    ranking: &Ranking,
+    searched: &SearchedEvidence,
+    citable: &HashSet<LineId>,
+    pieces: &mut Vec<String>,
+) {
+    let Some(first) = ranking.top.first() else { return };
+    let kind = prose(&ranking.kind, VALUE_CHARS);
+    pieces.push(format!("\n{}", winner(ranking, first, &kind, searched)));
+    if ranking.distinct as usize > ranking.top.len().min(ROWS) {
+        let shown = ranking.top.len().min(ROWS);
+        pieces.push(format!(
+            " There are {} different {kind}; these are the first {shown}:\n",
+            phrase::number(ranking.distinct)
+        ));
+    } else {
+        pieces.push("\n".to_owned());
+    }
+    pieces.push(format!(
+        "\n| {} | Lines | First seen (UTC) | Last seen (UTC) |\n|---|---:|---|---|\n",
+        capitalised(&kind)
+    ));
+    for value in ranking.top.iter().take(ROWS) {
+        pieces.push(row(value, citable));
+    }
+}
+
+/// Who comes first, and whether alone.
+fn winner(
+    ranking: &Ranking,
+    first: &ValueCount,
+    kind: &str,
+    searched: &SearchedEvidence,
+) -> String {
+    let tied = ranking.top.iter().take_while(|value| value.lines == first.lines).count();
+    if tied > 1 && ranking.distinct > 1 {
+        let all = if tied as u64 == ranking.distinct { "All" } else { "The first" };
+        return format!(
+            "{all} {tied} {kind} occur equally often, in {} each.",
+            phrase::lines(first.lines)
+        );
+    }
+    let share = phrase::share(first.lines, searched.counted)
+        .map_or_else(String::new, |share| format!(" ({share})"));
+    let value = code(&first.value, VALUE_CHARS);
+    let (begin, end) = if ranking.distinct > 1 {
+        ("Of the ", "occurs most often")
+    } else {
+        ("Of the ", "is the only one")
+    };
+    format!("{begin}{kind}, **{value}** {end}: in {}{share}.", phrase::lines(first.lines))
+}
+
+fn row(value: &ValueCount, citable: &HashSet<LineId>) -> String {
+    let cite = |id: LineId| citable.contains(&id).then(|| format!(" [{id}]")).unwrap_or_default();
+    let first_cite = cite(value.first_line);
+    let last_cite = cite(value.last_line);
+    format!(
+        "| {} | {} | {}{first_cite} | {}{last_cite} |\n",
+        cell(&value.value, VALUE_CHARS),
+        phrase::number(value.lines),
+        phrase::instant_or_none(value.first_seen),
+        phrase::instant_or_none(value.last_seen),
+    )
+}
+
+fn times(evidence: &Evidence, pieces: &mut Vec<String>) {
+    let matched = evidence.searched.matched;
+    if let Some(peak) = phrase::peak(evidence) {
+        let share = phrase::share(peak.count, matched)
+            .map_or_else(String::new, |share| format!(" ({share})"));
+        pieces.push(format!(
+            "\n**When:** most of the matching lines in one stretch, {}{share}, were written {}.\n",
+            phrase::number(peak.count),
+            phrase::slice(peak, evidence.bucket_ms),
+        ));
+    }
+    let known = evidence.levels.iter().filter(|level| level.count > 0);
+    let known: Vec<String> = known
+        .map(|level| format!("{} {}", phrase::number(level.count), level.level.as_str()))
+        .collect();
+    let only_unknown = known.len() == 1
+        && evidence
+            .levels
+            .iter()
+            .any(|level| level.count > 0 && level.level == callboard_protocol::Level::Unknown);
+    if !known.is_empty() && !only_unknown {
+        pieces.push(format!("\n**Levels:** {}.\n", known.join(", ")));
+    }
+}
+
+fn best_lines(evidence: &Evidence, pieces: &mut Vec<String>) {
+    if evidence.lines.is_empty() {
+        return;
+    }
+    let one_source =
+        evidence.lines.iter().all(|line| line.source_id == evidence.lines[0].source_id);
+    let heading = if one_source {
+        format!("\n**Lines that fit best**, from {}:\n\n", code(&evidence.lines[0].source, 120))
+    } else {
+        "\n**Lines that fit best:**\n\n".to_owned()
+    };
+    pieces.push(heading);
+    for line in evidence.lines.iter().take(LINES) {
+        let source =
+            if one_source { String::new() } else { format!(" {}", code(&line.source, 120)) };
+        pieces.push(format!("- [{}]{source} {}\n", line.id, code(&line.text, LINE_CHARS)));
+    }
+}
+
+fn coverage(searched: &SearchedEvidence, pieces: &mut Vec<String>) {
+    pieces.push(format!("\n{}\n", what_was_searched(searched)));
+    if searched.counted < searched.matched {
+        pieces.push(format!(
+            "A limit was reached: only {} of the {} matching lines were counted for the rankings.\n",
+            phrase::number(searched.counted),
+            phrase::number(searched.matched),
+        ));
+    }
+}
+
+fn what_was_searched(searched: &SearchedEvidence) -> String {
+    let query = if searched.query.trim().is_empty() {
+        "every line".to_owned()
+    } else {
+        code(&searched.query, QUERY_CHARS)
+    };
+    format!(
+        "Searched for {query} {} ({}).",
+        phrase::range(searched.range),
+        phrase::lines(searched.searched)
+    )
+}
+
+fn nothing(searched: &SearchedEvidence, pieces: &mut Vec<String>) {
+    let reading = prose(&searched.reading, QUERY_CHARS);
+    pieces.push(format!("I read the question as “{reading}”, and **no line matches**.\n"));
+    pieces.push(format!("\n{}\n", what_was_searched(searched)));
+    pieces.push("\nTo widen the search:\n\n".to_owned());
+    let bounded = searched.range.from.is_some() || searched.range.to.is_some();
+    if searched.searched == 0 && !bounded {
+        pieces.push(
+            "- Nothing is indexed yet: upload a log, or run `callboard ingest PATH`.\n".to_owned(),
+        );
+        return;
+    }
+    if bounded {
+        pieces.push("- Name a longer span of time, or none at all.\n".to_owned());
+    }
+    if searched.query.contains("level:") {
+        pieces.push("- Ask for all levels, not only the graver ones.\n".to_owned());
+    }
+    pieces.push("- Use fewer words, or those that the logs themselves use.\n".to_owned());
+    pieces.push("- Check that the log in question has been ingested.\n".to_owned());
+}
+
+fn capitalised(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}

@@ -1,0 +1,214 @@
+//! A provider of chat completions that does as a script says, faults included.
+//!
+//! It speaks HTTP/1.1 on plain TCP, by hand: a broken provider breaks below HTTP.
+
+mod http;
+mod reply;
+mod serve;
+
+use std::{
+    collections::VecDeque,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use serde_json::Value;
+use tokio::{
+    net::TcpListener,
+    sync::watch,
+    task::{JoinHandle, JoinSet},
+    time::timeout,
+};
+
+pub use self::reply::Reply;
+use crate::PATIENCE;
+
+/// A fake provider on a port of its own; it ends when it is dropped.
+///
+/// Each request takes the next reply of the script; when the script has ended, every request gets
+/// the reply of [`FakeVendor::always`], which is a short answer unless it was set.
+#[derive(Debug)]
+pub struct FakeVendor {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    server: JoinHandle<()>,
+}
+
+/// A request as it was received.
+#[derive(Clone, Debug)]
+pub struct RecordedRequest {
+    /// The method and the path: `POST /v1/chat/completions`.
+    pub line: String,
+    /// The headers in order, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body; `null` when it is not JSON.
+    pub body: Value,
+}
+
+impl RecordedRequest {
+    /// The first header of this name, given in lower case.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The text of the last message: the question with its evidence.
+    #[must_use]
+    pub fn question(&self) -> &str {
+        let messages = self.body["messages"].as_array();
+        messages.and_then(|all| all.last()?["content"].as_str()).unwrap_or_default()
+    }
+}
+
+/// How often things have happened.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    connections: usize,
+    requests: usize,
+    /// Replies written to the end that the script gives them.
+    finished: usize,
+    /// Clients that left before that.
+    left: usize,
+    /// Requests that wait at a closed gate.
+    held: usize,
+}
+
+#[derive(Debug)]
+struct Shared {
+    script: Mutex<Script>,
+    counts: watch::Sender<Counts>,
+    held: watch::Sender<bool>,
+}
+
+#[derive(Debug)]
+struct Script {
+    next: VecDeque<Reply>,
+    always: Reply,
+    requests: Vec<RecordedRequest>,
+}
+
+impl Shared {
+    fn script(&self) -> std::sync::MutexGuard<'_, Script> {
+        self.script.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn count(&self, change: impl FnOnce(&mut Counts)) {
+        self.counts.send_modify(change);
+    }
+
+    /// Records a request and gives its reply.
+    fn accept(&self, request: RecordedRequest) -> Reply {
+        let mut script = self.script();
+        script.requests.push(request);
+        let reply = script.next.pop_front().unwrap_or_else(|| script.always.clone());
+        drop(script);
+        self.count(|counts| counts.requests += 1);
+        reply
+    }
+}
+
+impl FakeVendor {
+    /// Starts one on the current runtime.
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let shared = Arc::new(Shared {
+            script: Mutex::new(Script {
+                next: VecDeque::new(),
+                always: Reply::text(&["All", " is", " well", "."]),
+                requests: Vec::new(),
+            }),
+            counts: watch::Sender::new(Counts::default()),
+            held: watch::Sender::new(false),
+        });
+        let server = tokio::spawn(accept_all(listener, Arc::clone(&shared)));
+        Self { address, shared, server }
+    }
+
+    /// What to configure as `base_url`.
+    #[must_use]
+    pub fn base_url(&self) -> String {
+        format!("http://{}/v1", self.address)
+    }
+
+    /// Adds replies to the script, one for each request to come.
+    pub fn script(&self, replies: impl IntoIterator<Item = Reply>) {
+        self.shared.script().next.extend(replies);
+    }
+
+    /// Sets the reply to every request beyond the script.
+    pub fn always(&self, reply: Reply) {
+        self.shared.script().always = reply;
+    }
+
+    /// Closes the gate: replies wait there until [`FakeVendor::release`]. The gate stands before
+    /// the first byte, or where [`Reply::gate_after`] puts it.
+    pub fn hold(&self) {
+        self.shared.held.send_replace(true);
+    }
+
+    /// Opens the gate.
+    pub fn release(&self) {
+        self.shared.held.send_replace(false);
+    }
+
+    /// The requests so far.
+    #[must_use]
+    pub fn requests(&self) -> Vec<RecordedRequest> {
+        self.shared.script().requests.clone()
+    }
+
+    /// How many requests have come so far.
+    #[must_use]
+    pub fn request_count(&self) -> usize {
+        self.shared.counts.borrow().requests
+    }
+
+    /// How many connections were opened so far.
+    #[must_use]
+    pub fn connection_count(&self) -> usize {
+        self.shared.counts.borrow().connections
+    }
+
+    /// Waits until `count` requests have come in all.
+    pub async fn until_requests(&self, count: usize) {
+        self.until("requests", |counts| counts.requests >= count).await;
+    }
+
+    /// Waits until `count` requests wait at the gate.
+    pub async fn until_held(&self, count: usize) {
+        self.until("held requests", |counts| counts.held >= count).await;
+    }
+
+    /// Waits until `count` replies were written to the end that the script gives them.
+    pub async fn until_finished(&self, count: usize) {
+        self.until("finished replies", |counts| counts.finished >= count).await;
+    }
+
+    /// Waits until `count` clients have left before their reply's end.
+    pub async fn until_left(&self, count: usize) {
+        self.until("clients to leave", |counts| counts.left >= count).await;
+    }
+
+    async fn until(&self, what: &str, condition: impl FnMut(&Counts) -> bool) {
+        let mut counts = self.shared.counts.subscribe();
+        let held = timeout(PATIENCE, counts.wait_for(condition)).await.is_ok();
+        assert!(held, "waited in vain for {what}: {:?}", *self.shared.counts.borrow());
+    }
+}
+
+impl Drop for FakeVendor {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+async fn accept_all(listener: TcpListener, shared: Arc<Shared>) {
+    // Dropped with this task, and its connections with it.
+    let mut connections = JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        shared.count(|counts| counts.connections += 1);
+        connections.spawn(serve::serve(stream, Arc::clone(&shared)));
+        while connections.try_join_next().is_some() {}
+    }
+}

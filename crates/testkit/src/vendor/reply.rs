@@ -1,0 +1,285 @@
+//! Replies of the fake provider, good ones and faults.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+/// One reply. Start from an answer ([`Reply::text`], [`Reply::tokens`], [`Reply::endless`]) and
+/// bend it, or from a fault.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    pub(super) kind: Kind,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Kind {
+    Stream(Box<Stream>),
+    Whole { status: u16, headers: Vec<(String, String)>, body: String },
+    Reset,
+    Silent,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Stream {
+    pub(super) tokens: Tokens,
+    pub(super) first_after: Duration,
+    pub(super) delay: Duration,
+    pub(super) end: End,
+    pub(super) malformed_at: Option<usize>,
+    pub(super) gate_after: usize,
+    pub(super) role_chunk: bool,
+    pub(super) pings: bool,
+    pub(super) finish: Option<String>,
+    pub(super) usage: Option<(u64, u64)>,
+    pub(super) done: bool,
+    pub(super) newline: &'static str,
+    pub(super) write_bytes: usize,
+    pub(super) model: String,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Tokens {
+    These(Vec<String>),
+    Endless,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum End {
+    Whole,
+    CutAfter(usize),
+    StallAfter(usize),
+    ErrorAfter(usize, Value),
+}
+
+impl Reply {
+    /// An answer of these tokens, streamed.
+    #[must_use]
+    pub fn text(tokens: &[&str]) -> Self {
+        let tokens: Vec<String> = tokens.iter().map(|token| (*token).to_owned()).collect();
+        let count = tokens.len() as u64;
+        Self::stream(Tokens::These(tokens), Some((10, count)))
+    }
+
+    /// An answer of `count` tokens: `t0 t1 t2 …`.
+    #[must_use]
+    pub fn tokens(count: usize) -> Self {
+        let tokens = (0..count).map(|index| format!("t{index} ")).collect();
+        Self::stream(Tokens::These(tokens), Some((10, count as u64)))
+    }
+
+    /// An answer that never ends, as fast as it is read.
+    #[must_use]
+    pub fn endless() -> Self {
+        Self::stream(Tokens::Endless, None)
+    }
+
+    fn stream(tokens: Tokens, usage: Option<(u64, u64)>) -> Self {
+        Self {
+            kind: Kind::Stream(Box::new(Stream {
+                tokens,
+                first_after: Duration::ZERO,
+                delay: Duration::ZERO,
+                end: End::Whole,
+                malformed_at: None,
+                gate_after: 0,
+                role_chunk: true,
+                pings: false,
+                finish: Some("stop".to_owned()),
+                usage,
+                done: true,
+                newline: "\n",
+                write_bytes: usize::MAX,
+                model: "fake-model".to_owned(),
+            })),
+        }
+    }
+
+    /// This status, with this JSON as the body.
+    #[must_use]
+    pub fn status(status: u16, body: &Value) -> Self {
+        Self { kind: Kind::Whole { status, headers: Vec::new(), body: body.to_string() } }
+    }
+
+    /// An error as this wire tells it.
+    #[must_use]
+    pub fn error(status: u16, code: &str, message: &str) -> Self {
+        let body =
+            json!({"error": {"message": message, "type": code, "code": code, "param": null}});
+        Self::status(status, &body)
+    }
+
+    /// 429, with `Retry-After` when it is given.
+    #[must_use]
+    pub fn rate_limited(retry_after: Option<&str>) -> Self {
+        let reply = Self::error(429, "rate_limit_exceeded", "Rate limit reached");
+        match retry_after {
+            Some(value) => reply.header("Retry-After", value),
+            None => reply,
+        }
+    }
+
+    /// 400: the prompt is longer than the model can read.
+    #[must_use]
+    pub fn context_too_long() -> Self {
+        let message = "This model's maximum context length is 8192 tokens.";
+        Self::error(400, "context_length_exceeded", message)
+    }
+
+    /// 400: the content filter refuses.
+    #[must_use]
+    pub fn content_filtered() -> Self {
+        Self::error(400, "content_filter", "The response was filtered.")
+    }
+
+    /// 200, with this body as it stands: empty, HTML, or JSON instead of a stream.
+    #[must_use]
+    pub fn body(content_type: &str, body: &str) -> Self {
+        let kind = Kind::Whole { status: 200, headers: Vec::new(), body: body.to_owned() };
+        Self { kind }.header("Content-Type", content_type)
+    }
+
+    /// A whole answer in JSON, although a stream was asked for.
+    #[must_use]
+    pub fn json_answer(text: &str) -> Self {
+        let body = json!({
+            "object": "chat.completion", "model": "fake-model",
+            "choices": [{"index": 0, "message": {"role": "assistant", "content": text},
+                "finish_reason": "stop"}],
+            "usage": {"prompt_tokens": 10, "completion_tokens": 3, "total_tokens": 13},
+        });
+        Self::status(200, &body)
+    }
+
+    /// The connection is reset once the request was read.
+    #[must_use]
+    pub fn reset() -> Self {
+        Self { kind: Kind::Reset }
+    }
+
+    /// The request is read, and nothing is ever said.
+    #[must_use]
+    pub fn silent() -> Self {
+        Self { kind: Kind::Silent }
+    }
+
+    /// With this header; only for replies that are not streamed. A `Content-Length` beyond the body
+    /// leaves the client waiting for the rest.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        match &mut self.kind {
+            Kind::Whole { headers, .. } => headers.push((name.to_owned(), value.to_owned())),
+            Kind::Stream(_) | Kind::Reset | Kind::Silent => {
+                panic!("only a reply that is not streamed takes headers")
+            }
+        }
+        self
+    }
+
+    /// The first token comes after this time.
+    #[must_use]
+    pub fn first_token_after(self, delay: Duration) -> Self {
+        self.bend(|stream| stream.first_after = delay)
+    }
+
+    /// This time passes between tokens.
+    #[must_use]
+    pub fn delay(self, delay: Duration) -> Self {
+        self.bend(|stream| stream.delay = delay)
+    }
+
+    /// The connection is cut after `count` tokens.
+    #[must_use]
+    pub fn cut_after(self, count: usize) -> Self {
+        self.bend(|stream| stream.end = End::CutAfter(count))
+    }
+
+    /// Nothing more is said after `count` tokens, and the connection stays open.
+    #[must_use]
+    pub fn stall_after(self, count: usize) -> Self {
+        self.bend(|stream| stream.end = End::StallAfter(count))
+    }
+
+    /// After `count` tokens an error object takes the place of the next, and the stream ends as if
+    /// all were well.
+    #[must_use]
+    pub fn error_after(self, count: usize, error: Value) -> Self {
+        self.bend(|stream| stream.end = End::ErrorAfter(count, error))
+    }
+
+    /// A chunk that is no JSON stands before token `index`.
+    #[must_use]
+    pub fn malformed_at(self, index: usize) -> Self {
+        self.bend(|stream| stream.malformed_at = Some(index))
+    }
+
+    /// The gate of [`FakeVendor::hold`](super::FakeVendor::hold) stands after `count` tokens
+    /// instead of before the first byte.
+    #[must_use]
+    pub fn gate_after(self, count: usize) -> Self {
+        self.bend(|stream| stream.gate_after = count)
+    }
+
+    /// Comments stand between the tokens, and keep coming while the stream stalls.
+    #[must_use]
+    pub fn pings(self) -> Self {
+        self.bend(|stream| stream.pings = true)
+    }
+
+    /// Ends with this `finish_reason`.
+    #[must_use]
+    pub fn finish(self, reason: &str) -> Self {
+        self.bend(|stream| stream.finish = Some(reason.to_owned()))
+    }
+
+    /// Ends without a `finish_reason`.
+    #[must_use]
+    pub fn without_finish(self) -> Self {
+        self.bend(|stream| stream.finish = None)
+    }
+
+    /// Says these figures of tokens read and written.
+    #[must_use]
+    pub fn usage(self, input: u64, output: u64) -> Self {
+        self.bend(|stream| stream.usage = Some((input, output)))
+    }
+
+    /// Says nothing of tokens.
+    #[must_use]
+    pub fn without_usage(self) -> Self {
+        self.bend(|stream| stream.usage = None)
+    }
+
+    /// Ends without `[DONE]`.
+    #[must_use]
+    pub fn without_done(self) -> Self {
+        self.bend(|stream| stream.done = false)
+    }
+
+    /// Lines end in CR and LF.
+    #[must_use]
+    pub fn crlf(self) -> Self {
+        self.bend(|stream| stream.newline = "\r\n")
+    }
+
+    /// Each write carries so many bytes: 1 splits at every position.
+    #[must_use]
+    pub fn split(self, bytes: usize) -> Self {
+        self.bend(|stream| stream.write_bytes = bytes.max(1))
+    }
+
+    /// Answers as this model.
+    #[must_use]
+    pub fn model(self, model: &str) -> Self {
+        self.bend(|stream| stream.model = model.to_owned())
+    }
+
+    fn bend(mut self, change: impl FnOnce(&mut Stream)) -> Self {
+        match &mut self.kind {
+            Kind::Stream(stream) => change(stream),
+            Kind::Whole { .. } | Kind::Reset | Kind::Silent => {
+                panic!("only a streamed reply can be bent this way")
+            }
+        }
+        self
+    }
+}
