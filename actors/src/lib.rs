@@ -1,1 +1,44 @@
-//! Under construction.
+//! The actors: everything in Callboard that holds state, keeps an order or admits work.
+//!
+//! Two planes run through here. **Control** travels in a handful of messages per turn
+//! (session → conversation → cache shard, provider). **Data** (the tokens) goes from a provider's
+//! stream into a [`TurnLog`] and from there to every reader by cursor; it never enters a mailbox.
+//!
+//! [`System`] is the one handle that the edge holds. Every queue has a bound, every ask a timeout,
+//! and every long-lived actor is kept alive by the [`Keeper`].
+
+mod breaker;
+mod cache;
+mod cache_shard;
+mod config;
+mod conversation;
+mod conversations;
+mod health;
+mod job;
+mod jobs;
+mod keeper;
+mod log_source;
+mod metrics;
+mod provider;
+mod remote_cache;
+mod router;
+mod session;
+mod socket;
+mod sockets;
+mod system;
+mod turn;
+mod turn_log;
+mod turns;
+
+pub use cache::{Cache, CachedAnswer};
+pub use config::{CacheConfig, ChatConfig, RedisConfig, SessionConfig};
+pub use conversation::{Asker, Begun, SessionEvent, Watcher};
+pub use health::starting;
+pub use jobs::{Jobs, JobsConfig};
+pub use keeper::{Keeper, KeptState, KeptStatus, RestartPolicy};
+pub use metrics::Metrics;
+pub use remote_cache::{RemoteCache, RemoteError};
+pub use session::{SessionUser, TokenCheck};
+pub use socket::{StartError as SocketError, start_session};
+pub use system::{Parts, StartError, System};
+pub use turn_log::{Ended, TurnLog};

@@ -1,0 +1,195 @@
+//! The circuit breaker of one provider: a pure state machine over an injected clock.
+//!
+//! Closed, it looks at the outcomes of the last calls; when enough were made and too many of them
+//! failed it opens. Open, it refuses until `open_for` has passed. Half-open, it lets
+//! one probe through: success closes it, failure opens it again, for twice as long up to
+//! [`MAX_OPEN_FACTOR`] times. (M. Nygard, "Release It!", 2nd ed., ch. 5.)
+
+use std::{collections::VecDeque, time::Duration};
+
+use callboard_protocol::CircuitState;
+use tokio::time::Instant;
+
+/// However often the probe fails, the breaker tries again after this many times `open_for`.
+const MAX_OPEN_FACTOR: u32 = 8;
+
+/// When to open and for how long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BreakerPolicy {
+    /// How many of the last calls are looked at.
+    pub(crate) window: usize,
+    /// Fewer calls than this in the window never open it.
+    pub(crate) min_calls: usize,
+    /// The share of failures that opens it, 0 to 1.
+    pub(crate) failure_rate: f64,
+    /// How long it refuses after opening.
+    pub(crate) open_for: Duration,
+}
+
+#[derive(Debug)]
+enum State {
+    Closed { outcomes: VecDeque<bool> },
+    Open { until: Instant, times: u32 },
+    HalfOpen { probing: bool, times: u32 },
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Breaker {
+    policy: BreakerPolicy,
+    state: State,
+}
+
+impl Breaker {
+    /// A closed one.
+    pub(crate) fn new(policy: BreakerPolicy) -> Self {
+        Self { policy, state: State::Closed { outcomes: VecDeque::new() } }
+    }
+
+    /// Whether a call may be made now. In the half-open state the first asker becomes the probe.
+    ///
+    /// # Errors
+    /// How long to wait before asking again.
+    pub(crate) fn admit(&mut self, now: Instant) -> Result<(), Duration> {
+        match &mut self.state {
+            State::Closed { .. } => Ok(()),
+            State::Open { until, .. } if now < *until => Err(*until - now),
+            State::Open { times, .. } => {
+                self.state = State::HalfOpen { probing: true, times: *times };
+                Ok(())
+            }
+            State::HalfOpen { probing, .. } if *probing => Err(self.policy.open_for),
+            State::HalfOpen { probing, .. } => {
+                *probing = true;
+                Ok(())
+            }
+        }
+    }
+
+    /// Counts the outcome of an admitted call: `Some(true)` for success, `Some(false)` for a
+    /// failure of the provider, `None` when the call says nothing about the provider (its reader
+    /// cancelled it, or the request itself was bad).
+    pub(crate) fn record(&mut self, now: Instant, outcome: Option<bool>) {
+        match (&mut self.state, outcome) {
+            (State::Closed { outcomes }, Some(ok)) => {
+                if outcomes.len() >= self.policy.window {
+                    outcomes.pop_front();
+                }
+                outcomes.push_back(ok);
+                let failed = outcomes.iter().filter(|ok| !**ok).count();
+                #[expect(clippy::cast_precision_loss, reason = "a window of thousands at most")]
+                let rate = failed as f64 / outcomes.len() as f64;
+                if !ok && outcomes.len() >= self.policy.min_calls && rate >= self.policy.failure_rate
+                {
+                    self.open(now, 0);
+                }
+            }
+            (State::HalfOpen { .. }, Some(true)) => {
+                self.state = State::Closed { outcomes: VecDeque::new() };
+            }
+            (State::HalfOpen { times, .. }, Some(false)) => {
+                let times = *times + 1;
+                self.open(now, times);
+            }
+            (State::HalfOpen { probing, .. }, None) => *probing = false,
+            // A call admitted before it opened, and ended after.
+            (State::Open { .. }, _) | (State::Closed { .. }, None) => {}
+        }
+    }
+
+    fn open(&mut self, now: Instant, times: u32) {
+        let factor = 2u32.saturating_pow(times).min(MAX_OPEN_FACTOR);
+        self.state = State::Open { until: now + self.policy.open_for * factor, times };
+    }
+
+    /// For people and metrics. An open breaker whose time has passed shows as half-open.
+    pub(crate) fn state(&self, now: Instant) -> CircuitState {
+        match self.state {
+            State::Closed { .. } => CircuitState::Closed,
+            State::Open { until, .. } if now < until => CircuitState::Open,
+            State::Open { .. } | State::HalfOpen { .. } => CircuitState::HalfOpen,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POLICY: BreakerPolicy = BreakerPolicy {
+        window: 6,
+        min_calls: 4,
+        failure_rate: 0.5,
+        open_for: Duration::from_secs(10),
+    };
+
+    fn failing(now: Instant) -> Breaker {
+        let mut breaker = Breaker::new(POLICY);
+        for _ in 0..4 {
+            assert_eq!(breaker.admit(now), Ok(()));
+            breaker.record(now, Some(false));
+        }
+        breaker
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_opens_when_half_of_enough_calls_fail() {
+        let now = Instant::now();
+        let mut breaker = Breaker::new(POLICY);
+        for ok in [true, true, false] {
+            breaker.record(now, Some(ok));
+            assert_eq!(breaker.state(now), CircuitState::Closed);
+        }
+        breaker.record(now, Some(false));
+        assert_eq!(breaker.state(now), CircuitState::Open);
+        assert_eq!(breaker.admit(now), Err(POLICY.open_for));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_forgets_calls_outside_the_window() {
+        let now = Instant::now();
+        let mut breaker = Breaker::new(POLICY);
+        for ok in [false, true, true, true, true, true, true, false, false] {
+            breaker.record(now, Some(ok));
+            assert_eq!(breaker.state(now), CircuitState::Closed);
+        }
+        breaker.record(now, Some(false));
+        assert_eq!(breaker.state(now), CircuitState::Open, "three of the last six");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn half_open_lets_one_probe_through_and_success_closes_it() {
+        let now = Instant::now();
+        let mut breaker = failing(now);
+        let later = now + POLICY.open_for;
+        assert_eq!(breaker.admit(later), Ok(()));
+        assert!(breaker.admit(later).is_err(), "a second probe");
+        breaker.record(later, Some(true));
+        assert_eq!(breaker.state(later), CircuitState::Closed);
+        assert_eq!(breaker.admit(later), Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failed_probe_opens_it_for_longer_but_not_for_ever() {
+        let mut now = Instant::now();
+        let mut breaker = failing(now);
+        let mut waits = Vec::new();
+        for _ in 0..6 {
+            now += breaker.admit(now).expect_err("open");
+            assert_eq!(breaker.admit(now), Ok(()));
+            breaker.record(now, Some(false));
+            waits.push(breaker.admit(now).expect_err("open again").as_secs());
+        }
+        assert_eq!(waits, [20, 40, 80, 80, 80, 80]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cancelled_probe_leaves_room_for_the_next() {
+        let now = Instant::now();
+        let mut breaker = failing(now);
+        let later = now + POLICY.open_for;
+        assert_eq!(breaker.admit(later), Ok(()));
+        breaker.record(later, None);
+        assert_eq!(breaker.admit(later), Ok(()));
+    }
+}

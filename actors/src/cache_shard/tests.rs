@@ -1,0 +1,175 @@
+use std::future::Future;
+
+use actix::Arbiter;
+use callboard_protocol::{ConversationId, FinishReason, MessageId, TurnId, Usage, UserId};
+use prometheus::{IntCounterVec, Opts};
+
+use super::*;
+use crate::{
+    keeper::{Keeper, RestartPolicy},
+    turn_log::TurnHead,
+};
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Crash;
+
+impl Handler<Crash> for CacheShard {
+    type Result = ();
+
+    fn handle(&mut self, _: Crash, _: &mut Self::Context) {
+        panic!("as told");
+    }
+}
+
+fn run(test: impl Future<Output = ()>) {
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_all().start_paused(true).build().unwrap()
+    };
+    actix::System::with_tokio_rt(runtime).block_on(test);
+}
+
+fn start(max_bytes: u64) -> (Addr<CacheShard>, Keeper, Metrics) {
+    let metrics = Metrics::new().unwrap();
+    let keeper =
+        Keeper::new(IntCounterVec::new(Opts::new("restarts", "r"), &["actor"]).unwrap());
+    let seed = ShardSeed { number: 0, max_bytes, metrics: metrics.clone() };
+    let policy = RestartPolicy::default();
+    let shard = keeper
+        .keep("cache_shard:0", &Arbiter::current(), MAILBOX, policy, move |_| CacheShard::new(seed));
+    (shard, keeper, metrics)
+}
+
+fn log() -> Arc<TurnLog> {
+    TurnLog::new(TurnHead {
+        turn_id: TurnId::new(),
+        conversation_id: ConversationId::new(),
+        message_id: MessageId::new(),
+        owner: UserId::new(),
+        max_bytes: 100,
+        coalesce: Duration::ZERO,
+    })
+}
+
+fn answer(text: &str) -> Arc<CachedAnswer> {
+    Arc::new(CachedAnswer {
+        response: text.into(),
+        citations: Vec::new(),
+        suggestions: Vec::new(),
+        finish_reason: FinishReason::Stop,
+        usage: Usage::default(),
+        provider: "p".into(),
+        model: "m".into(),
+        evidence: None,
+    })
+}
+
+async fn lookup(shard: &Addr<CacheShard>, key: &str) -> Found {
+    shard.send(Lookup { key: key.into(), asker: log() }).await.unwrap()
+}
+
+async fn fill(shard: &Addr<CacheShard>, key: &str, text: &str) {
+    match lookup(shard, key).await {
+        Found::Fill(permit) => permit.fill(answer(text), Duration::from_secs(60), false),
+        Found::Hit { .. } | Found::Joined(_) => panic!("{key} is there already"),
+    }
+    // Answered after the fill was handled.
+    shard.send(Observe).await.unwrap();
+}
+
+async fn has(shard: &Addr<CacheShard>, key: &str) -> bool {
+    matches!(lookup(shard, key).await, Found::Hit { .. })
+}
+
+#[test]
+fn of_a_hundred_askers_one_fills_and_the_others_read_along() {
+    run(async {
+        let (shard, _, _) = start(1 << 20);
+        let leader = log();
+        let first = shard.send(Lookup { key: "k".into(), asker: Arc::clone(&leader) });
+        let Found::Fill(permit) = first.await.unwrap() else { panic!("the first fills") };
+        for _ in 1..100 {
+            let Found::Joined(joined) = lookup(&shard, "k").await else { panic!("others join") };
+            assert_eq!(joined.turn_id(), leader.turn_id());
+        }
+        permit.fill(answer("done"), Duration::from_secs(60), false);
+        let Found::Hit { answer, .. } = lookup(&shard, "k").await else { panic!("then it is kept") };
+        assert_eq!(answer.response, "done");
+        let stats = shard.send(Observe).await.unwrap();
+        assert_eq!((stats.misses, stats.joined, stats.hits, stats.filling), (1, 99, 1, 0));
+    });
+}
+
+#[test]
+fn a_permit_dropped_without_an_answer_frees_the_key() {
+    run(async {
+        let (shard, _, _) = start(1 << 20);
+        drop(lookup(&shard, "k").await);
+        assert!(matches!(lookup(&shard, "k").await, Found::Fill(_)));
+    });
+}
+
+#[test]
+fn an_entry_lives_as_long_as_its_lifetime() {
+    run(async {
+        let (shard, _, metrics) = start(1 << 20);
+        fill(&shard, "k", "x").await;
+        tokio::time::advance(Duration::from_secs(59)).await;
+        assert!(has(&shard, "k").await);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(!has(&shard, "k").await);
+        assert_eq!(metrics.cache_keys.get(), 0);
+        assert_eq!(metrics.cache_bytes.get(), 0);
+    });
+}
+
+#[test]
+fn the_least_lately_used_make_room() {
+    run(async {
+        let one = ENTRY_OVERHEAD + 1 + answer("x").bytes();
+        let (shard, _, metrics) = start(3 * one);
+        for key in ["a", "b", "c"] {
+            fill(&shard, key, "x").await;
+        }
+        assert!(has(&shard, "a").await);
+        fill(&shard, "d", "x").await;
+        assert!(has(&shard, "a").await && has(&shard, "c").await && has(&shard, "d").await);
+        assert!(!has(&shard, "b").await);
+        let stats = shard.send(Observe).await.unwrap();
+        assert_eq!((stats.entries, stats.bytes, stats.evictions), (3, 3 * one, 1));
+        assert_eq!(metrics.cache_bytes.get(), i64::try_from(3 * one).unwrap());
+        fill(&shard, "e", &"x".repeat(10_000)).await;
+        assert!(!has(&shard, "e").await, "larger than the shard");
+    });
+}
+
+#[test]
+fn invalidation_drops_what_fits_and_what_is_being_made() {
+    run(async {
+        let (shard, _, _) = start(1 << 20);
+        fill(&shard, "log_question:1", "x").await;
+        fill(&shard, "chat:1", "x").await;
+        let Found::Fill(permit) = lookup(&shard, "log_question:2").await else { panic!("new") };
+        assert_eq!(shard.send(Invalidate("log_question:*".into())).await, Ok(1));
+        permit.fill(answer("stale"), Duration::from_secs(60), false);
+        assert!(!has(&shard, "log_question:1").await && !has(&shard, "log_question:2").await);
+        assert!(has(&shard, "chat:1").await);
+    });
+}
+
+#[test]
+fn a_panic_costs_the_entries_and_nothing_else() {
+    run(async {
+        let (shard, keeper, metrics) = start(1 << 20);
+        fill(&shard, "k", "x").await;
+        let Found::Fill(permit) = lookup(&shard, "later").await else { panic!("new") };
+        assert!(shard.send(Crash).await.is_err());
+        assert!(!has(&shard, "k").await);
+        assert_eq!(keeper.restarts("cache_shard:0"), 1);
+        assert_eq!((metrics.cache_keys.get(), metrics.cache_bytes.get()), (0, 0));
+        permit.fill(answer("x"), Duration::from_secs(60), false);
+        fill(&shard, "later", "y").await;
+        assert!(has(&shard, "later").await);
+    });
+}

@@ -1,0 +1,352 @@
+//! One live conversation: it orders turns and tells those who watch.
+//!
+//! A question is made durable (one transaction, idempotent by the client's id) before it is
+//! accepted; then its turn runs, or waits behind the one that runs, at most `max_waiting_turns` of
+//! them. Watchers are told with `try_send` on the address they gave once; one whose mailbox is
+//! full is marked overrun, which closes its socket, so that a slow reader never costs memory and
+//! never misses a turn unnoticed. The mailbox takes [`MAILBOX`]; the edge answers `overloaded`
+//! beyond it. A panic costs the watchers (their sockets notice and subscribe again); turns run
+//! outside and go on.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use actix::{
+    Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, AtomicResponse, Context, Handler,
+    Message, MessageResult, Recipient, Supervised, WrapFuture,
+};
+use callboard_entities::queries::messages::BegunTurn;
+use callboard_protocol::{
+    Ask, ClientError, ClientMessageId, ConversationId, ErrorCode, MessageId, ServerFrame,
+    SessionId, TurnId, UserId,
+};
+use tracing::Instrument;
+
+use crate::{
+    conversations::Conversations,
+    keeper::Life,
+    sockets::ConnectionId,
+    system::Shared,
+    turn::{self, TurnJob},
+    turn_log::{TurnHead, TurnLog},
+};
+
+/// Messages in the mailbox: a handful per turn and watcher.
+pub(crate) const MAILBOX: usize = 128;
+
+/// How often an idle conversation looks whether it may end.
+const IDLE_CHECK: Duration = Duration::from_secs(30);
+
+/// What a watching session is told.
+#[derive(Clone, Message)]
+#[rtype(result = "()")]
+pub enum SessionEvent {
+    /// A frame for its socket.
+    Frame(Box<ServerFrame>),
+    /// A turn began: follow it.
+    TurnBegan(Arc<TurnLog>),
+}
+
+/// A session that watches a conversation.
+#[derive(Clone)]
+pub struct Watcher {
+    /// The socket; two sockets may come back as the same session.
+    pub(crate) connection: ConnectionId,
+    pub(crate) events: Recipient<SessionEvent>,
+    /// Set when an event did not fit; the session closes its socket when it sees it.
+    pub(crate) overrun: Arc<AtomicBool>,
+}
+
+impl Watcher {
+    fn tell(&self, event: SessionEvent) {
+        if self.events.try_send(event).is_err() {
+            self.overrun.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Who asks.
+#[derive(Clone)]
+pub struct Asker {
+    /// The account.
+    pub user: UserId,
+    /// The session, when it is one: it watches the conversation from then on.
+    pub watcher: Option<Watcher>,
+}
+
+impl From<UserId> for Asker {
+    fn from(user: UserId) -> Self {
+        Self { user, watcher: None }
+    }
+}
+
+/// A question that was made durable.
+#[derive(Clone)]
+pub struct Begun {
+    /// The client's id of the question.
+    pub client_message_id: ClientMessageId,
+    /// Where it stands.
+    pub conversation_id: ConversationId,
+    /// The question's message.
+    pub message_id: MessageId,
+    /// The message that holds, or will hold, the answer.
+    pub answer_id: MessageId,
+    /// The turn that answers it.
+    pub turn_id: TurnId,
+    /// Whether it was submitted before.
+    pub existing: bool,
+    /// The turn's log; none when it was submitted before and ended too long ago.
+    pub log: Option<Arc<TurnLog>>,
+}
+
+/// Submits a question.
+#[derive(Message)]
+#[rtype(result = "Result<Begun, ClientError>")]
+pub(crate) struct BeginTurn {
+    pub(crate) asker: Asker,
+    pub(crate) ask: Ask,
+    /// Whether the conversation is new, and to be made with the question.
+    pub(crate) new: bool,
+}
+
+/// Watches the conversation; answers the turn that runs.
+#[derive(Message)]
+#[rtype(result = "Option<Arc<TurnLog>>")]
+pub(crate) struct Watch(pub(crate) Watcher);
+
+/// Watches no longer.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Unwatch(pub(crate) ConnectionId);
+
+/// A watcher types.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Typing {
+    pub(crate) connection: ConnectionId,
+    pub(crate) session: SessionId,
+    pub(crate) on: bool,
+}
+
+/// Sent by a turn that ended.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct TurnEnded(pub(crate) TurnId);
+
+/// What outlives a restart of the actor.
+#[derive(Clone)]
+pub(crate) struct ConversationSeed {
+    pub(crate) id: ConversationId,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) directory: Conversations,
+}
+
+/// See the module.
+pub(crate) struct Conversation {
+    seed: ConversationSeed,
+    life: Life,
+    watchers: HashMap<ConnectionId, Watcher>,
+    running: Option<Arc<TurnLog>>,
+    waiting: VecDeque<TurnJob>,
+    /// Idle checks since something last happened.
+    idle_checks: u32,
+}
+
+impl Conversation {
+    pub(crate) fn new(seed: ConversationSeed, life: Life) -> Self {
+        Self {
+            seed,
+            life,
+            watchers: HashMap::new(),
+            running: None,
+            waiting: VecDeque::new(),
+            idle_checks: 0,
+        }
+    }
+
+    fn arm(&self, ctx: &mut Context<Self>) {
+        ctx.run_interval(IDLE_CHECK, Self::end_if_idle);
+    }
+
+    fn end_if_idle(&mut self, ctx: &mut Context<Self>) {
+        self.watchers.retain(|_, watcher| watcher.events.connected());
+        if !self.watchers.is_empty() || self.running.is_some() || !self.waiting.is_empty() {
+            self.idle_checks = 0;
+            return;
+        }
+        self.idle_checks += 1;
+        let idle_for = IDLE_CHECK * self.idle_checks;
+        if idle_for >= Duration::from_secs(self.seed.shared.chat.idle_conversation_s) {
+            // From here on a look-up starts a new actor; one that already holds this address and
+            // sends too late sees it closed and looks up again.
+            self.seed.directory.forget(self.seed.id);
+            self.life.finish();
+            ctx.stop();
+        }
+    }
+
+    fn tell_all(&mut self, but: Option<ConnectionId>, event: &SessionEvent) {
+        self.watchers.retain(|_, watcher| watcher.events.connected());
+        for watcher in self.watchers.values().filter(|watcher| Some(watcher.connection) != but) {
+            watcher.tell(event.clone());
+        }
+    }
+
+    fn tell_presence(&mut self) {
+        let watching = u32::try_from(self.watchers.len()).unwrap_or(u32::MAX);
+        let frame = ServerFrame::Presence { conversation_id: self.seed.id, watching };
+        self.tell_all(None, &SessionEvent::Frame(Box::new(frame)));
+    }
+
+    fn start_or_queue(&mut self, job: TurnJob, address: Addr<Self>) {
+        if self.running.is_some() {
+            self.waiting.push_back(job);
+        } else {
+            self.start(job, address);
+        }
+    }
+
+    fn start(&mut self, job: TurnJob, address: Addr<Self>) {
+        let log = Arc::clone(&job.log);
+        self.running = Some(Arc::clone(&log));
+        turn::spawn(Arc::clone(&self.seed.shared), job, address);
+    }
+
+    /// Runs when the question is durable.
+    fn begun(&mut self, asked: BeginTurn, stored: BegunTurn, address: Addr<Self>) -> Begun {
+        let shared = Arc::clone(&self.seed.shared);
+        let asked_as = stored.user_message.client_message_id.clone();
+        let asked_as = asked_as.unwrap_or_else(ClientMessageId::random);
+        let mut begun = Begun {
+            client_message_id: asked_as,
+            conversation_id: stored.conversation.id,
+            message_id: stored.user_message.id,
+            answer_id: stored.answer_message_id,
+            turn_id: stored.turn_id,
+            existing: stored.existing,
+            log: None,
+        };
+        if stored.existing {
+            begun.log = shared.turns.get(stored.turn_id);
+            return begun;
+        }
+        let log = TurnLog::new(TurnHead {
+            turn_id: stored.turn_id,
+            conversation_id: stored.conversation.id,
+            message_id: stored.answer_message_id,
+            owner: asked.asker.user,
+            max_bytes: shared.chat.max_answer_bytes,
+            coalesce: Duration::from_millis(shared.session.coalesce_ms),
+        });
+        shared.turns.add(Arc::clone(&log));
+        let from = asked.asker.watcher.as_ref().map(|watcher| watcher.connection);
+        if let Some(watcher) = asked.asker.watcher {
+            self.watchers.insert(watcher.connection, watcher);
+        }
+        let message = ServerFrame::Message { message: Box::new(stored.user_message) };
+        self.tell_all(from, &SessionEvent::Frame(Box::new(message)));
+        self.tell_all(from, &SessionEvent::TurnBegan(Arc::clone(&log)));
+        begun.log = Some(Arc::clone(&log));
+        self.start_or_queue(TurnJob { ask: asked.ask, log }, address);
+        begun
+    }
+}
+
+impl Actor for Conversation {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.arm(ctx);
+    }
+}
+
+impl Supervised for Conversation {
+    fn restarting(&mut self, ctx: &mut Self::Context) {
+        // Turns that waited are ended here, since nobody will start them; the one that runs is
+        // taken up again, so that the next does not overtake it.
+        for job in self.waiting.drain(..) {
+            turn::abandon(Arc::clone(&self.seed.shared), &job.log);
+        }
+        let running = self.running.take().filter(|log| !log.has_ended());
+        *self = Self::new(self.seed.clone(), self.life.clone());
+        self.running = running;
+        self.arm(ctx);
+    }
+}
+
+impl Handler<BeginTurn> for Conversation {
+    type Result = AtomicResponse<Self, Result<Begun, ClientError>>;
+
+    fn handle(&mut self, asked: BeginTurn, _: &mut Self::Context) -> Self::Result {
+        self.idle_checks = 0;
+        let room = self.waiting.len() < self.seed.shared.chat.max_waiting_turns;
+        let shared = Arc::clone(&self.seed.shared);
+        let (id, new) = (self.seed.id, asked.new);
+        let user = asked.asker.user;
+        let submission = turn::Submission { user, id, new, ask: asked.ask.clone(), room };
+        let store = async move { turn::submit(&shared, submission).await }.in_current_span();
+        AtomicResponse::new(Box::pin(store.into_actor(self).map(move |stored, actor, ctx| {
+            stored.map(|stored| actor.begun(asked, stored, ctx.address()))
+        })))
+    }
+}
+
+impl Handler<Watch> for Conversation {
+    type Result = MessageResult<Watch>;
+
+    fn handle(&mut self, Watch(watcher): Watch, _: &mut Self::Context) -> Self::Result {
+        self.idle_checks = 0;
+        self.watchers.insert(watcher.connection, watcher);
+        self.tell_presence();
+        MessageResult(self.running.clone())
+    }
+}
+
+impl Handler<Unwatch> for Conversation {
+    type Result = ();
+
+    fn handle(&mut self, Unwatch(connection): Unwatch, _: &mut Self::Context) {
+        if self.watchers.remove(&connection).is_some() {
+            self.tell_presence();
+        }
+    }
+}
+
+impl Handler<Typing> for Conversation {
+    type Result = ();
+
+    fn handle(&mut self, typing: Typing, _: &mut Self::Context) {
+        let frame = ServerFrame::Typing {
+            conversation_id: self.seed.id,
+            session_id: typing.session,
+            on: typing.on,
+        };
+        self.tell_all(Some(typing.connection), &SessionEvent::Frame(Box::new(frame)));
+    }
+}
+
+impl Handler<TurnEnded> for Conversation {
+    type Result = ();
+
+    fn handle(&mut self, TurnEnded(turn): TurnEnded, ctx: &mut Self::Context) {
+        if self.running.as_ref().is_some_and(|log| log.turn_id() == turn) {
+            self.running = None;
+        }
+        if self.running.is_none()
+            && let Some(next) = self.waiting.pop_front()
+        {
+            self.start(next, ctx.address());
+        }
+    }
+}
+
+/// The refusal of a question for which there is no room behind the turn that runs.
+pub(crate) fn no_room() -> ClientError {
+    ErrorCode::TurnRunning.into()
+}

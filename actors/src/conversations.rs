@@ -1,0 +1,100 @@
+//! Which conversations are live, and where: the way from an id to its actor.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use actix::{Addr, ArbiterHandle, Handler, Message, dev::ToEnvelope};
+use callboard_protocol::{ClientError, ConversationId, ErrorCode};
+use parking_lot::Mutex;
+use tokio::time::timeout;
+
+use crate::{
+    conversation::{Conversation, ConversationSeed, MAILBOX},
+    keeper::{Keeper, RestartPolicy},
+    system::Shared,
+};
+
+/// The longest that a conversation may take to answer: a transaction, and those queued before it.
+const ASK_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// See the module. A cheap clone of one shared map.
+#[derive(Clone)]
+pub(crate) struct Conversations {
+    live: Arc<Mutex<HashMap<ConversationId, Addr<Conversation>>>>,
+    arbiters: Arc<[ArbiterHandle]>,
+    keeper: Keeper,
+}
+
+impl Conversations {
+    pub(crate) fn new(keeper: Keeper, arbiters: Arc<[ArbiterHandle]>) -> Self {
+        Self { live: Arc::default(), arbiters, keeper }
+    }
+
+    /// The actor of a conversation, started if need be.
+    fn open(&self, id: ConversationId, shared: &Arc<Shared>) -> Addr<Conversation> {
+        let mut live = self.live.lock();
+        if let Some(address) = live.get(&id).filter(|address| address.connected()) {
+            return address.clone();
+        }
+        let seed =
+            ConversationSeed { id, shared: Arc::clone(shared), directory: self.clone() };
+        #[expect(clippy::cast_possible_truncation, reason = "any spread will do")]
+        let place = id.0.as_u128() as usize % self.arbiters.len();
+        let address = self.keeper.keep(
+            format!("conversation:{id}"),
+            &self.arbiters[place],
+            MAILBOX,
+            RestartPolicy { escalates: false, ..RestartPolicy::default() },
+            move |life| Conversation::new(seed, life),
+        );
+        live.insert(id, address.clone());
+        address
+    }
+
+    /// Sent by a conversation that ends.
+    pub(crate) fn forget(&self, id: ConversationId) {
+        self.live.lock().remove(&id);
+    }
+
+    /// Asks a conversation; one that ended just then is opened again, once.
+    ///
+    /// # Errors
+    /// `timeout` when it does not answer in time, `overloaded` when it is gone again.
+    pub(crate) async fn ask<M>(
+        &self,
+        id: ConversationId,
+        shared: &Arc<Shared>,
+        message: impl Fn() -> M,
+    ) -> Result<M::Result, ClientError>
+    where
+        M: Message + Send + 'static,
+        M::Result: Send,
+        Conversation: Handler<M>,
+        actix::Context<Conversation>: ToEnvelope<Conversation, M>,
+    {
+        for _ in 0..2 {
+            let asked = self.open(id, shared).send(message());
+            match timeout(ASK_TIMEOUT, asked).await {
+                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Err(_)) => {}
+                Err(_) => return Err(ErrorCode::Timeout.into()),
+            }
+        }
+        Err(ErrorCode::Overloaded.into())
+    }
+
+    /// Tells a live conversation; one that is not live has nobody to tell.
+    pub(crate) fn tell<M>(&self, id: ConversationId, message: M)
+    where
+        M: Message + Send + 'static,
+        M::Result: Send,
+        Conversation: Handler<M>,
+        actix::Context<Conversation>: ToEnvelope<Conversation, M>,
+    {
+        let address = self.live.lock().get(&id).cloned();
+        if let Some(address) = address
+            && address.try_send(message).is_err()
+        {
+            tracing::debug!(conversation_id = %id, "a conversation was told nothing: it is full or gone");
+        }
+    }
+}

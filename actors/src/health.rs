@@ -1,0 +1,109 @@
+//! Readiness: one entry for each thing that the server depends on.
+
+use std::time::Duration;
+
+use callboard_protocol::{CircuitState, Dependency, Health, ProviderState, Readiness};
+use tokio::time::timeout;
+
+use crate::{
+    keeper::{KeptState, KeptStatus},
+    system::System,
+};
+
+/// A database that takes longer to say that it is there is not there.
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
+
+fn entry(name: impl Into<String>, health: Health, message: Option<&str>) -> Dependency {
+    Dependency { name: name.into(), health, message: message.map(str::to_owned) }
+}
+
+/// The readiness of a server that is still migrating its database.
+#[must_use]
+pub fn starting() -> Readiness {
+    let migrations = entry("migrations", Health::Down, Some("the database is being prepared"));
+    of(vec![migrations])
+}
+
+/// Asks everything that `system` depends on, and publishes `service_health`.
+pub(crate) async fn readiness(system: &System) -> Readiness {
+    let mut entries = vec![database(system).await, entry("migrations", Health::Up, None)];
+    entries.push(entry("log_index", Health::Up, None));
+    entries.extend(system.cache().health().await.levels.into_iter().map(|mut level| {
+        if level.name == "memory" {
+            level.name = "cache".into();
+        }
+        level
+    }));
+    entries.extend(system.providers().await.items.iter().map(provider));
+    entries.push(actors(system.keeper().observe().values()));
+    if system.is_draining() {
+        entries.push(entry("server", Health::Down, Some("shutting down")));
+    }
+    for entry in &entries {
+        system.metrics().set_health(&entry.name, entry.health);
+    }
+    of(entries)
+}
+
+fn of(dependencies: Vec<Dependency>) -> Readiness {
+    let worst = dependencies.iter().map(|entry| entry.health).max_by_key(|health| *health as u8);
+    Readiness {
+        health: worst.unwrap_or(Health::Up),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        dependencies,
+    }
+}
+
+async fn database(system: &System) -> Dependency {
+    match timeout(PING_TIMEOUT, system.store().ping()).await {
+        Ok(Ok(())) => entry("database", Health::Up, None),
+        Ok(Err(_)) => entry("database", Health::Down, Some("cannot be reached")),
+        Err(_) => entry("database", Health::Down, Some("does not answer in time")),
+    }
+}
+
+/// A provider that is away makes answers worse, not impossible: the chain goes on without it.
+fn provider(state: &ProviderState) -> Dependency {
+    let name = format!("provider:{}", state.name);
+    match state.circuit {
+        CircuitState::Closed => entry(name, Health::Up, None),
+        CircuitState::HalfOpen => entry(name, Health::Degraded, Some("being tried again")),
+        CircuitState::Open => entry(name, Health::Degraded, Some("circuit breaker open")),
+    }
+}
+
+fn actors<'a>(kept: impl Iterator<Item = &'a KeptStatus>) -> Dependency {
+    let (mut given_up, mut restarting) = (false, false);
+    for status in kept {
+        match status.state {
+            KeptState::Running => {}
+            KeptState::Restarting => restarting = true,
+            KeptState::GivenUp => given_up = true,
+        }
+    }
+    if given_up {
+        entry("actors", Health::Down, Some("an actor failed too often and was given up"))
+    } else if restarting {
+        entry("actors", Health::Degraded, Some("an actor is being restarted"))
+    } else {
+        entry("actors", Health::Up, None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_actor_given_up_turns_readiness_red() {
+        let status =
+            |state| KeptStatus { state, restarts: 1, last_failure: Some("secret".into()) };
+        let all = [status(KeptState::Running), status(KeptState::Restarting)];
+        assert_eq!(actors(all.iter()).health, Health::Degraded);
+        let all = [status(KeptState::GivenUp), status(KeptState::Restarting)];
+        let red = actors(all.iter());
+        assert_eq!(red.health, Health::Down);
+        assert!(!red.message.unwrap().contains("secret"));
+        assert_eq!(of(vec![entry("a", Health::Up, None), entry("b", Health::Down, None)]).health, Health::Down);
+    }
+}

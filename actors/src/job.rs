@@ -1,0 +1,288 @@
+//! One background job: it runs the work on a blocking thread, reports progress every second, and
+//! stores how it ended.
+//!
+//! The work goes on from the last commit of the index, so a job that is run again after a crash,
+//! a panic or a shutdown indexes no line twice. A panic of the actor restarts it: the old thread
+//! is told to stop and waited for, then the work goes on. The mailbox takes [`MAILBOX`]; nobody
+//! but the job itself writes to it.
+
+use std::{
+    ops::ControlFlow,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use actix::{
+    Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Supervised, WrapFuture,
+};
+use callboard_entities::{
+    StoreError,
+    queries::{
+        self,
+        jobs::{Beat, ClaimedJob, Finish},
+    },
+};
+use callboard_logs::{IngestError, IngestOptions};
+use callboard_protocol::{
+    ClientError, ErrorCode, IngestProgress, JobError, SourceId, Timestamp,
+};
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::{
+    jobs::Seat,
+    keeper::Life,
+    system::Shared,
+    turn::store_failed,
+};
+
+/// Messages in the mailbox.
+pub(crate) const MAILBOX: usize = 4;
+
+/// How often progress is stored, and a wish to cancel noticed.
+const BEAT: Duration = Duration::from_secs(1);
+
+/// The wait before a failed job is tried again; it doubles with each attempt …
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// … up to this.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
+
+/// What an ingest job needs to know: the payload of its row.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Ingest {
+    pub(crate) path: PathBuf,
+    /// The name of the source.
+    pub(crate) name: String,
+    /// Whether the file is a spooled upload.
+    pub(crate) delete_after: bool,
+    pub(crate) bytes: u64,
+}
+
+/// What outlives a restart of the actor.
+#[derive(Clone)]
+pub(crate) struct JobSeed {
+    claimed: Arc<ClaimedJob>,
+    shared: Arc<Shared>,
+    /// Cancelled when the server ends: the job stops and goes on at the next start.
+    stopping: CancellationToken,
+    progress: Arc<Mutex<IngestProgress>>,
+    /// Held by the thread that works, so that a second never works beside it.
+    working: Arc<tokio::sync::Mutex<()>>,
+    _seat: Arc<Seat>,
+}
+
+impl JobSeed {
+    pub(crate) fn new(
+        claimed: ClaimedJob,
+        shared: Arc<Shared>,
+        stopping: CancellationToken,
+        seat: Seat,
+    ) -> Self {
+        Self {
+            claimed: Arc::new(claimed),
+            shared,
+            stopping,
+            progress: Arc::default(),
+            working: Arc::default(),
+            _seat: Arc::new(seat),
+        }
+    }
+}
+
+/// How the work ended.
+enum Worked {
+    Done(IngestProgress),
+    /// It was told to stop.
+    Stopped,
+    Failed { error: JobError, again: bool },
+}
+
+/// See the module.
+pub(crate) struct JobWorker {
+    seed: JobSeed,
+    life: Life,
+    /// Its own address: nobody else needs one, and an actor without any would end.
+    _address: Option<Addr<Self>>,
+    /// Told to the thread that works.
+    stop: Arc<AtomicBool>,
+    /// Somebody asked for the job to be cancelled.
+    cancelled: bool,
+}
+
+impl JobWorker {
+    pub(crate) fn new(seed: JobSeed, life: Life) -> Self {
+        Self { seed, life, _address: None, stop: Arc::default(), cancelled: false }
+    }
+
+    fn begin(&mut self, ctx: &mut Context<Self>) {
+        self._address = Some(ctx.address());
+        ctx.run_interval(BEAT, |job, ctx| job.beat(ctx));
+        let seed = self.seed.clone();
+        let stop = Arc::clone(&self.stop);
+        ctx.spawn(work(seed, stop).into_actor(self).map(|worked, job, ctx| job.end(worked, ctx)));
+    }
+
+    /// Stores the progress, and learns whether to go on.
+    fn beat(&mut self, ctx: &mut Context<Self>) {
+        if self.seed.stopping.is_cancelled() {
+            self.stop.store(true, Ordering::Relaxed);
+        }
+        let (shared, claim) = (Arc::clone(&self.seed.shared), self.seed.claimed.claim);
+        let progress = self.seed.progress.lock().clone();
+        let beat = async move {
+            queries::jobs::heartbeat(&shared.store, claim, &progress, Timestamp::now()).await
+        };
+        ctx.spawn(beat.into_actor(self).map(|beat, job, _| match beat {
+            Ok(Beat::Continue) => {}
+            Ok(Beat::Cancel) => {
+                job.cancelled = true;
+                job.stop.store(true, Ordering::Relaxed);
+            }
+            Ok(Beat::Lost) => job.stop.store(true, Ordering::Relaxed),
+            Err(error) => store_failed("report a job", &error),
+        }));
+    }
+
+    /// Stores how the work ended, then ends the actor.
+    fn end(&mut self, worked: Worked, ctx: &mut Context<Self>) {
+        let seed = self.seed.clone();
+        let cancelled = self.cancelled;
+        let ended = async move { store_end(&seed, worked, cancelled).await };
+        ctx.wait(ended.into_actor(self).map(|(), job, ctx| {
+            job.life.finish();
+            ctx.stop();
+        }));
+    }
+}
+
+impl Actor for JobWorker {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.begin(ctx);
+    }
+}
+
+impl Supervised for JobWorker {
+    fn restarting(&mut self, ctx: &mut Self::Context) {
+        self.stop.store(true, Ordering::Relaxed);
+        *self = Self::new(self.seed.clone(), self.life.clone());
+        self.begin(ctx);
+    }
+}
+
+/// Runs the work on a blocking thread, after whoever worked before.
+async fn work(seed: JobSeed, stop: Arc<AtomicBool>) -> Worked {
+    let ingest: Ingest = match serde_json::from_value(seed.claimed.payload.clone()) {
+        Ok(ingest) => ingest,
+        Err(error) => {
+            error!(%error, "a job has a payload that cannot be read");
+            return Worked::Failed { error: internal(), again: false };
+        }
+    };
+    let Some(source) = seed.claimed.job.source_id else {
+        return Worked::Failed { error: internal(), again: false };
+    };
+    let alone = Arc::clone(&seed.working).lock_owned().await;
+    let runtime = seed.shared.runtime.clone();
+    let thread = runtime.spawn_blocking(move || {
+        let _alone = alone;
+        run_ingest(&seed, &ingest, source, &stop)
+    });
+    thread.await.unwrap_or_else(|panic| {
+        error!(%panic, "a job panicked");
+        Worked::Failed { error: internal(), again: true }
+    })
+}
+
+fn internal() -> JobError {
+    ClientError::from(ErrorCode::Internal).into()
+}
+
+fn run_ingest(seed: &JobSeed, ingest: &Ingest, source: SourceId, stop: &AtomicBool) -> Worked {
+    let indexed = seed.shared.metrics.log_lines.with_label_values(&["ingest"]);
+    let mut counted = 0;
+    let mut on_progress = |progress: &IngestProgress| {
+        indexed.inc_by(progress.lines.saturating_sub(counted));
+        counted = progress.lines;
+        seed.progress.lock().clone_from(progress);
+        if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let options = IngestOptions::whole(source, ingest.name.clone(), Timestamp::now());
+    match seed.shared.logs.ingest_file(&ingest.path, &options, &mut on_progress) {
+        Ok(_) if stop.load(Ordering::Relaxed) => Worked::Stopped,
+        Ok(progress) => Worked::Done(progress),
+        Err(error) => failed(error),
+    }
+}
+
+fn failed(error: IngestError) -> Worked {
+    let cause = std::error::Error::source(&error).map(ToString::to_string);
+    warn!(%error, cause, "a file could not be indexed");
+    let again = match &error {
+        IngestError::Open { .. } => false,
+        IngestError::Read { .. }
+        | IngestError::Busy
+        | IngestError::Overtaken
+        | IngestError::Catalogue(_)
+        | IngestError::Index(_) => true,
+    };
+    Worked::Failed { error: error.client_error().into(), again }
+}
+
+async fn store_end(seed: &JobSeed, worked: Worked, cancelled: bool) {
+    let (store, claim) = (&seed.shared.store, seed.claimed.claim);
+    let now = Timestamp::now();
+    let progress = match &worked {
+        Worked::Done(progress) => progress.clone(),
+        Worked::Stopped | Worked::Failed { .. } => seed.progress.lock().clone(),
+    };
+    let lines = progress.lines;
+    let finish = async |finish| {
+        queries::jobs::finish(store, claim, &finish, &progress, now).await.map(|_| ())
+    };
+    let job_id = claim.job_id;
+    let (stored, final_end): (Result<(), StoreError>, bool) = match worked {
+        Worked::Done(_) => {
+            info!(%job_id, lines, "job done");
+            (finish(Finish::Succeeded).await, true)
+        }
+        Worked::Stopped if cancelled => (finish(Finish::Cancelled).await, true),
+        // The server ends, or the job is another's: it stays claimed, and goes on at the next
+        // start when nobody has reported for it.
+        Worked::Stopped => return,
+        Worked::Failed { error, again: false } => (finish(Finish::Failed(error)).await, true),
+        Worked::Failed { error, again: true } => {
+            let factor = 2u32.saturating_pow(claim.attempt.saturating_sub(1));
+            let wait = RETRY_AFTER.saturating_mul(factor).min(MAX_RETRY_AFTER);
+            let put_back = queries::jobs::retry(store, claim, &error, now.plus(wait), now).await;
+            let over = matches!(
+                put_back,
+                Ok(queries::jobs::Retry::GivenUp | queries::jobs::Retry::Cancelled)
+            );
+            (put_back.map(|_| ()), over)
+        }
+    };
+    if let Err(error) = stored {
+        store_failed("store the end of a job", &error);
+    } else if final_end {
+        delete_spool(seed).await;
+    }
+}
+
+/// A spooled upload is not needed once its job has ended for good.
+async fn delete_spool(seed: &JobSeed) {
+    let ingest = serde_json::from_value::<Ingest>(seed.claimed.payload.clone());
+    if let Ok(Ingest { path, delete_after: true, .. }) = ingest
+        && let Err(error) = tokio::fs::remove_file(&path).await
+    {
+        warn!(%error, "a spooled upload could not be deleted");
+    }
+}

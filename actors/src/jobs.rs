@@ -1,0 +1,331 @@
+//! Background jobs: the durable queue, and the actor that gives each job an actor of its own.
+//!
+//! A job is a row of the `jobs` table before it is anything else, so a restart of the server loses
+//! none. The dispatcher claims the next one whenever there is room: it is woken by a new job and by
+//! one that ended, and looks by itself every [`LOOK`] for jobs whose wait is over.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use actix::{
+    Actor, ActorFutureExt, Addr, ArbiterHandle, AsyncContext, Context, Handler, Message,
+    Supervised, WrapFuture,
+};
+use callboard_entities::queries::{
+    self,
+    jobs::{ClaimedJob, NewJob},
+};
+use callboard_protocol::{ClientError, ErrorCode, Job, JobId, Timestamp, UserId};
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::{
+    job::{Ingest, JobSeed, JobWorker},
+    keeper::{Keeper, RestartPolicy},
+    system::Shared,
+    turn::store_failed,
+};
+
+/// How often the dispatcher looks by itself.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// Messages in the dispatcher's mailbox. A wake that does not fit is not needed: there is one
+/// before it.
+const MAILBOX: usize = 64;
+
+/// How often a job is tried; a restart of the server in mid-job counts.
+const MAX_ATTEMPTS: u32 = 10;
+
+/// The kinds of jobs that this server runs.
+const KINDS: [&str; 1] = ["ingest"];
+
+/// The longest name of a source, in bytes.
+const MAX_NAME: usize = 200;
+
+/// `[jobs]`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct JobsConfig {
+    /// Jobs that run at once.
+    pub max_running: usize,
+}
+
+impl Default for JobsConfig {
+    fn default() -> Self {
+        Self { max_running: 2 }
+    }
+}
+
+/// The handle to the queue. A cheap clone.
+#[derive(Clone)]
+pub struct Jobs {
+    shared: Arc<Shared>,
+    dispatcher: Addr<Dispatcher>,
+    stopping: CancellationToken,
+}
+
+impl Jobs {
+    pub(crate) fn start(
+        config: JobsConfig,
+        shared: Arc<Shared>,
+        keeper: &Keeper,
+        arbiters: &Arc<[ArbiterHandle]>,
+    ) -> Self {
+        let stopping = CancellationToken::new();
+        let seed = DispatcherSeed {
+            config,
+            shared: Arc::clone(&shared),
+            keeper: keeper.clone(),
+            arbiters: Arc::clone(arbiters),
+            stopping: stopping.clone(),
+            running: Arc::default(),
+        };
+        let policy = RestartPolicy::default();
+        let dispatcher =
+            keeper.keep("jobs", &arbiters[0], MAILBOX, policy, move |_| Dispatcher { seed });
+        Self { shared, dispatcher, stopping }
+    }
+
+    /// Indexes an uploaded file, which the job takes over and deletes when it is done. A file of
+    /// the same name that grew since goes on where the last one ended.
+    ///
+    /// # Errors
+    /// `validation_failed` for a bad name; that the database is away.
+    pub async fn enqueue_upload(
+        &self,
+        by: UserId,
+        name: &str,
+        spool: PathBuf,
+        bytes: u64,
+    ) -> Result<Job, ClientError> {
+        check_name(name)?;
+        let ingest = Ingest { path: spool, name: name.to_owned(), delete_after: true, bytes };
+        self.enqueue(by, "upload", ingest).await
+    }
+
+    /// Indexes a file of this machine. Only for those who may read it anyway.
+    ///
+    /// # Errors
+    /// `validation_failed` when the path is no readable file; that the database is away.
+    pub async fn enqueue_path(&self, by: UserId, path: PathBuf) -> Result<Job, ClientError> {
+        let found = {
+            let path = path.clone();
+            let look = move || {
+                let path = std::fs::canonicalize(path)?;
+                let metadata = std::fs::metadata(&path)?;
+                Ok::<_, std::io::Error>((path, metadata))
+            };
+            self.shared.runtime.spawn_blocking(look).await
+        };
+        let shown = path.display();
+        let (path, metadata) = found
+            .map_err(|_| ErrorCode::Internal)?
+            .map_err(|error| invalid(format!("{shown}: {error}")))?;
+        if !metadata.is_file() {
+            return Err(invalid(format!("{shown} is not a file")));
+        }
+        let name = path.display().to_string();
+        check_name(&name)?;
+        let ingest = Ingest { path, name, delete_after: false, bytes: metadata.len() };
+        self.enqueue(by, "file", ingest).await
+    }
+
+    async fn enqueue(&self, by: UserId, kind: &str, ingest: Ingest) -> Result<Job, ClientError> {
+        let now = Timestamp::now();
+        let store = &self.shared.store;
+        let failed = |error: callboard_entities::StoreError| {
+            store_failed("enqueue a job", &error);
+            error.client()
+        };
+        let source =
+            queries::sources::ensure(store, kind, &ingest.name, &serde_json::json!({}), now)
+                .await
+                .map_err(failed)?;
+        let shown = Path::new(&ingest.name).file_name().map_or_else(
+            || ingest.name.clone(),
+            |name| name.to_string_lossy().into_owned(),
+        );
+        let new = NewJob {
+            kind: "ingest".into(),
+            title: format!("index {shown}"),
+            payload: serde_json::to_value(&ingest).map_err(|_| ErrorCode::Internal)?,
+            source_id: Some(source.id),
+            created_by: Some(by),
+            max_attempts: MAX_ATTEMPTS,
+        };
+        let job = queries::jobs::enqueue(store, &new, now).await.map_err(failed)?;
+        self.wake();
+        Ok(job)
+    }
+
+    /// Asks a job to stop: one that waits is cancelled at once, one that runs within a second.
+    ///
+    /// # Errors
+    /// `job_not_found`; that the database is away.
+    pub async fn cancel(&self, id: JobId) -> Result<Job, ClientError> {
+        let asked = queries::jobs::request_cancel(&self.shared.store, id, Timestamp::now()).await;
+        asked.map_err(|error| {
+            store_failed("cancel a job", &error);
+            error.client()
+        })
+    }
+
+    fn wake(&self) {
+        // Full means that a wake is waiting already.
+        drop(self.dispatcher.try_send(Wake));
+    }
+
+    /// Cancelled by [`stop`](Self::stop).
+    pub(crate) fn stopping(&self) -> CancellationToken {
+        self.stopping.clone()
+    }
+
+    /// Lets no new job start, and stops those that run at their next commit; they go on at the
+    /// next start.
+    pub(crate) fn stop(&self) {
+        self.stopping.cancel();
+    }
+}
+
+fn invalid(message: String) -> ClientError {
+    ClientError::new(ErrorCode::ValidationFailed, message)
+}
+
+fn check_name(name: &str) -> Result<(), ClientError> {
+    let fits = (1..=MAX_NAME).contains(&name.len()) && !name.chars().any(char::is_control);
+    fits.then_some(())
+        .ok_or_else(|| invalid(format!("a name has 1 to {MAX_NAME} bytes and no control characters")))
+}
+
+/// Looks for jobs to start.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Wake;
+
+/// What outlives a restart of the dispatcher.
+#[derive(Clone)]
+struct DispatcherSeed {
+    config: JobsConfig,
+    shared: Arc<Shared>,
+    keeper: Keeper,
+    arbiters: Arc<[ArbiterHandle]>,
+    stopping: CancellationToken,
+    /// Jobs whose actors run. A place is given back by [`Seat`].
+    running: Arc<Mutex<usize>>,
+}
+
+/// One running job's place; dropping it makes room and wakes the dispatcher.
+pub(crate) struct Seat {
+    running: Arc<Mutex<usize>>,
+    dispatcher: Addr<Dispatcher>,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        *self.running.lock() -= 1;
+        drop(self.dispatcher.try_send(Wake));
+    }
+}
+
+/// See the module.
+pub(crate) struct Dispatcher {
+    seed: DispatcherSeed,
+}
+
+impl Dispatcher {
+    fn arm(&self, ctx: &mut Context<Self>) {
+        ctx.run_interval(LOOK, |dispatcher, ctx| dispatcher.claim(ctx));
+    }
+
+    /// Puts jobs back that a former process left running (the data folder is this process's alone),
+    /// then claims.
+    fn recover(&self, ctx: &mut Context<Self>) {
+        let store = self.seed.shared.store.clone();
+        let recovered = async move {
+            let now = Timestamp::now();
+            queries::jobs::recover(&store, now, now).await
+        };
+        ctx.spawn(recovered.into_actor(self).map(|recovered, dispatcher, ctx| {
+            match recovered {
+                Ok(0) => {}
+                Ok(jobs) => warn!(jobs, "jobs were lost with their process and wait again"),
+                Err(error) => store_failed("recover jobs", &error),
+            }
+            dispatcher.claim(ctx);
+        }));
+    }
+
+    /// Claims one job if there is room, and looks again if there was one.
+    fn claim(&mut self, ctx: &mut Context<Self>) {
+        let full = *self.seed.running.lock() >= self.seed.config.max_running;
+        if full || self.seed.stopping.is_cancelled() {
+            return;
+        }
+        let store = self.seed.shared.store.clone();
+        let claimed = async move {
+            let worker = format!("callboard:{}", std::process::id());
+            queries::jobs::claim_next(&store, &KINDS, &worker, Timestamp::now()).await
+        };
+        // Nothing else is handled meanwhile, so that two looks cannot pass the limit together.
+        ctx.wait(claimed.into_actor(self).map(|claimed, dispatcher, ctx| match claimed {
+            Ok(Some(job)) => {
+                dispatcher.start_job(job, ctx.address());
+                drop(ctx.address().try_send(Wake));
+            }
+            Ok(None) => {}
+            Err(error) => store_failed("claim a job", &error),
+        }));
+    }
+
+    fn start_job(&self, claimed: ClaimedJob, dispatcher: Addr<Self>) {
+        let id = claimed.job.id;
+        info!(job_id = %id, attempt = claimed.claim.attempt, "job claimed");
+        *self.seed.running.lock() += 1;
+        let running = Arc::clone(&self.seed.running);
+        let seed = JobSeed::new(
+            claimed,
+            Arc::clone(&self.seed.shared),
+            self.seed.stopping.clone(),
+            Seat { running, dispatcher },
+        );
+        #[expect(clippy::cast_possible_truncation, reason = "any spread will do")]
+        let place = id.0.as_u128() as usize % self.seed.arbiters.len();
+        let policy = RestartPolicy { escalates: false, ..RestartPolicy::default() };
+        // The job keeps its own address alive for as long as it works.
+        drop(self.seed.keeper.keep(
+            format!("job:{id}"),
+            &self.seed.arbiters[place],
+            crate::job::MAILBOX,
+            policy,
+            move |life| JobWorker::new(seed, life),
+        ));
+    }
+}
+
+impl Actor for Dispatcher {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.arm(ctx);
+        self.recover(ctx);
+    }
+}
+
+impl Supervised for Dispatcher {
+    fn restarting(&mut self, ctx: &mut Self::Context) {
+        self.arm(ctx);
+    }
+}
+
+impl Handler<Wake> for Dispatcher {
+    type Result = ();
+
+    fn handle(&mut self, _: Wake, ctx: &mut Self::Context) {
+        self.claim(ctx);
+    }
+}

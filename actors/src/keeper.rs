@@ -1,0 +1,306 @@
+//! Supervision: an actor that panics or stops by itself comes back **on the same address, with its
+//! queued messages**, its state made anew, after an exponential backoff; one that fails too often
+//! in a window is given up loudly, and readiness turns red.
+//!
+//! actix's own `Supervisor` drops the mailbox with an actor that panicked and restarts without
+//! limit. The Keeper instead polls the actor's [`ContextFut`] inside `catch_unwind` and restarts
+//! that same future. Only the message being handled is lost; its sender gets `Closed`, so a
+//! message that makes its actor panic is never handled twice. Futures and timers of the context
+//! are gone after a restart: an actor arms them in `started` and again in `restarting`, where it
+//! also rebuilds its state.
+//!
+//! What OTP calls intensity (`supervisor(3)`: `MaxR` restarts in `MaxT`) is [`RestartPolicy`].
+
+use std::{
+    any::Any,
+    collections::{BTreeMap, VecDeque},
+    future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context as TaskContext, Poll, ready},
+    time::Duration,
+};
+
+use actix::{
+    Actor, Addr, ArbiterHandle, Context, Supervised,
+    dev::{ContextFut, channel},
+};
+use parking_lot::Mutex;
+use prometheus::IntCounterVec;
+use serde::Serialize;
+use tokio::time::{Instant, Sleep, sleep};
+use tracing::{error, info, warn};
+
+/// How often an actor may fail, and how long to wait before it is restarted.
+#[derive(Clone, Copy, Debug)]
+pub struct RestartPolicy {
+    /// The next failure after this many restarts …
+    pub max_restarts: u32,
+    /// … inside this window gives the actor up.
+    pub within: Duration,
+    /// The wait before the first restart in the window; it doubles with each.
+    pub backoff_min: Duration,
+    /// The longest wait.
+    pub backoff_max: Duration,
+    /// Whether giving it up turns readiness red. Not for actors of which there are many and which
+    /// are started anew when they are next needed.
+    pub escalates: bool,
+}
+
+impl Default for RestartPolicy {
+    /// Five in a minute: an actor that fails on every message is given up within seconds, one that
+    /// meets a rare poison message lives on.
+    fn default() -> Self {
+        Self {
+            max_restarts: 5,
+            within: Duration::from_secs(60),
+            backoff_min: Duration::from_millis(10),
+            backoff_max: Duration::from_secs(5),
+            escalates: true,
+        }
+    }
+}
+
+/// Handed to a kept actor so that its wish to end can be told from a failure.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Life(Arc<AtomicBool>);
+
+impl Life {
+    /// The next stop is final: no restart.
+    pub(crate) fn finish(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn is_finished(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What has become of a kept actor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeptState {
+    /// At work.
+    Running,
+    /// Waits out its backoff.
+    Restarting,
+    /// Failed too often: its address is closed.
+    GivenUp,
+}
+
+/// One kept actor, for readiness and the admin page.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct KeptStatus {
+    /// What has become of it.
+    pub state: KeptState,
+    /// How often it was restarted since the start of the server.
+    pub restarts: u64,
+    /// The text of its last panic; nothing for clients.
+    #[serde(skip)]
+    pub last_failure: Option<String>,
+}
+
+/// Keeps actors alive and knows how they are. A cheap clone of one shared registry.
+#[derive(Clone)]
+pub struct Keeper {
+    kept: Arc<Mutex<BTreeMap<String, KeptStatus>>>,
+    restarts: IntCounterVec,
+}
+
+impl Keeper {
+    /// `restarts` is `actor_restarts_total{actor}`; the label is an actor's kind, never its id.
+    #[must_use]
+    pub fn new(restarts: IntCounterVec) -> Self {
+        Self { kept: Arc::default(), restarts }
+    }
+
+    /// Starts an actor on `arbiter` and keeps it alive. `name` is `kind` or `kind:which`.
+    ///
+    /// `make` builds the actor; it is given a [`Life`] to end itself on purpose. The state is
+    /// rebuilt by the actor's own `restarting`.
+    pub(crate) fn keep<A, F>(
+        &self,
+        name: impl Into<String>,
+        arbiter: &ArbiterHandle,
+        mailbox: usize,
+        policy: RestartPolicy,
+        make: F,
+    ) -> Addr<A>
+    where
+        A: Supervised + Actor<Context = Context<A>>,
+        F: FnOnce(Life) -> A + Send + 'static,
+    {
+        let (sender, receiver) = channel::channel(mailbox);
+        let name = name.into();
+        self.set(&name, |status| status.state = KeptState::Running);
+        let keeper = self.clone();
+        let started = arbiter.spawn_fn(move || {
+            let context = Context::with_receiver(receiver);
+            let life = Life::default();
+            let actor = make(life.clone());
+            actix::spawn(Kept {
+                context: Box::pin(context.into_future(actor)),
+                life,
+                policy,
+                failures: VecDeque::new(),
+                waiting: None,
+                keeper,
+                name,
+            });
+        });
+        if !started {
+            error!("an arbiter is gone: its actors cannot be started");
+        }
+        Addr::new(sender)
+    }
+
+    /// All kept actors by name; those that ended on purpose are not in it.
+    #[must_use]
+    pub fn observe(&self) -> BTreeMap<String, KeptStatus> {
+        self.kept.lock().clone()
+    }
+
+    /// How often the actor of this name was restarted.
+    #[must_use]
+    pub fn restarts(&self, name: &str) -> u64 {
+        self.kept.lock().get(name).map_or(0, |status| status.restarts)
+    }
+
+    fn set(&self, name: &str, change: impl FnOnce(&mut KeptStatus)) {
+        let mut kept = self.kept.lock();
+        let fresh = KeptStatus { state: KeptState::Running, restarts: 0, last_failure: None };
+        change(kept.entry(name.to_owned()).or_insert(fresh));
+    }
+
+    fn forget(&self, name: &str) {
+        self.kept.lock().remove(name);
+    }
+}
+
+/// The future that lives where the actor's own would: it polls the actor and restarts it.
+struct Kept<A: Supervised + Actor<Context = Context<A>>> {
+    context: Pin<Box<ContextFut<A, Context<A>>>>,
+    life: Life,
+    policy: RestartPolicy,
+    /// The failures inside the window, oldest first; at most `max_restarts`.
+    failures: VecDeque<Instant>,
+    waiting: Option<Pin<Box<Sleep>>>,
+    keeper: Keeper,
+    name: String,
+}
+
+/// Whether the actor lives on.
+enum Next {
+    Poll,
+    Ended,
+}
+
+impl<A: Supervised + Actor<Context = Context<A>>> Kept<A> {
+    /// The wait before the next restart; `None` gives the actor up.
+    fn backoff(&mut self) -> Option<Duration> {
+        let now = Instant::now();
+        while self.failures.front().is_some_and(|at| now - *at > self.policy.within) {
+            self.failures.pop_front();
+        }
+        let before = u32::try_from(self.failures.len()).unwrap_or(u32::MAX);
+        if before >= self.policy.max_restarts {
+            return None;
+        }
+        self.failures.push_back(now);
+        let factor = 2u32.saturating_pow(before);
+        Some(self.policy.backoff_min.saturating_mul(factor).min(self.policy.backoff_max))
+    }
+
+    fn failed(&mut self, failure: String) -> Next {
+        match self.backoff() {
+            Some(wait) => {
+                let name = self.name.as_str();
+                let kind = name.split(':').next().unwrap_or(name);
+                self.keeper.restarts.with_label_values(&[kind]).inc();
+                let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+                warn!(actor = name, failure, wait_ms, "actor failed and will be restarted");
+                self.keeper.set(name, |status| {
+                    status.state = KeptState::Restarting;
+                    status.restarts += 1;
+                    status.last_failure = Some(failure);
+                });
+                self.waiting = Some(Box::pin(sleep(wait)));
+                Next::Poll
+            }
+            None => {
+                let name = self.name.as_str();
+                error!(actor = name, failure, "actor fails too often and is given up");
+                if !self.policy.escalates {
+                    self.keeper.forget(name);
+                    return Next::Ended;
+                }
+                self.keeper.set(name, |status| {
+                    status.state = KeptState::GivenUp;
+                    status.last_failure = Some(failure);
+                });
+                Next::Ended
+            }
+        }
+    }
+
+    fn finished(&self) -> Next {
+        info!(actor = self.name, "actor ended");
+        self.keeper.forget(&self.name);
+        Next::Ended
+    }
+
+    /// Runs `restarting` on the actor, which may panic as well.
+    fn restart(&mut self) -> Next {
+        match catch_unwind(AssertUnwindSafe(|| self.context.restart())) {
+            Ok(true) => {
+                self.keeper.set(&self.name, |status| status.state = KeptState::Running);
+                Next::Poll
+            }
+            // Nobody holds its address any more.
+            Ok(false) => self.finished(),
+            Err(panic) => self.failed(format!("in restarting: {}", panic_text(&*panic))),
+        }
+    }
+}
+
+impl<A: Supervised + Actor<Context = Context<A>>> Future for Kept<A> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<()> {
+        let this = &mut *self;
+        loop {
+            let next = if let Some(sleep) = this.waiting.as_mut() {
+                ready!(sleep.as_mut().poll(cx));
+                this.waiting = None;
+                this.restart()
+            } else {
+                match catch_unwind(AssertUnwindSafe(|| this.context.as_mut().poll(cx))) {
+                    Ok(Poll::Pending) => return Poll::Pending,
+                    Ok(Poll::Ready(())) if this.life.is_finished() => this.finished(),
+                    Ok(Poll::Ready(())) if !this.context.address().connected() => this.finished(),
+                    Ok(Poll::Ready(())) => this.failed("it stopped by itself".into()),
+                    Err(panic) => this.failed(panic_text(&*panic)),
+                }
+            };
+            if matches!(next, Next::Ended) {
+                return Poll::Ready(());
+            }
+        }
+    }
+}
+
+/// What a panic said, for the log.
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
+    panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without a text".into())
+}
+
+#[cfg(test)]
+mod tests;

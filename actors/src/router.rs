@@ -1,0 +1,113 @@
+//! The fallback chain: which providers are asked for an answer, in which order.
+
+use std::{sync::Arc, time::Duration};
+
+use actix::{Addr, ArbiterHandle};
+use callboard_protocol::{CircuitState, ClientError, ErrorCode, ProviderState};
+use callboard_providers::{Client, ConfigError, ProviderConfig, ProviderKind};
+use tokio::time::timeout;
+
+use crate::{
+    keeper::{Keeper, RestartPolicy},
+    metrics::Metrics,
+    provider::{MAILBOX, Observe, Provider, ProviderReadings, ProviderSeed},
+};
+
+/// An observation is answered in microseconds, unless the actor is being restarted.
+const OBSERVE_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// One provider of the chain.
+pub(crate) struct Link {
+    pub(crate) config: Arc<ProviderConfig>,
+    /// The address is stored once and never cloned per message, so that the bound of its mailbox
+    /// holds.
+    pub(crate) address: Addr<Provider>,
+}
+
+impl Link {
+    fn actor_name(&self) -> String {
+        format!("provider:{}", self.config.name)
+    }
+
+    async fn observe(&self) -> Option<ProviderReadings> {
+        timeout(OBSERVE_TIMEOUT, self.address.send(Observe)).await.ok()?.ok()
+    }
+}
+
+/// All providers, in the order in which they are asked.
+pub(crate) struct Router {
+    links: Vec<Link>,
+}
+
+impl Router {
+    /// Starts a kept actor for each provider. A chain that does not end in the extractive
+    /// provider gets it, so that a question is answered when no model can be reached.
+    pub(crate) fn start(
+        mut configs: Vec<ProviderConfig>,
+        keeper: &Keeper,
+        metrics: &Metrics,
+        arbiters: &[ArbiterHandle],
+    ) -> Result<Self, ConfigError> {
+        if configs.last().is_none_or(|last| last.kind != ProviderKind::Extractive) {
+            configs.retain(|config| config.kind != ProviderKind::Extractive);
+            configs.push(ProviderConfig::extractive());
+        }
+        let mut links = Vec::with_capacity(configs.len());
+        for (config, arbiter) in configs.into_iter().zip(arbiters.iter().cycle()) {
+            let client = Arc::new(Client::new(&config)?);
+            let config = Arc::new(config);
+            let seed = ProviderSeed::new(Arc::clone(&config), client, metrics.clone());
+            let name = format!("provider:{}", config.name);
+            let address = keeper.keep(name, arbiter, MAILBOX, RestartPolicy::default(), move |_| {
+                Provider::new(seed)
+            });
+            links.push(Link { config, address });
+        }
+        Ok(Self { links })
+    }
+
+    /// The providers to ask, first to last. A named model, or provider, is asked first, then those
+    /// that come after it.
+    pub(crate) fn candidates(&self, model: Option<&str>) -> &[Link] {
+        let first = model.and_then(|model| self.place(model)).unwrap_or(0);
+        &self.links[first..]
+    }
+
+    fn place(&self, model: &str) -> Option<usize> {
+        self.links.iter().position(|link| link.config.model == model || link.config.name == model)
+    }
+
+    /// Whether a question may name this model.
+    ///
+    /// # Errors
+    /// `unknown_model`.
+    pub(crate) fn check(&self, model: &str) -> Result<(), ClientError> {
+        self.place(model).map(|_| ()).ok_or_else(|| ErrorCode::UnknownModel.into())
+    }
+
+    /// The chain in words, for cache keys.
+    pub(crate) fn chain(&self) -> Vec<String> {
+        let names = self.links.iter().map(|link| &link.config);
+        names.map(|config| format!("{}/{}", config.name, config.model)).collect()
+    }
+
+    /// Every provider as it is; one whose actor does not answer shows an open circuit.
+    pub(crate) async fn states(&self, keeper: &Keeper) -> Vec<ProviderState> {
+        let observed = futures_util::future::join_all(self.links.iter().map(Link::observe)).await;
+        let links = self.links.iter().zip(observed).enumerate();
+        links
+            .map(|(position, (link, readings))| ProviderState {
+                name: link.config.name.clone(),
+                kind: link.config.kind.as_str().to_owned(),
+                model: link.config.model.clone(),
+                position,
+                circuit: readings.map_or(CircuitState::Open, |readings| readings.circuit),
+                in_flight: readings.map_or(0, |readings| readings.in_flight),
+                max_concurrency: link.config.max_concurrency as usize,
+                queued: readings.map_or(0, |readings| readings.queued),
+                max_queue: link.config.max_queue as usize,
+                restarts: keeper.restarts(&link.actor_name()),
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,329 @@
+//! The one handle to everything that lives: what the edge and the composition root hold.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use actix::ArbiterHandle;
+use callboard_entities::{Store, queries};
+use callboard_logs::LogStore;
+use callboard_protocol::{
+    Ask, ClientError, ClientMessageId, ConversationId, ErrorCode, ProviderList, Readiness,
+    SessionId, TurnId, UserId,
+};
+use callboard_providers::{ConfigError, ProviderConfig};
+use tokio::{
+    runtime::Handle,
+    sync::Semaphore,
+    time::{Instant, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{info, warn};
+
+use crate::{
+    cache::Cache,
+    config::{CacheConfig, ChatConfig, SessionConfig},
+    conversation::{Asker, BeginTurn, Begun, Typing, Unwatch, Watch, Watcher},
+    conversations::Conversations,
+    health,
+    jobs::{Jobs, JobsConfig},
+    keeper::{Keeper, RestartPolicy},
+    log_source::{self, LogSource, SourceSeed},
+    metrics::Metrics,
+    remote_cache::RemoteCache,
+    router::Router,
+    sockets::{ConnectionId, Sockets},
+    turn::{self, store_failed},
+    turn_log::TurnLog,
+    turns::Turns,
+};
+
+/// Searches for turns that run at once: each takes a core for milliseconds, and the machine has
+/// few; the others wait, within the limit of their step.
+const SEARCHES: usize = 8;
+
+/// After this the turns that still run when the server ends are cancelled, and get this long to
+/// store what they have.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// What a [`System`] is made of.
+pub struct Parts {
+    /// The database, migrated.
+    pub store: Store,
+    /// The log index.
+    pub logs: LogStore,
+    /// The second level of the cache.
+    pub remote: Option<RemoteCache>,
+    /// The registry of metrics.
+    pub metrics: Metrics,
+    /// `[chat]`
+    pub chat: ChatConfig,
+    /// `[session]`
+    pub session: SessionConfig,
+    /// `[cache]`
+    pub cache: CacheConfig,
+    /// `[jobs]`
+    pub jobs: JobsConfig,
+    /// `[[providers]]`, in the order of the fallback chain.
+    pub providers: Vec<ProviderConfig>,
+    /// The server's own log, to be indexed like any other.
+    pub own_log: Option<PathBuf>,
+    /// Where turns run: a runtime of several threads.
+    pub runtime: Handle,
+    /// Where actors run.
+    pub arbiters: Vec<ArbiterHandle>,
+}
+
+/// What turns work with.
+pub(crate) struct Shared {
+    pub(crate) store: Store,
+    pub(crate) logs: LogStore,
+    pub(crate) cache: Cache,
+    pub(crate) router: Router,
+    pub(crate) turns: Turns,
+    pub(crate) metrics: Metrics,
+    pub(crate) chat: ChatConfig,
+    pub(crate) session: SessionConfig,
+    pub(crate) searches: Semaphore,
+    /// Everything that shutdown waits for.
+    pub(crate) tracker: TaskTracker,
+    pub(crate) runtime: Handle,
+}
+
+struct Inner {
+    shared: Arc<Shared>,
+    conversations: Conversations,
+    sockets: Sockets,
+    jobs: Jobs,
+    keeper: Keeper,
+    /// Cancelled when sockets are to say goodbye.
+    goodbye: CancellationToken,
+    /// Cancelled when nothing new is taken.
+    draining: CancellationToken,
+    started: Instant,
+}
+
+/// See the module. A cheap clone.
+#[derive(Clone)]
+pub struct System {
+    inner: Arc<Inner>,
+}
+
+impl System {
+    /// Starts all actors. Answers that a former run left unfinished are marked so first.
+    ///
+    /// # Errors
+    /// When a provider's configuration is bad or the database does not answer.
+    pub async fn start(parts: Parts) -> Result<Self, StartError> {
+        let now = callboard_protocol::Timestamp::now();
+        let unfinished = queries::messages::interrupt_unfinished(&parts.store, now).await?;
+        if unfinished > 0 {
+            warn!(unfinished, "answers were cut by the end of the former run");
+        }
+        let keeper = Keeper::new(parts.metrics.actor_restarts.clone());
+        let arbiters: Arc<[ArbiterHandle]> = parts.arbiters.into();
+        let router = Router::start(parts.providers, &keeper, &parts.metrics, &arbiters)?;
+        let cache = Cache::start(parts.cache, parts.remote, &keeper, &parts.metrics, &arbiters);
+        let keep_turns = Duration::from_secs(parts.chat.keep_turns_s);
+        let shared = Arc::new(Shared {
+            turns: Turns::new(keep_turns, parts.chat.keep_turns),
+            store: parts.store,
+            logs: parts.logs,
+            cache,
+            router,
+            metrics: parts.metrics,
+            chat: parts.chat,
+            session: parts.session,
+            searches: Semaphore::new(SEARCHES),
+            tracker: TaskTracker::new(),
+            runtime: parts.runtime,
+        });
+        let jobs = Jobs::start(parts.jobs, Arc::clone(&shared), &keeper, &arbiters);
+        if let Some(path) = parts.own_log {
+            let (shared, stopping) = (Arc::clone(&shared), jobs.stopping());
+            let seed = SourceSeed { name: "callboard".into(), path, shared, stopping };
+            let (mailbox, policy) = (log_source::MAILBOX, RestartPolicy::default());
+            let arbiter = &arbiters[arbiters.len() - 1];
+            drop(keeper.keep("log_source:callboard", arbiter, mailbox, policy, move |_| {
+                LogSource::new(seed)
+            }));
+        }
+        Ok(Self {
+            inner: Arc::new(Inner {
+                conversations: Conversations::new(keeper.clone(), arbiters),
+                sockets: Sockets::new(shared.metrics.ws_active.clone()),
+                shared,
+                jobs,
+                keeper,
+                goodbye: CancellationToken::new(),
+                draining: CancellationToken::new(),
+                started: Instant::now(),
+            }),
+        })
+    }
+
+    /// Makes a question durable and starts its turn; the same `client_message_id` gives the same
+    /// turn.
+    ///
+    /// # Errors
+    /// What is wrong with the question, `conversation_not_found`, `turn_running` when too many
+    /// wait, `draining`, or that the database is away.
+    pub async fn ask(&self, asker: Asker, mut ask: Ask) -> Result<Begun, ClientError> {
+        if self.is_draining() {
+            return Err(ErrorCode::Draining.into());
+        }
+        let shared = &self.inner.shared;
+        turn::check(shared, &ask)?;
+        // Named here, so that asking a conversation twice means the same question.
+        ask.client_message_id.get_or_insert_with(ClientMessageId::random);
+        let new = ask.conversation_id.is_none();
+        let id = ask.conversation_id.unwrap_or_else(ConversationId::new);
+        let begin = || BeginTurn { asker: asker.clone(), ask: ask.clone(), new };
+        self.inner.conversations.ask(id, shared, begin).await?
+    }
+
+    /// The log of a running or lately ended turn of this user.
+    #[must_use]
+    pub fn turn(&self, user: UserId, turn: TurnId) -> Option<Arc<TurnLog>> {
+        self.inner.shared.turns.get(turn).filter(|log| log.owner() == user)
+    }
+
+    /// The turn that a conversation is answering right now.
+    #[must_use]
+    pub fn running_turn(&self, conversation: ConversationId) -> Option<TurnId> {
+        self.inner.shared.turns.running_in(conversation)
+    }
+
+    /// Watches a conversation of this user; answers the turn that runs.
+    pub(crate) async fn watch(
+        &self,
+        user: UserId,
+        conversation: ConversationId,
+        watcher: Watcher,
+    ) -> Result<Option<Arc<TurnLog>>, ClientError> {
+        let shared = &self.inner.shared;
+        let owned = queries::conversations::get(&shared.store, user, conversation).await;
+        owned.map_err(|error| {
+            store_failed("open a conversation", &error);
+            error.client()
+        })?;
+        let watch = || Watch(watcher.clone());
+        self.inner.conversations.ask(conversation, shared, watch).await
+    }
+
+    pub(crate) fn unwatch(&self, conversation: ConversationId, connection: ConnectionId) {
+        self.inner.conversations.tell(conversation, Unwatch(connection));
+    }
+
+    pub(crate) fn typing(
+        &self,
+        conversation: ConversationId,
+        connection: ConnectionId,
+        session: SessionId,
+        on: bool,
+    ) {
+        self.inner.conversations.tell(conversation, Typing { connection, session, on });
+    }
+
+    pub(crate) fn has_mode(&self, mode: &str) -> bool {
+        self.inner.shared.chat.modes.contains_key(mode)
+    }
+
+    pub(crate) fn session_limits(&self) -> &SessionConfig {
+        &self.inner.shared.session
+    }
+
+    pub(crate) fn sockets(&self) -> &Sockets {
+        &self.inner.sockets
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.inner.shared.store
+    }
+
+    pub(crate) fn keeper(&self) -> &Keeper {
+        &self.inner.keeper
+    }
+
+    /// Background jobs.
+    #[must_use]
+    pub fn jobs(&self) -> &Jobs {
+        &self.inner.jobs
+    }
+
+    /// The answer cache.
+    #[must_use]
+    pub fn cache(&self) -> &Cache {
+        &self.inner.shared.cache
+    }
+
+    /// The registry of metrics.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.inner.shared.metrics
+    }
+
+    /// Every provider, in the order of the fallback chain.
+    pub async fn providers(&self) -> ProviderList {
+        ProviderList { items: self.inner.shared.router.states(&self.inner.keeper).await }
+    }
+
+    /// Whether the server can do its work, with one entry for each thing it depends on.
+    pub async fn readiness(&self) -> Readiness {
+        health::readiness(self).await
+    }
+
+    /// Since the start.
+    #[must_use]
+    pub fn uptime(&self) -> Duration {
+        self.inner.started.elapsed()
+    }
+
+    /// Whether the server takes nothing new any more.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.inner.draining.is_cancelled()
+    }
+
+    /// Cancelled when sockets are to say goodbye.
+    pub(crate) fn goodbye(&self) -> CancellationToken {
+        self.inner.goodbye.clone()
+    }
+
+    /// Ends everything in order: nothing new is taken, running turns get up to `patience`, those
+    /// still running are cancelled and store what they have, sockets say goodbye, jobs stop at
+    /// their next checkpoint.
+    pub async fn drain(&self, patience: Duration) {
+        let shared = &self.inner.shared;
+        self.inner.draining.cancel();
+        let running = shared.turns.running();
+        info!(running, sockets = self.inner.sockets.total(), "draining");
+        self.inner.jobs.stop();
+        shared.tracker.close();
+        if timeout(patience, shared.tracker.wait()).await.is_err() {
+            warn!(running = shared.turns.running(), "turns outlived their patience; cancelling");
+            shared.turns.cancel_all();
+            if timeout(LAST_WORDS, shared.tracker.wait()).await.is_err() {
+                warn!("turns are left behind; they will be marked interrupted at the next start");
+            }
+        }
+        self.inner.goodbye.cancel();
+        let gone = async {
+            while self.inner.sockets.total() > 0 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        if timeout(LAST_WORDS, gone).await.is_err() {
+            warn!(sockets = self.inner.sockets.total(), "sockets did not take their goodbye");
+        }
+    }
+}
+
+/// Why the actors could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A provider's configuration.
+    #[error(transparent)]
+    Provider(#[from] ConfigError),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] callboard_entities::StoreError),
+}

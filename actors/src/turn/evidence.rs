@@ -1,0 +1,57 @@
+//! The first step of a turn: what the log engine has to say to the question.
+
+use std::{sync::Arc, time::Duration};
+
+use callboard_logs::InvestigateOptions;
+use callboard_protocol::{Evidence, StepState, Timestamp};
+use tokio::time::timeout;
+use tracing::warn;
+
+use super::Running;
+use crate::turn_log::TurnEvent;
+
+/// The longest search for a turn. The turn goes on without evidence after it.
+const SEARCH_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The name of the step, as the page shows it.
+const TOOL: &str = "search";
+
+/// Searches the logs for the question. `None` when nothing is indexed or the search failed; the
+/// step says which.
+pub(super) async fn retrieve(running: &Running<'_>) -> Option<Arc<Evidence>> {
+    let step = |state, summary: String| {
+        running.log.append(TurnEvent::Step { tool: TOOL, state, summary });
+    };
+    step(StepState::Started, "searching the logs".into());
+    let logs = running.shared.logs.clone();
+    let question = running.ask.content.clone();
+    let now = Timestamp::now();
+    let permit = running.shared.searches.acquire();
+    let search = async {
+        // The semaphore is never closed; and without its permit there is no search.
+        let _permit = permit.await.ok()?;
+        let search = move || logs.investigate(&question, &InvestigateOptions::at(now));
+        running.shared.runtime.spawn_blocking(search).await.ok()
+    };
+    match timeout(SEARCH_TIMEOUT, search).await {
+        Ok(Some(Ok(evidence))) => {
+            let searched = &evidence.searched;
+            let summary = format!(
+                "{}: {} of {} lines match",
+                searched.reading, searched.matched, searched.searched
+            );
+            step(StepState::Done, summary);
+            Some(Arc::new(evidence))
+        }
+        Ok(Some(Err(error))) => {
+            warn!(%error, "the logs could not be searched for a turn");
+            step(StepState::Failed, "the logs could not be searched".into());
+            None
+        }
+        Ok(None) | Err(_) => {
+            warn!("the search for a turn took too long or broke off");
+            step(StepState::Failed, "the search took too long".into());
+            None
+        }
+    }
+}

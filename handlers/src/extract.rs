@@ -1,0 +1,272 @@
+//! Who sent a request, and what they may do: authorisation in the type of a handler's argument.
+//!
+//! A handler that takes [`Allowed<permit::LogsRead>`](Allowed) runs only for those who hold that
+//! right; a handler without such an argument is public, and stands as public in the table of
+//! `routes.rs`, whose test walks every route with every role.
+
+use std::{marker::PhantomData, net::IpAddr};
+
+use actix_web::{
+    FromRequest, HttpRequest,
+    dev::Payload,
+    http::{Method, header},
+};
+use callboard_protocol::{ErrorCode, Permission, Timestamp, TokenFamilyId, User};
+use futures_util::future::LocalBoxFuture;
+
+use crate::{ApiError, Edge, EdgeConfig, edge::not_ready, identity::cookie};
+
+/// The header in which a page sends its CSRF token back.
+pub(crate) const CSRF_HEADER: &str = "x-csrf-token";
+
+/// Marks a connection that came in over the Unix socket in the data folder. The composition root
+/// puts it there in `HttpServer::on_connect`; whoever may open that socket is the account `local`.
+#[derive(Clone, Copy, Debug)]
+pub struct LocalPeer;
+
+/// How somebody showed who they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Via {
+    /// `Authorization: Bearer`.
+    Bearer,
+    /// The cookie `callboard_access`; requests that change something also need a CSRF token.
+    Cookie,
+    /// The permissions of the file system.
+    LocalSocket,
+}
+
+/// Somebody who is signed in.
+#[derive(Clone, Debug)]
+pub struct Principal {
+    /// The account.
+    pub user: User,
+    /// The sign-in that the token descends from; none on the Unix socket.
+    pub family: Option<TokenFamilyId>,
+    /// When the token ends; never on the Unix socket.
+    pub expires_at: Option<Timestamp>,
+    /// How they showed it.
+    pub via: Via,
+}
+
+/// A right, as a type.
+pub trait Permit: 'static {
+    /// The right.
+    const PERMISSION: Permission;
+}
+
+macro_rules! permits {
+    ($($name:ident),+ $(,)?) => {
+        /// One type for each [`Permission`].
+        pub mod permit {
+            $(
+                #[doc = concat!("[`Permission::", stringify!($name), "`](callboard_protocol::Permission).")]
+                #[derive(Debug)]
+                pub struct $name;
+
+                impl super::Permit for $name {
+                    const PERMISSION: super::Permission = super::Permission::$name;
+                }
+            )+
+        }
+    };
+}
+
+permits! {
+    AccountUse, ChatUse, LogsRead, LogsIngest, JobsRead, JobsManage, CacheRead, CacheManage,
+    ProvidersRead,
+}
+
+/// Somebody who holds the right `P`.
+pub struct Allowed<P> {
+    principal: Principal,
+    right: PhantomData<P>,
+}
+
+impl<P> Allowed<P> {
+    /// Who it is.
+    #[must_use]
+    pub fn into_principal(self) -> Principal {
+        self.principal
+    }
+}
+
+impl<P> std::ops::Deref for Allowed<P> {
+    type Target = Principal;
+
+    fn deref(&self) -> &Principal {
+        &self.principal
+    }
+}
+
+impl<P: Permit> FromRequest for Allowed<P> {
+    type Error = ApiError;
+    type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move {
+            let principal = authenticate(&request).await?;
+            if !principal.user.role.may(P::PERMISSION) {
+                return Err(ErrorCode::Forbidden.into());
+            }
+            Ok(Self { principal, right: PhantomData })
+        })
+    }
+}
+
+/// The account `local`, on the Unix socket in the data folder: for what only an operator on the
+/// machine itself may do, such as reading files by their path.
+pub struct LocalOperator(Principal);
+
+impl std::ops::Deref for LocalOperator {
+    type Target = Principal;
+
+    fn deref(&self) -> &Principal {
+        &self.0
+    }
+}
+
+impl FromRequest for LocalOperator {
+    type Error = ApiError;
+    type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move {
+            // Anonymous callers are told to sign in, as everywhere; others that it will not help.
+            let principal = authenticate(&request).await?;
+            match principal.via {
+                Via::LocalSocket => Ok(Self(principal)),
+                Via::Bearer | Via::Cookie => Err(ApiError::new(
+                    ErrorCode::Forbidden,
+                    "only callers on the server's own machine may do this",
+                )),
+            }
+        })
+    }
+}
+
+/// Who sent the request.
+async fn authenticate(request: &HttpRequest) -> Result<Principal, ApiError> {
+    let identity = &Edge::of(request)?.state().ok_or_else(not_ready)?.identity;
+    if request.conn_data::<LocalPeer>().is_some() {
+        return Ok(identity.local_operator());
+    }
+    let now = Timestamp::now();
+    if let Some(token) = bearer(request)? {
+        return identity.check_access(token, Via::Bearer, now).await;
+    }
+    let token = request.cookie(cookie::ACCESS).ok_or(ErrorCode::Unauthenticated)?;
+    let principal = identity.check_access(token.value(), Via::Cookie, now).await?;
+    if !is_safe(request.method()) {
+        let family = principal.family.ok_or(ErrorCode::CsrfFailed)?;
+        identity.check_csrf(csrf_token(request), family)?;
+    }
+    Ok(principal)
+}
+
+/// The token of `Authorization: Bearer`. Another scheme is an error: a caller who meant to show
+/// who they are must not fall back to the cookie unnoticed.
+pub(crate) fn bearer(request: &HttpRequest) -> Result<Option<&str>, ApiError> {
+    let Some(value) = request.headers().get(header::AUTHORIZATION) else { return Ok(None) };
+    let text = value.to_str().map_err(|_| ErrorCode::InvalidToken)?;
+    match text.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(Some(token.trim())),
+        Some(_) | None => Err(ApiError::new(ErrorCode::InvalidToken, "use the Bearer scheme")),
+    }
+}
+
+/// The CSRF token that came with the request.
+pub(crate) fn csrf_token(request: &HttpRequest) -> &str {
+    request.headers().get(CSRF_HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+/// Whether the method changes nothing.
+fn is_safe(method: &Method) -> bool {
+    [Method::GET, Method::HEAD, Method::OPTIONS].contains(method)
+}
+
+/// The address of the client: the peer's, or what a trusted proxy says that it is. None on a
+/// Unix socket.
+pub(crate) fn client_address(request: &HttpRequest, config: &EdgeConfig) -> Option<IpAddr> {
+    let peer = request.peer_addr()?.ip().to_canonical();
+    let trusted = |address: &IpAddr| config.trusted_proxies.contains(address);
+    if !trusted(&peer) {
+        return Some(peer);
+    }
+    // Each proxy appends the address that it saw; the last one that is not a proxy of ours is the
+    // client. What stands before it is the client's own word.
+    let forwarded = request.headers().get_all("x-forwarded-for").filter_map(|v| v.to_str().ok());
+    let addresses: Vec<&str> = forwarded.flat_map(|line| line.split(',')).map(str::trim).collect();
+    let mut client = peer;
+    for text in addresses.into_iter().rev() {
+        let Ok(address) = text.parse::<IpAddr>() else { break };
+        client = address.to_canonical();
+        if !trusted(&client) {
+            break;
+        }
+    }
+    Some(client)
+}
+
+/// Whether the request was made on this machine and not merely passed on by a proxy on it.
+pub(crate) fn is_local(request: &HttpRequest) -> bool {
+    if request.conn_data::<LocalPeer>().is_some() {
+        return true;
+    }
+    let forwarded = ["x-forwarded-for", "forwarded", "x-real-ip", "via"];
+    request.peer_addr().is_some_and(|peer| peer.ip().to_canonical().is_loopback())
+        && !forwarded.iter().any(|name| request.headers().contains_key(*name))
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    fn request(peer: &str, forwarded: Option<&str>) -> HttpRequest {
+        let mut request = TestRequest::get().peer_addr(format!("{peer}:1").parse().unwrap());
+        if let Some(forwarded) = forwarded {
+            request = request.insert_header(("x-forwarded-for", forwarded));
+        }
+        request.to_http_request()
+    }
+
+    #[test]
+    fn a_proxy_is_believed_only_if_it_is_trusted() {
+        let trusting = EdgeConfig {
+            trusted_proxies: vec!["10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap()],
+            ..EdgeConfig::default()
+        };
+        let client = |peer, forwarded| {
+            client_address(&request(peer, forwarded), &trusting).unwrap().to_string()
+        };
+        assert_eq!(client("192.0.2.1", Some("203.0.113.9")), "192.0.2.1");
+        assert_eq!(client("10.0.0.1", Some("1.1.1.1, 203.0.113.9")), "203.0.113.9");
+        assert_eq!(client("10.0.0.1", Some("1.1.1.1, 203.0.113.9, 10.0.0.2")), "203.0.113.9");
+        assert_eq!(client("10.0.0.1", Some("nonsense")), "10.0.0.1");
+        assert_eq!(client("10.0.0.1", None), "10.0.0.1");
+    }
+
+    #[test]
+    fn a_forwarded_request_is_not_local() {
+        assert!(is_local(&request("127.0.0.1", None)));
+        assert!(is_local(&request("[::1]", None)));
+        assert!(!is_local(&request("127.0.0.1", Some("203.0.113.9"))));
+        assert!(!is_local(&request("192.0.2.1", None)));
+    }
+
+    #[test]
+    fn a_bearer_token_is_read_strictly() {
+        let of = |value: &str| {
+            let request = TestRequest::get().insert_header(("authorization", value));
+            bearer(&request.to_http_request()).map(|token| token.map(str::to_owned))
+        };
+        assert_eq!(of("Bearer abc").unwrap().as_deref(), Some("abc"));
+        assert_eq!(of("bearer abc").unwrap().as_deref(), Some("abc"));
+        for value in ["Basic abc", "abc", ""] {
+            assert_eq!(of(value).unwrap_err().code(), ErrorCode::InvalidToken, "{value}");
+        }
+    }
+}

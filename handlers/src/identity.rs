@@ -1,0 +1,422 @@
+//! Who is who: setup, sign-in, sessions and their tokens.
+//!
+//! Held by the edge as [`Identity`]; the composition root opens it after the migrations and prints
+//! the setup link. Invariants: neither a password nor a token is ever stored or logged, only their
+//! hashes; a refresh token is good once, and a second use ends its family; an access token is
+//! good until it expires or its family ends, whichever is first; an unknown user costs as much time
+//! as a wrong password.
+
+mod access;
+pub(crate) mod cookie;
+mod keys;
+mod password;
+mod revoked;
+mod throttle;
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use aws_lc_rs::rand;
+use callboard_entities::{
+    Store,
+    queries::{
+        settings,
+        setup::{self, SetupOutcome},
+        tokens::{self, NewRefreshToken, Rotation},
+        users::{self, NewUser},
+    },
+};
+use callboard_protocol::{ErrorCode, Login, Role, Setup, Timestamp, TokenFamilyId, User, UserId};
+use secrecy::{ExposeSecret, SecretString};
+
+use self::{
+    access::{AccessKey, Claims, Subject},
+    keys::CsrfKey,
+    password::Passwords,
+    revoked::RevokedFamilies,
+    throttle::LoginThrottle,
+};
+use crate::{
+    ApiError, AuthConfig,
+    extract::{Principal, Via},
+};
+
+pub(crate) use keys::same;
+
+/// The longest user name, in bytes.
+const LONGEST_NAME: usize = 64;
+/// The longest name to show, in characters.
+const LONGEST_DISPLAY_NAME: usize = 100;
+/// Longer refresh and setup tokens are not looked at; ours have 76 and 43 bytes.
+const LONGEST_TOKEN: usize = 256;
+
+/// See the module. A cheap clone.
+#[derive(Clone)]
+pub struct Identity(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    passwords: Passwords,
+    access: AccessKey,
+    csrf: CsrfKey,
+    revoked: RevokedFamilies,
+    throttle: LoginThrottle,
+    refresh_lifetime: Duration,
+    setup_lifetime: Duration,
+    local: User,
+    /// Tokens made before are looked up once, since a revocation before the start is not in
+    /// `revoked`.
+    started: Timestamp,
+}
+
+/// A new session, or one that was renewed.
+pub(crate) struct Session {
+    pub(crate) user: User,
+    pub(crate) access_token: String,
+    pub(crate) refresh_token: String,
+    pub(crate) csrf_token: String,
+    pub(crate) access_lifetime: Duration,
+    pub(crate) refresh_lifetime: Duration,
+}
+
+/// An account that an operator makes: `callboard user add`.
+pub struct NewAccount {
+    /// 1 to 64 of letters, digits, `.`, `_`, `-`, `@`.
+    pub username: String,
+    /// The name to show; the user name when absent.
+    pub display_name: Option<String>,
+    /// What it may do.
+    pub role: Role,
+    /// At least 12 characters.
+    pub password: SecretString,
+}
+
+impl Identity {
+    /// Opens it on a migrated store. The secret is that of the configuration, or the one that the
+    /// first start made.
+    ///
+    /// # Errors
+    /// When the store fails or the configured cost of a hash is no good.
+    pub async fn open(store: Store, config: &AuthConfig, now: Timestamp) -> Result<Self, ApiError> {
+        let secret: Vec<u8> = match &config.secret {
+            Some(secret) => secret.expose_secret().as_bytes().to_vec(),
+            None => {
+                let mut candidate = [0_u8; 32];
+                rand::fill(&mut candidate).map_err(|_| ApiError::internal("no random bytes"))?;
+                settings::jwt_secret(&store, &candidate, now).await?.expose_secret().to_vec()
+            }
+        };
+        let local = users::ensure_local_operator(&store, now).await?;
+        Ok(Self(Arc::new(Inner {
+            passwords: Passwords::new(config.password)?,
+            access: AccessKey::new(&secret, Duration::from_secs(config.access_token_s)),
+            csrf: CsrfKey::new(&secret),
+            revoked: RevokedFamilies::default(),
+            throttle: LoginThrottle::new(config.login_per_name, config.login_per_address),
+            refresh_lifetime: Duration::from_secs(config.refresh_token_s),
+            setup_lifetime: Duration::from_secs(config.setup_link_s),
+            local,
+            started: now,
+            store,
+        })))
+    }
+
+    /// The path of a one-time setup link, `/setup#TOKEN`, for the composition root to print behind
+    /// the server's address; none when there is an administrator. A new link ends the one before.
+    ///
+    /// The token stands behind `#`, so that it is in no server's log.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn issue_setup_link(&self, now: Timestamp) -> Result<Option<String>, ApiError> {
+        if !self.setup_required().await? {
+            return Ok(None);
+        }
+        let token = keys::random_token()?;
+        let expires_at = now.plus(self.0.setup_lifetime);
+        setup::issue(&self.0.store, &keys::token_hash(&token), expires_at, now).await?;
+        Ok(Some(format!("/setup#{token}")))
+    }
+
+    /// Whether the administrator has yet to be made.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn setup_required(&self) -> Result<bool, ApiError> {
+        Ok(!users::any_admin_exists(&self.0.store).await?)
+    }
+
+    /// Makes an account.
+    ///
+    /// # Errors
+    /// When a field breaks a rule, the name is taken, or the store fails.
+    pub async fn add_user(&self, new: NewAccount, now: Timestamp) -> Result<User, ApiError> {
+        let new = self.checked(new).await?;
+        Ok(users::create(&self.0.store, &new, now).await?)
+    }
+
+    /// Makes the administrator and signs them in. The token is used up only by success.
+    pub(crate) async fn set_up(
+        &self,
+        setup: Setup,
+        address: Option<IpAddr>,
+        now: Timestamp,
+    ) -> Result<Session, ApiError> {
+        self.0.throttle.check_address(address)?;
+        let hash = checked_hash(&setup.token).ok_or(ErrorCode::InvalidSetupToken)?;
+        if !self.setup_required().await? {
+            return Err(ErrorCode::AlreadySetUp.into());
+        }
+        // Before the costly hash of the password.
+        if !setup::verify(&self.0.store, &hash, now).await? {
+            return Err(ErrorCode::InvalidSetupToken.into());
+        }
+        let new = NewAccount {
+            username: setup.username,
+            display_name: setup.display_name,
+            role: Role::Admin,
+            password: setup.password.into(),
+        };
+        let new = self.checked(new).await?;
+        match setup::complete(&self.0.store, &hash, &new, now).await? {
+            SetupOutcome::Created(user) => self.begin(user, now).await,
+            SetupOutcome::InvalidToken => Err(ErrorCode::InvalidSetupToken.into()),
+        }
+    }
+
+    /// Signs somebody in with a password.
+    pub(crate) async fn login(
+        &self,
+        login: &Login,
+        address: Option<IpAddr>,
+        now: Timestamp,
+    ) -> Result<Session, ApiError> {
+        let name = users::normalise(&login.username);
+        self.0.throttle.check(&name, address)?;
+        // A name that cannot exist is not looked up, and takes the same time all the same.
+        let found = match check_name(&name) {
+            Ok(()) => users::credentials(&self.0.store, &name).await?,
+            Err(_) => None,
+        };
+        let (user, hash) = match found {
+            Some(found) => (Some(found.user), found.password_hash),
+            None => (None, None),
+        };
+        let hash = hash.map(|hash| hash.expose_secret().to_owned());
+        let right = self.0.passwords.verify(&login.password, hash).await?;
+        match user {
+            Some(user) if right => self.begin(user, now).await,
+            Some(_) | None => Err(ErrorCode::InvalidCredentials.into()),
+        }
+    }
+
+    /// Exchanges a refresh token for a new session of the same family.
+    pub(crate) async fn refresh(&self, token: &str, now: Timestamp) -> Result<Session, ApiError> {
+        let family = family_in(token).ok_or(ErrorCode::InvalidRefreshToken)?;
+        let hash = checked_hash(token).ok_or(ErrorCode::InvalidRefreshToken)?;
+        let fresh = refresh_token(family)?;
+        let expires_at = now.plus(self.0.refresh_lifetime);
+        let store = &self.0.store;
+        match tokens::rotate(store, &hash, &keys::token_hash(&fresh), expires_at, now).await? {
+            Rotation::Rotated { user, family } => self.session(user, family, fresh, now),
+            Rotation::Reused { user_id, family } => {
+                self.end_access(family, now);
+                tracing::warn!(%user_id, %family, "a refresh token was used twice; session ended");
+                Err(ErrorCode::InvalidRefreshToken.into())
+            }
+            Rotation::Revoked | Rotation::Expired | Rotation::Unknown => {
+                Err(ErrorCode::InvalidRefreshToken.into())
+            }
+        }
+    }
+
+    /// Ends the session of a refresh token; one that is unknown has none.
+    pub(crate) async fn logout(&self, token: &str, now: Timestamp) -> Result<(), ApiError> {
+        let Some(hash) = checked_hash(token) else { return Ok(()) };
+        match tokens::family_of(&self.0.store, &hash).await? {
+            Some(family) => self.end(family, now).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Ends a session: no token of the family is good from now on.
+    pub(crate) async fn end(&self, family: TokenFamilyId, now: Timestamp) -> Result<(), ApiError> {
+        tokens::revoke_family(&self.0.store, family, now).await?;
+        self.end_access(family, now);
+        Ok(())
+    }
+
+    /// Whose access token it is, if it is good at `now`.
+    pub(crate) async fn check_access(
+        &self,
+        token: &str,
+        via: Via,
+        now: Timestamp,
+    ) -> Result<Principal, ApiError> {
+        let claims = self.0.access.check(token, now)?;
+        self.check_family(&claims, now).await?;
+        Ok(principal(claims, via))
+    }
+
+    /// As [`check_access`](Self::check_access) for a token that was made since the start; it needs
+    /// no database.
+    pub(crate) fn check_recent(&self, token: &str, now: Timestamp) -> Result<Principal, ApiError> {
+        let claims = self.0.access.check(token, now)?;
+        if self.is_revoked(claims.family) {
+            return Err(ErrorCode::InvalidToken.into());
+        }
+        Ok(principal(claims, Via::Bearer))
+    }
+
+    /// Whether the family was revoked since the start, and so lately that it matters.
+    pub(crate) fn is_revoked(&self, family: TokenFamilyId) -> bool {
+        self.0.revoked.contains(family)
+    }
+
+    /// Whoever may open the Unix socket in the data folder.
+    pub(crate) fn local_operator(&self) -> Principal {
+        let user = self.0.local.clone();
+        Principal { user, family: None, expires_at: None, via: Via::LocalSocket }
+    }
+
+    /// Whether the CSRF token is that of the session.
+    pub(crate) fn check_csrf(&self, token: &str, family: TokenFamilyId) -> Result<(), ApiError> {
+        if self.0.csrf.is_of(token, family) { Ok(()) } else { Err(ErrorCode::CsrfFailed.into()) }
+    }
+
+    /// Whether the CSRF token is that of the refresh token's session.
+    pub(crate) fn check_refresh_csrf(&self, token: &str, refresh: &str) -> Result<(), ApiError> {
+        let family = family_in(refresh).ok_or(ErrorCode::InvalidRefreshToken)?;
+        self.check_csrf(token, family)
+    }
+
+    async fn check_family(&self, claims: &Claims, now: Timestamp) -> Result<(), ApiError> {
+        let family = claims.family;
+        let before_start = claims.issued_at() <= self.0.started;
+        let revoked = self.is_revoked(family)
+            || (before_start && tokens::is_family_revoked(&self.0.store, family).await?);
+        if !revoked {
+            return Ok(());
+        }
+        self.end_access(family, now);
+        Err(ApiError::from(ErrorCode::InvalidToken).caused_by("the session was ended"))
+    }
+
+    /// From now on no access token of the family is good.
+    fn end_access(&self, family: TokenFamilyId, now: Timestamp) {
+        self.0.revoked.add(family, now.plus(self.0.access.lifetime()), now);
+    }
+
+    /// The first session of a family.
+    async fn begin(&self, user: User, now: Timestamp) -> Result<Session, ApiError> {
+        let family = TokenFamilyId::new();
+        let token = refresh_token(family)?;
+        let new = NewRefreshToken {
+            hash: keys::token_hash(&token),
+            family,
+            user: user.id,
+            expires_at: now.plus(self.0.refresh_lifetime),
+        };
+        tokens::insert(&self.0.store, &new, now).await?;
+        self.session(user, family, token, now)
+    }
+
+    fn session(
+        &self,
+        user: User,
+        family: TokenFamilyId,
+        refresh_token: String,
+        now: Timestamp,
+    ) -> Result<Session, ApiError> {
+        Ok(Session {
+            access_token: self.0.access.issue(&Subject { user: &user, family }, now)?,
+            refresh_token,
+            csrf_token: self.0.csrf.token(family),
+            access_lifetime: self.0.access.lifetime(),
+            refresh_lifetime: self.0.refresh_lifetime,
+            user,
+        })
+    }
+
+    /// The account with its names checked and its password hashed.
+    async fn checked(&self, new: NewAccount) -> Result<NewUser, ApiError> {
+        let username = users::normalise(&new.username);
+        check_name(&username)?;
+        let display_name = new.display_name.map(|name| name.trim().to_owned());
+        let display_name = display_name.filter(|name| !name.is_empty());
+        if let Some(name) = &display_name {
+            check_display_name(name)?;
+        }
+        let password = new.password.expose_secret();
+        password::check_policy(password, &username)?;
+        let password_hash = self.0.passwords.hash(password).await?.into();
+        Ok(NewUser { username, display_name, role: new.role, password_hash })
+    }
+}
+
+fn principal(claims: Claims, via: Via) -> Principal {
+    let expires_at = Some(claims.expires_at());
+    let user = User {
+        id: claims.sub,
+        username: claims.name,
+        display_name: claims.display,
+        role: claims.role,
+    };
+    Principal { user, family: Some(claims.family), expires_at, via }
+}
+
+fn check_name(name: &str) -> Result<(), ApiError> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "._-@".contains(c);
+    if (1..=LONGEST_NAME).contains(&name.len()) && name.chars().all(allowed) {
+        return Ok(());
+    }
+    let message = "a user name has 1 to 64 of a-z, 0-9, `.`, `_`, `-` and `@`";
+    Err(ApiError::new(ErrorCode::ValidationFailed, message)
+        .with_details(serde_json::json!({ "field": "username" })))
+}
+
+fn check_display_name(name: &str) -> Result<(), ApiError> {
+    if name.chars().count() <= LONGEST_DISPLAY_NAME && !name.chars().any(char::is_control) {
+        return Ok(());
+    }
+    let message = "a display name has at most 100 characters, none of them a control character";
+    Err(ApiError::new(ErrorCode::ValidationFailed, message)
+        .with_details(serde_json::json!({ "field": "display_name" })))
+}
+
+/// A refresh token names its family, so that a CSRF token can be checked before the database is
+/// asked; what makes it good is the random part, and that its hash is known.
+fn refresh_token(family: TokenFamilyId) -> Result<String, ApiError> {
+    Ok(format!("{}.{}", family.0.simple(), keys::random_token()?))
+}
+
+fn family_in(token: &str) -> Option<TokenFamilyId> {
+    token.split_once('.')?.0.parse().ok()
+}
+
+fn checked_hash(token: &str) -> Option<[u8; 32]> {
+    (1..=LONGEST_TOKEN).contains(&token.len()).then(|| keys::token_hash(token))
+}
+
+/// Checks the `auth` frames of one socket, and whether its session was ended meanwhile.
+pub(crate) struct SocketTokens {
+    pub(crate) identity: Identity,
+    pub(crate) family: Option<TokenFamilyId>,
+}
+
+impl callboard_actors::TokenCheck for SocketTokens {
+    fn check(
+        &self,
+        token: &str,
+    ) -> Result<(UserId, Role, Timestamp), callboard_protocol::ClientError> {
+        let principal = self
+            .identity
+            .check_recent(token, Timestamp::now())
+            .map_err(|error| error.client().clone())?;
+        let expires_at = principal.expires_at.unwrap_or(Timestamp::now());
+        Ok((principal.user.id, principal.user.role, expires_at))
+    }
+
+    fn is_revoked(&self) -> bool {
+        self.family.is_some_and(|family| self.identity.is_revoked(family))
+    }
+}

@@ -1,0 +1,248 @@
+//! The OpenAPI document, made from the handlers and the protocol's types.
+//!
+//! The security of each operation and the shape of errors come from the route table, so that they
+//! cannot differ from what is demanded; a test holds the document and the table together.
+
+use callboard_protocol::{
+    ClientFrame, ErrorBody, ErrorCode, Evidence, Level, SearchOrder, ServerFrame,
+};
+use utoipa::{
+    OpenApi,
+    openapi::{
+        Components, Content, HttpMethod, Ref, RefOr, Response, ServerBuilder,
+        path::Operation,
+        security::{
+            ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+        },
+    },
+};
+
+use crate::{
+    extract::CSRF_HEADER,
+    identity::cookie,
+    routes::{self, Access, Mount, PREFIXES},
+    ws,
+};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Callboard",
+        description = "A self-hosted, real-time AI assistant for the people who run systems. \
+            Every error is an `ErrorBody`; its codes are explained at `/api/docs/errors`. \
+            The frames of the WebSocket are `ClientFrame` and `ServerFrame`.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0"),
+    ),
+    paths(
+        routes::setup_state,
+        routes::set_up,
+        routes::login,
+        routes::refresh,
+        routes::logout,
+        routes::me,
+        routes::chat,
+        routes::list_conversations,
+        routes::search_conversations,
+        routes::read_conversation,
+        routes::rename_conversation,
+        routes::delete_conversation,
+        routes::list_messages,
+        routes::search_logs,
+        routes::read_line,
+        routes::log_stats,
+        routes::upload_logs,
+        routes::ingest_path,
+        routes::list_jobs,
+        routes::read_job,
+        routes::cancel_job,
+        routes::cache_stats,
+        routes::cache_health,
+        routes::invalidate_cache,
+        routes::list_providers,
+        routes::live,
+        routes::ready,
+        routes::metrics,
+        ws::open,
+        ws::open_again,
+    ),
+    components(schemas(
+        ClientFrame,
+        ServerFrame,
+        ErrorBody,
+        ErrorCode,
+        Evidence,
+        Level,
+        SearchOrder,
+    ))
+)]
+struct Document;
+
+/// The document.
+#[must_use]
+pub fn document() -> utoipa::openapi::OpenApi {
+    let mut document = Document::openapi();
+    document.info.version = env!("CARGO_PKG_VERSION").to_owned();
+    document.servers = Some(vec![ServerBuilder::new().url("/").build()]);
+    let components = document.components.get_or_insert_with(Components::new);
+    add_security(components);
+    let paths = std::mem::take(&mut document.paths.paths);
+    for (path, mut item) in paths {
+        let rows: Vec<_> = routes::table().into_iter().filter(|row| row.path == path).collect();
+        for row in &rows {
+            if let Some(operation) = item.operation_mut(&row.method) {
+                dress(operation, row.access);
+            }
+        }
+        // Where a path hangs both at the root and under the API, the root's is the one to show.
+        let at_root = rows.iter().any(|row| row.mount == Mount::Root);
+        let prefix = if at_root { "" } else { PREFIXES[0] };
+        document.paths.paths.insert(format!("{prefix}{path}"), item);
+    }
+    document
+}
+
+/// The document as JSON.
+#[must_use]
+pub fn json() -> String {
+    // The document is made of strings, lists and maps with string keys, which JSON always holds.
+    document().to_pretty_json().unwrap_or_default()
+}
+
+trait OperationMut {
+    fn operation_mut(&mut self, method: &actix_web::http::Method) -> Option<&mut Operation>;
+}
+
+impl OperationMut for utoipa::openapi::PathItem {
+    fn operation_mut(&mut self, method: &actix_web::http::Method) -> Option<&mut Operation> {
+        match http_method(method)? {
+            HttpMethod::Get => self.get.as_mut(),
+            HttpMethod::Post => self.post.as_mut(),
+            HttpMethod::Patch => self.patch.as_mut(),
+            HttpMethod::Delete => self.delete.as_mut(),
+            _ => None,
+        }
+    }
+}
+
+fn http_method(method: &actix_web::http::Method) -> Option<HttpMethod> {
+    match method.as_str() {
+        "GET" => Some(HttpMethod::Get),
+        "POST" => Some(HttpMethod::Post),
+        "PATCH" => Some(HttpMethod::Patch),
+        "DELETE" => Some(HttpMethod::Delete),
+        _ => None,
+    }
+}
+
+/// Who may call it, and what it says when it fails.
+fn dress(operation: &mut Operation, access: Access) {
+    let signed_in = || {
+        vec![
+            SecurityRequirement::new::<_, [&str; 0], &str>("bearer", []),
+            SecurityRequirement::new::<_, [&str; 0], &str>("cookie", [])
+                .add::<_, [&str; 0], &str>("csrf", []),
+        ]
+    };
+    let (security, note) = match access {
+        Access::Public => (Vec::new(), None),
+        Access::Needs(permission) => {
+            let role = permission.least_role();
+            (signed_in(), Some(format!("For the role `{role}` and above.")))
+        }
+        Access::LocalOnly => {
+            (Vec::new(), Some("Only over the Unix socket in the server's data folder.".to_owned()))
+        }
+        Access::Metrics => (
+            vec![SecurityRequirement::new::<_, [&str; 0], &str>("metrics", [])],
+            Some("For callers on the server's machine, or with the metrics token.".to_owned()),
+        ),
+    };
+    operation.security = Some(security);
+    if let Some(note) = note {
+        let text = operation.description.take().map_or_else(String::new, |text| text + "\n\n");
+        operation.description = Some(text + &note);
+    }
+    let mut failed = Response::new("It failed; `code` says why.");
+    let body = Content::new(Some(RefOr::Ref(Ref::from_schema_name("ErrorBody"))));
+    failed.content.insert("application/json".to_owned(), RefOr::T(body));
+    operation.responses.responses.insert("default".to_owned(), RefOr::T(failed));
+}
+
+fn add_security(components: &mut Components) {
+    let bearer = |description: &str| {
+        SecurityScheme::Http(
+            HttpBuilder::new()
+                .scheme(HttpAuthScheme::Bearer)
+                .description(Some(description))
+                .build(),
+        )
+    };
+    let csrf = ApiKeyValue::with_description(
+        CSRF_HEADER,
+        "With the cookie, and on methods that change something.",
+    );
+    components.add_security_scheme("bearer", bearer("An access token of `/auth/login`."));
+    components.add_security_scheme("metrics", bearer("The token `server.metrics.token`."));
+    components.add_security_scheme(
+        "cookie",
+        SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new(cookie::ACCESS))),
+    );
+    components.add_security_scheme("csrf", SecurityScheme::ApiKey(ApiKey::Header(csrf)));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// Paths that the document leaves out: the document itself, pages, and second names.
+    const NOT_DOCUMENTED: [&str; 5] =
+        ["/openapi.json", "/docs", "/docs/errors", "/docs/{file:.*}", "/health"];
+
+    #[test]
+    fn the_document_and_the_route_table_name_the_same_operations() {
+        let json: serde_json::Value = serde_json::from_str(&super::json()).unwrap();
+        let mut documented = BTreeSet::new();
+        for (path, item) in json["paths"].as_object().unwrap() {
+            for (method, operation) in item.as_object().unwrap() {
+                documented.insert(format!("{} {path}", method.to_uppercase()));
+                assert!(operation["responses"]["default"].is_object(), "{method} {path}");
+                assert!(operation["security"].is_array(), "{method} {path}");
+            }
+        }
+        let mut routed = BTreeSet::new();
+        let table = routes::table();
+        for row in table.iter().filter(|row| !NOT_DOCUMENTED.contains(&row.path)) {
+            let root = table.iter().any(|r| r.path == row.path && r.mount == Mount::Root);
+            let prefix = if root { "" } else { PREFIXES[0] };
+            routed.insert(format!("{} {prefix}{}", row.method, row.path));
+        }
+        assert_eq!(documented, routed);
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere() {
+        let json: serde_json::Value = serde_json::from_str(&super::json()).unwrap();
+        let mut found = 0;
+        let mut stack = vec![&json];
+        while let Some(value) = stack.pop() {
+            match value {
+                serde_json::Value::Object(fields) => {
+                    if let Some(reference) = fields.get("$ref").and_then(|r| r.as_str()) {
+                        let pointer = reference.strip_prefix('#').unwrap();
+                        assert!(json.pointer(pointer).is_some(), "{reference}");
+                        found += 1;
+                    }
+                    stack.extend(fields.values());
+                }
+                serde_json::Value::Array(items) => stack.extend(items),
+                _ => {}
+            }
+        }
+        assert!(found > 20);
+        for name in ["ClientFrame", "ServerFrame", "ErrorCode", "Conversation", "Answer"] {
+            assert!(json["components"]["schemas"][name].is_object(), "{name}");
+        }
+    }
+}

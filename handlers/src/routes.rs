@@ -1,0 +1,206 @@
+//! The table of all routes.
+//!
+//! One row for each: method, path, who may call it, handler. The app is configured from it, the
+//! OpenAPI document takes its security from it, and a test walks it with every role; so a route
+//! exists only if it stands here, and what stands here as its right is what its handler demands.
+
+mod assistant;
+mod auth;
+mod cache;
+mod conversations;
+mod docs;
+mod health;
+mod jobs;
+mod logs;
+mod providers;
+
+use std::{collections::BTreeSet, panic::AssertUnwindSafe};
+
+use actix_web::{
+    FromRequest, Handler, HttpResponse, Responder, Route,
+    http::{
+        Method,
+        header::{self, HeaderValue},
+    },
+    web,
+};
+use callboard_protocol::{ErrorCode, Permission};
+use futures_util::{FutureExt, future::LocalBoxFuture};
+
+use crate::{ApiError, observe::not_found, web::page, ws};
+
+pub(crate) use self::{
+    assistant::*, auth::*, cache::*, conversations::*, health::*, jobs::*, logs::*, providers::*,
+};
+
+/// The prefixes of the API; the second is for clients of the old system.
+pub(crate) const PREFIXES: [&str; 2] = ["/api/v1", "/api"];
+
+/// Who may call a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Everybody.
+    Public,
+    /// Those who hold this right.
+    Needs(Permission),
+    /// Those on the Unix socket in the data folder.
+    LocalOnly,
+    /// Callers on this machine, and those who show the metrics token.
+    Metrics,
+}
+
+/// Where a path hangs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mount {
+    /// Under each of the API's prefixes.
+    Api,
+    /// At the root.
+    Root,
+}
+
+/// One row of the table.
+pub struct Endpoint {
+    /// The method.
+    pub method: Method,
+    /// Where the path hangs.
+    pub mount: Mount,
+    /// The path's pattern, without a prefix.
+    pub path: &'static str,
+    /// Who may call it.
+    pub access: Access,
+    route: Box<dyn Fn() -> Route>,
+}
+
+impl Endpoint {
+    fn at_root(mut self) -> Self {
+        self.mount = Mount::Root;
+        self
+    }
+}
+
+fn endpoint<F, Args>(method: Method, path: &'static str, access: Access, handler: F) -> Endpoint
+where
+    F: Handler<Args>,
+    Args: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    let verb = method.clone();
+    let handler = Guarded(handler);
+    let route = Box::new(move || web::method(verb.clone()).to(handler.clone()));
+    Endpoint { method, mount: Mount::Api, path, access, route }
+}
+
+/// A handler whose panic is an answer: otherwise the connection would just break off, and whoever
+/// else uses it with it.
+#[derive(Clone)]
+pub(crate) struct Guarded<F>(pub(crate) F);
+
+impl<F: Handler<Args>, Args: 'static> Handler<Args> for Guarded<F> {
+    type Output = Result<F::Output, ApiError>;
+    type Future = LocalBoxFuture<'static, Self::Output>;
+
+    fn call(&self, args: Args) -> Self::Future {
+        let handler = self.0.clone();
+        Box::pin(async move {
+            let handling = AssertUnwindSafe(handler.call(args)).catch_unwind();
+            handling.await.map_err(|_| ApiError::internal("the handler panicked"))
+        })
+    }
+}
+
+/// All routes. Of two patterns that fit one path the first counts.
+#[must_use]
+#[rustfmt::skip]
+pub fn table() -> Vec<Endpoint> {
+    use Access::{LocalOnly, Metrics, Needs, Public};
+    use Permission::{
+        AccountUse, CacheManage, CacheRead, ChatUse, JobsManage, JobsRead, LogsIngest, LogsRead,
+        ProvidersRead,
+    };
+    let get = Method::GET;
+    let post = Method::POST;
+    vec![
+        endpoint(get.clone(), "/auth/setup", Public, setup_state),
+        endpoint(post.clone(), "/auth/setup", Public, set_up),
+        endpoint(post.clone(), "/auth/login", Public, login),
+        endpoint(post.clone(), "/auth/refresh", Public, refresh),
+        endpoint(post.clone(), "/auth/logout", Public, logout),
+        endpoint(get.clone(), "/auth/me", Needs(AccountUse), me),
+
+        endpoint(post.clone(), "/assistant/chat", Needs(ChatUse), chat),
+        endpoint(get.clone(), "/conversations", Needs(ChatUse), list_conversations),
+        endpoint(get.clone(), "/conversations/search", Needs(ChatUse), search_conversations),
+        endpoint(get.clone(), "/conversations/{id}", Needs(ChatUse), read_conversation),
+        endpoint(Method::PATCH, "/conversations/{id}", Needs(ChatUse), rename_conversation),
+        endpoint(Method::DELETE, "/conversations/{id}", Needs(ChatUse), delete_conversation),
+        endpoint(get.clone(), "/conversations/{id}/messages", Needs(ChatUse), list_messages),
+
+        endpoint(get.clone(), "/logs/search", Needs(LogsRead), search_logs),
+        endpoint(get.clone(), "/logs/lines/{id}", Needs(LogsRead), read_line),
+        endpoint(get.clone(), "/logs/stats", Needs(LogsRead), log_stats),
+        endpoint(post.clone(), "/logs/upload", Needs(LogsIngest), upload_logs),
+        endpoint(post.clone(), "/logs/ingest", LocalOnly, ingest_path),
+
+        endpoint(get.clone(), "/jobs", Needs(JobsRead), list_jobs),
+        endpoint(get.clone(), "/jobs/{id}", Needs(JobsRead), read_job),
+        endpoint(post.clone(), "/jobs/{id}/cancel", Needs(JobsManage), cancel_job),
+
+        endpoint(get.clone(), "/cache/stats", Needs(CacheRead), cache_stats),
+        endpoint(get.clone(), "/cache/health", Needs(CacheRead), cache_health),
+        endpoint(post.clone(), "/cache/invalidate", Needs(CacheManage), invalidate_cache),
+        endpoint(get.clone(), "/providers", Needs(ProvidersRead), list_providers),
+
+        endpoint(get.clone(), "/health", Public, ready),
+        endpoint(get.clone(), "/health/live", Public, live).at_root(),
+        endpoint(get.clone(), "/health/ready", Public, ready).at_root(),
+        endpoint(get.clone(), "/metrics", Metrics, metrics),
+        endpoint(get.clone(), "/metrics", Metrics, metrics).at_root(),
+
+        endpoint(get.clone(), "/openapi.json", Public, docs::openapi),
+        endpoint(get.clone(), "/docs", Public, docs::browser_root),
+        endpoint(get.clone(), "/docs/errors", Public, docs::errors),
+        endpoint(get.clone(), "/docs/{file:.*}", Public, docs::browser),
+
+        endpoint(get.clone(), "/ws/assistant", Needs(ChatUse), ws::open).at_root(),
+        endpoint(get, "/ws/assistant/{session_id}", Needs(ChatUse), ws::open_again).at_root(),
+    ]
+}
+
+/// Puts the table into an app, and behind it the page.
+pub(crate) fn configure(app: &mut web::ServiceConfig) {
+    for prefix in PREFIXES {
+        let mut scope = web::scope(prefix);
+        for resource in resources(Mount::Api) {
+            scope = scope.service(resource);
+        }
+        app.service(scope.default_service(web::to(Guarded(not_found))));
+    }
+    for resource in resources(Mount::Root) {
+        app.service(resource);
+    }
+    app.default_service(web::to(Guarded(page)));
+}
+
+/// One resource for each path, which refuses other methods.
+fn resources(mount: Mount) -> Vec<actix_web::Resource> {
+    let endpoints: Vec<Endpoint> = table().into_iter().filter(|row| row.mount == mount).collect();
+    let mut seen = BTreeSet::new();
+    let paths: Vec<&str> =
+        endpoints.iter().map(|row| row.path).filter(|path| seen.insert(*path)).collect();
+    let resource = |path: &&str| {
+        let of_path = endpoints.iter().filter(|row| row.path == *path);
+        let allow: Vec<&str> = of_path.clone().map(|row| row.method.as_str()).collect();
+        let allow = HeaderValue::from_str(&allow.join(", ")).ok();
+        let resource =
+            of_path.fold(web::resource(*path), |resource, row| resource.route((row.route)()));
+        resource.default_service(web::to(move || {
+            let error = ApiError::from(ErrorCode::MethodNotAllowed);
+            let mut response = HttpResponse::from_error(error);
+            if let Some(allow) = &allow {
+                response.headers_mut().insert(header::ALLOW, allow.clone());
+            }
+            async move { response }
+        }))
+    };
+    paths.iter().map(resource).collect()
+}

@@ -1,0 +1,146 @@
+//! `/auth`: setup, sign-in, and one's own account.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use callboard_protocol::{
+    ErrorCode, Login, Me, Permission, Refresh, Setup, SetupState, SignedIn, Timestamp,
+    TokenTransport,
+};
+
+use crate::{
+    ApiError, Edge,
+    edge::State,
+    extract::{self, Allowed, permit},
+    identity::{Session, cookie},
+};
+
+/// Whether the administrator has yet to be made.
+#[utoipa::path(get, path = "/auth/setup", tag = "auth", responses((status = 200, body = SetupState)))]
+pub(crate) async fn setup_state(state: State) -> Result<web::Json<SetupState>, ApiError> {
+    let required = state.identity.setup_required().await?;
+    Ok(web::Json(SetupState { required }))
+}
+
+/// Make the administrator, with the token of the one-time link.
+#[utoipa::path(post, path = "/auth/setup", tag = "auth", request_body = Setup,
+    responses((status = 200, body = SignedIn)))]
+pub(crate) async fn set_up(
+    state: State,
+    request: HttpRequest,
+    body: web::Json<Setup>,
+) -> Result<HttpResponse, ApiError> {
+    let address = extract::client_address(&request, state.edge().config());
+    let transport = body.transport;
+    let session = state.identity.set_up(body.into_inner(), address, Timestamp::now()).await?;
+    Ok(signed_in(state.edge(), session, transport))
+}
+
+/// Sign in with a password.
+#[utoipa::path(post, path = "/auth/login", tag = "auth", request_body = Login,
+    responses((status = 200, body = SignedIn)))]
+pub(crate) async fn login(
+    state: State,
+    request: HttpRequest,
+    body: web::Json<Login>,
+) -> Result<HttpResponse, ApiError> {
+    let address = extract::client_address(&request, state.edge().config());
+    let session = state.identity.login(&body, address, Timestamp::now()).await?;
+    Ok(signed_in(state.edge(), session, body.transport))
+}
+
+/// Renew the session. A refresh token is good for one use; used twice, it ends the session.
+#[utoipa::path(post, path = "/auth/refresh", tag = "auth", request_body = Option<Refresh>,
+    responses((status = 200, body = SignedIn)))]
+pub(crate) async fn refresh(
+    state: State,
+    request: HttpRequest,
+    body: web::Bytes,
+) -> Result<HttpResponse, ApiError> {
+    let shown = shown_token(&state, &request, &body)?.ok_or(ErrorCode::InvalidRefreshToken)?;
+    let session = state.identity.refresh(&shown.token, Timestamp::now()).await?;
+    Ok(signed_in(state.edge(), session, shown.transport))
+}
+
+/// End the session: its refresh token and its access tokens are good no longer.
+#[utoipa::path(post, path = "/auth/logout", tag = "auth", request_body = Option<Refresh>,
+    responses((status = 204)))]
+pub(crate) async fn logout(
+    state: State,
+    request: HttpRequest,
+    caller: Option<Allowed<permit::AccountUse>>,
+    body: web::Bytes,
+) -> Result<HttpResponse, ApiError> {
+    let now = Timestamp::now();
+    if let Some(shown) = shown_token(&state, &request, &body)? {
+        state.identity.logout(&shown.token, now).await?;
+    }
+    // A program that kept only its access token ends its session with that.
+    if let Some(family) = caller.and_then(|caller| caller.family) {
+        state.identity.end(family, now).await?;
+    }
+    let mut response = HttpResponse::NoContent();
+    for cookie in cookie::of_nobody(state.edge().config().is_https()) {
+        response.cookie(cookie);
+    }
+    Ok(response.finish())
+}
+
+/// Who am I, and what may I do?
+#[utoipa::path(get, path = "/auth/me", tag = "auth", responses((status = 200, body = Me)))]
+pub(crate) async fn me(caller: Allowed<permit::AccountUse>) -> web::Json<Me> {
+    let user = caller.into_principal().user;
+    let permissions = Permission::ALL.into_iter().filter(|p| user.role.may(*p)).collect();
+    web::Json(Me { user, permissions })
+}
+
+/// A refresh token, and how it came: the answer goes the same way.
+struct Shown {
+    token: String,
+    transport: TokenTransport,
+}
+
+/// The refresh token in the body, or else in the cookie; for the cookie a CSRF token must be there
+/// too.
+fn shown_token(
+    state: &State,
+    request: &HttpRequest,
+    body: &web::Bytes,
+) -> Result<Option<Shown>, ApiError> {
+    let body = if body.is_empty() { Refresh::default() } else { json(body)? };
+    if let Some(token) = body.refresh_token {
+        return Ok(Some(Shown { token, transport: TokenTransport::Body }));
+    }
+    let Some(cookie) = request.cookie(cookie::REFRESH) else { return Ok(None) };
+    let token = cookie.value().to_owned();
+    state.identity.check_refresh_csrf(extract::csrf_token(request), &token)?;
+    Ok(Some(Shown { token, transport: TokenTransport::Cookie }))
+}
+
+/// A body that may be left out, so that it comes as bytes.
+fn json(body: &web::Bytes) -> Result<Refresh, ApiError> {
+    serde_json::from_slice(body)
+        .map_err(|error| ApiError::new(ErrorCode::InvalidJson, error.to_string()))
+}
+
+fn signed_in(edge: &Edge, session: Session, transport: TokenTransport) -> HttpResponse {
+    let mut response = HttpResponse::Ok();
+    let mut body = SignedIn {
+        user: session.user.clone(),
+        access_token: None,
+        refresh_token: None,
+        expires_in: session.access_lifetime.as_secs(),
+        csrf_token: None,
+    };
+    match transport {
+        TokenTransport::Body => {
+            body.access_token = Some(session.access_token);
+            body.refresh_token = Some(session.refresh_token);
+        }
+        TokenTransport::Cookie => {
+            for cookie in cookie::of_session(&session, edge.config().is_https()) {
+                response.cookie(cookie);
+            }
+            body.csrf_token = Some(session.csrf_token);
+        }
+    }
+    response.json(body)
+}

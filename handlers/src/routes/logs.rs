@@ -1,0 +1,155 @@
+//! `/logs`: search, lines in context, what is indexed, and how logs come in.
+
+use actix_web::{HttpResponse, web};
+use callboard_logs::SearchError;
+use callboard_protocol::{ErrorCode, Job, LineContext, LineId, LogPage, LogSearch, LogStats};
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
+
+use crate::{
+    ApiError,
+    edge::State,
+    extract::{Allowed, LocalOperator, permit},
+    upload,
+};
+
+/// The most neighbours of a line on either side.
+const MOST_NEIGHBOURS: usize = 200;
+/// Neighbours of a line on either side when the query does not say.
+const NEIGHBOURS: usize = 10;
+/// The longest name of an upload, in bytes.
+const LONGEST_NAME: usize = 200;
+
+/// How many neighbours.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Neighbours {
+    /// Lines before, 0 to 200; 10 when absent.
+    before: Option<usize>,
+    /// Lines after, 0 to 200; 10 when absent.
+    after: Option<usize>,
+}
+
+/// What an upload is called.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct UploadName {
+    /// The file's name; the source is called so.
+    name: String,
+}
+
+/// What to index: the body of `POST /logs/ingest`.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct IngestPath {
+    /// An absolute path of a file or folder on the server's machine.
+    path: String,
+}
+
+/// Search the lines.
+#[utoipa::path(get, path = "/logs/search", tag = "logs", params(LogSearch),
+    responses((status = 200, body = LogPage)))]
+pub(crate) async fn search_logs(
+    _: Allowed<permit::LogsRead>,
+    state: State,
+    query: web::Query<LogSearch>,
+) -> Result<web::Json<LogPage>, ApiError> {
+    let limit = state.edge().config().limits.query_bytes;
+    if query.q.len() > limit {
+        let message = format!("a query has at most {limit} bytes");
+        return Err(ApiError::new(ErrorCode::InvalidQuery, message));
+    }
+    let query = query.into_inner();
+    Ok(web::Json(state.edge().read_logs(move |logs| logs.search(&query)).await?))
+}
+
+/// A line between its neighbours.
+#[utoipa::path(get, path = "/logs/lines/{id}", tag = "logs",
+    params(("id" = LineId, Path), Neighbours), responses((status = 200, body = LineContext)))]
+pub(crate) async fn read_line(
+    _: Allowed<permit::LogsRead>,
+    state: State,
+    id: web::Path<LineId>,
+    query: web::Query<Neighbours>,
+) -> Result<web::Json<LineContext>, ApiError> {
+    let before = query.before.unwrap_or(NEIGHBOURS);
+    let after = query.after.unwrap_or(NEIGHBOURS);
+    if before.max(after) > MOST_NEIGHBOURS {
+        let message = format!("before and after are at most {MOST_NEIGHBOURS}");
+        return Err(ApiError::new(ErrorCode::InvalidParameter, message));
+    }
+    let id = *id;
+    let context = state.edge().read_logs(move |logs| logs.context(id, before, after)).await?;
+    Ok(web::Json(context))
+}
+
+/// What is indexed.
+#[utoipa::path(get, path = "/logs/stats", tag = "logs",
+    responses((status = 200, body = LogStats)))]
+pub(crate) async fn log_stats(
+    _: Allowed<permit::LogsRead>,
+    state: State,
+) -> Result<web::Json<LogStats>, ApiError> {
+    Ok(web::Json(state.edge().read_logs(|logs| Ok::<_, SearchError>(logs.stats())).await?))
+}
+
+/// Upload a log: its text, as it is, is the body. A job indexes it.
+#[utoipa::path(post, path = "/logs/upload", tag = "logs", params(UploadName),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    responses((status = 202, body = Job)))]
+pub(crate) async fn upload_logs(
+    caller: Allowed<permit::LogsIngest>,
+    state: State,
+    query: web::Query<UploadName>,
+    body: web::Payload,
+) -> Result<HttpResponse, ApiError> {
+    let name = checked_name(&query.name)?;
+    let spool = upload::receive(&state, body).await?;
+    let (bytes, path) = (spool.bytes(), spool.path().to_owned());
+    let job = state.system.jobs().enqueue_upload(caller.user.id, name, path, bytes).await?;
+    spool.hand_over();
+    Ok(HttpResponse::Accepted().json(job))
+}
+
+/// Index a file or a folder by its path; only for callers on the server's machine.
+#[utoipa::path(post, path = "/logs/ingest", tag = "logs", request_body = IngestPath,
+    responses((status = 202, body = Job)))]
+pub(crate) async fn ingest_path(
+    caller: LocalOperator,
+    state: State,
+    body: web::Json<IngestPath>,
+) -> Result<HttpResponse, ApiError> {
+    let path = std::path::PathBuf::from(&body.path);
+    if !path.is_absolute() {
+        return Err(ApiError::new(ErrorCode::ValidationFailed, "the path must be absolute")
+            .with_details(serde_json::json!({ "field": "path" })));
+    }
+    let job = state.system.jobs().enqueue_path(caller.user.id, path).await?;
+    Ok(HttpResponse::Accepted().json(job))
+}
+
+/// A name is shown and searched for, and never used as a path.
+fn checked_name(name: &str) -> Result<&str, ApiError> {
+    let name = name.trim();
+    let fits = (1..=LONGEST_NAME).contains(&name.len()) && !name.chars().any(char::is_control);
+    fits.then_some(name).ok_or_else(|| {
+        let message = format!("a name has 1 to {LONGEST_NAME} bytes and no control characters");
+        ApiError::new(ErrorCode::InvalidParameter, message)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_plain_text() {
+        assert_eq!(checked_name(" OpenSSH 2k.log ").unwrap(), "OpenSSH 2k.log");
+        for name in ["", "  ", "a\nb", "a\0", &"x".repeat(201)] {
+            let error = checked_name(name).unwrap_err();
+            assert_eq!(error.code(), ErrorCode::InvalidParameter, "{name:?}");
+        }
+    }
+}

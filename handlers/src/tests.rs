@@ -1,0 +1,8 @@
+//! Tests through the whole edge: requests go through the route table, the extractors and `observe`
+//! to a store and a log index in a temporary folder.
+
+mod edge;
+mod session;
+mod shape;
+mod support;
+mod walk;
