@@ -1,0 +1,87 @@
+# The front door. `make help` lists what there is.
+#
+# Cargo always gets --workspace and one target folder: without it the feature sets change, and a
+# touched file rebuilds for minutes instead of seconds.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# Cargo.lock is committed: a build that would change it is an error. Overridden while working on it.
+CARGO_FLAGS ?= --locked
+# Arguments for the server: make run ARGS="--listen 127.0.0.1:9000"
+ARGS ?=
+
+target := $(or $(CARGO_TARGET_DIR),target)
+binary := $(target)/debug/callboard
+page := web/dist/index.html
+packages := web/node_modules/.package-lock.json
+page_sources := $(shell find web/src web/public web/build web/index.html web/*.json web/*.ts \
+	-type f 2>/dev/null)
+
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+.PHONY: run
+run: build ## Build what changed and start the server on 127.0.0.1:8080
+	exec $(binary) serve $(ARGS)
+
+.PHONY: build
+build: $(page) ## Build the page, if its sources changed, and the server
+	cargo build --workspace --bins $(CARGO_FLAGS)
+
+$(packages): web/package-lock.json
+	cd web && npm ci --no-audit --no-fund
+	touch $@
+
+$(page): $(packages) $(page_sources)
+	cd web && npm run build
+	touch $@
+
+.PHONY: test
+test: ## Run everything: installs what it lacks, SQLite and PostgreSQL, page, browser
+	scripts/test
+
+.PHONY: test-fast
+test-fast: $(page) ## Run the unit tests of the crates and of the page, without services
+	cargo test --workspace --lib --bins $(CARGO_FLAGS)
+	cd web && npm test
+
+.PHONY: lint
+lint: $(packages) ## Check formatting, clippy, the page, the scripts, licences
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets $(CARGO_FLAGS) -- -D warnings
+	cd web && npm run lint
+	scripts/check-layers
+	@if command -v shellcheck >/dev/null; then \
+		shellcheck -x -P scripts scripts/* .ci/run; \
+	else echo "shellcheck is not installed: the scripts were not checked"; fi
+	@if command -v cargo-deny >/dev/null; then \
+		cargo deny --offline check bans licenses sources; \
+	else echo "cargo-deny is not installed: the licences were not checked"; fi
+
+.PHONY: fmt
+fmt: $(packages) ## Format the Rust code and the page
+	cargo fmt --all
+	cd web && npm run format
+
+.PHONY: bench
+bench: ## Run the benchmarks of the crates and the load generator
+	cargo bench --workspace $(CARGO_FLAGS)
+	cargo run --release -p callboard-bench $(CARGO_FLAGS)
+
+.PHONY: generate
+generate: build ## Write the generated files: OpenAPI, the page's types, errors, configuration
+	scripts/generate $(binary)
+
+.PHONY: docs-check
+docs-check: build ## Check that the generated files are up to date and the docs' links lead somewhere
+	scripts/check-generated $(binary)
+	scripts/check-links
+
+.PHONY: clean
+clean: ## Remove what was built; keeps the data folder
+	cargo clean
+	rm -rf web/dist web/node_modules .run

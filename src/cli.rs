@@ -1,0 +1,207 @@
+//! The command line. Answers of commands go to standard output; everything else to standard error.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::{
+    config::{Config, Override, Sources},
+    telemetry, wiring,
+};
+
+mod accounts;
+mod ask;
+mod client;
+mod config_commands;
+mod ingest;
+mod migrate;
+
+/// A self-hosted, real-time AI assistant for the people who run systems.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    settings: Settings,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command understands.
+#[derive(Debug, Args)]
+struct Settings {
+    /// The configuration file [default: ./callboard.toml or /etc/callboard/callboard.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The data folder
+    #[arg(long, global = true, value_name = "FOLDER")]
+    data_dir: Option<String>,
+    /// One setting: section.key=value; may be repeated
+    #[arg(long = "set", global = true, value_name = "KEY=VALUE")]
+    set: Vec<Override>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server
+    Serve {
+        /// Where to listen, address:port
+        #[arg(long, value_name = "ADDRESS")]
+        listen: Option<String>,
+    },
+    /// Index log files; lines that are indexed already are not indexed again
+    Ingest {
+        /// Files, or folders whose files are all indexed
+        #[arg(required = true, value_name = "PATH")]
+        paths: Vec<PathBuf>,
+    },
+    /// Ask a question about the logs
+    Ask {
+        /// The question
+        question: String,
+        /// Print the whole answer as JSON, when it is there
+        #[arg(long)]
+        json: bool,
+        /// The model to ask first
+        #[arg(long)]
+        model: Option<String>,
+        /// The assistant's manner, such as investigator
+        #[arg(long)]
+        mode: Option<String>,
+    },
+    /// See or run the migrations of the database
+    Migrate {
+        /// What to do
+        #[arg(value_enum)]
+        action: MigrateAction,
+    },
+    /// Check the configuration and name everything that is wrong with it
+    CheckConfig,
+    /// Show the configuration
+    Config {
+        /// What to show
+        #[arg(value_enum)]
+        what: ConfigView,
+    },
+    /// Manage accounts
+    User {
+        #[command(subcommand)]
+        command: UserCommand,
+    },
+    /// Print the OpenAPI document
+    Openapi {
+        /// Print the page of error codes instead
+        #[arg(long)]
+        errors: bool,
+    },
+    /// Ask the running server whether it is ready; the exit status says so too
+    Health {
+        /// Where the server is [default: the data folder's socket]
+        #[arg(long, value_name = "URL")]
+        url: Option<String>,
+    },
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum MigrateAction {
+    /// List the migrations and whether they were applied
+    Status,
+    /// Apply those that were not
+    Up,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ConfigView {
+    /// The settings in force and where each comes from; secrets are hidden
+    Print,
+    /// The reference of all settings, as Markdown
+    Reference,
+}
+
+#[derive(Debug, Subcommand)]
+enum UserCommand {
+    /// Make an account; the password is read from the terminal, or from standard input
+    Add {
+        /// The name to sign in with
+        username: String,
+        /// viewer, analyst or admin
+        #[arg(long, default_value = "viewer")]
+        role: callboard_protocol::Role,
+        /// The name to show
+        #[arg(long)]
+        display_name: Option<String>,
+    },
+}
+
+impl Settings {
+    fn sources(&self, listen: Option<&String>) -> Sources {
+        let mut overrides = Vec::new();
+        if let Some(folder) = &self.data_dir {
+            overrides.push(Override::new("--data-dir", "data.folder", folder));
+        }
+        if let Some(listen) = listen {
+            overrides.push(Override::new("--listen", "server.listen", listen));
+        }
+        overrides.extend(self.set.iter().cloned());
+        Sources::of_process(self.config.clone(), overrides)
+    }
+}
+
+/// Runs a command; its exit status is 0, 1 for a failure, 2 for bad settings.
+pub(crate) fn run(cli: Cli) -> ExitCode {
+    match &cli.command {
+        Command::Openapi { errors } => return config_commands::openapi(*errors),
+        Command::Config { what: ConfigView::Reference } => return config_commands::reference(),
+        _ => {}
+    }
+    let listen = match &cli.command {
+        Command::Serve { listen } => listen.as_ref(),
+        _ => None,
+    };
+    let config = match Config::load(&cli.settings.sources(listen)) {
+        Ok(config) => config,
+        Err(errors) => return fail(2, &errors.to_string()),
+    };
+    let done = match cli.command {
+        Command::Serve { .. } => wiring::serve(&config),
+        Command::CheckConfig => config_commands::check(&config),
+        Command::Config { .. } => config_commands::print(&config),
+        Command::Openapi { .. } => Ok(()),
+        borrowing => with_quiet_log(&config).and_then(|_log| run_borrowing(borrowing, &config)),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(1, &format!("{error:#}")),
+    }
+}
+
+/// The commands that use the data folder without being its server.
+fn run_borrowing(command: Command, config: &Config) -> anyhow::Result<()> {
+    match command {
+        Command::Ingest { paths } => ingest::run(config, &paths),
+        Command::Ask { question, json, model, mode } => {
+            ask::run(config, ask::Question { question, json, model, mode })
+        }
+        Command::Migrate { action } => migrate::run(config, action),
+        Command::User { command } => accounts::run(config, command),
+        Command::Health { url } => client::health(config, url),
+        Command::Serve { .. }
+        | Command::CheckConfig
+        | Command::Config { .. }
+        | Command::Openapi { .. } => Ok(()),
+    }
+}
+
+/// Commands that only borrow the data folder say what went wrong and nothing else.
+fn with_quiet_log(config: &Config) -> anyhow::Result<telemetry::Telemetry> {
+    let quiet = telemetry::TelemetryConfig {
+        filter: "warn".into(),
+        ..config.telemetry.clone()
+    };
+    Ok(telemetry::install(&quiet, None)?)
+}
+
+#[expect(clippy::print_stderr, reason = "it is the command line's way to say what went wrong")]
+fn fail(status: u8, message: &str) -> ExitCode {
+    eprintln!("callboard: {message}");
+    ExitCode::from(status)
+}

@@ -1,0 +1,34 @@
+//! `migrate status` and `migrate up`.
+
+#![expect(clippy::print_stdout, reason = "commands answer on standard output")]
+
+use secrecy::ExposeSecret;
+
+use super::MigrateAction;
+use crate::{config::Config, wiring};
+
+pub(super) fn run(config: &Config, action: MigrateAction) -> anyhow::Result<()> {
+    wiring::make_folder(&config.data.folder)?;
+    let database = wiring::database(config)?;
+    let url = database.url.as_ref().map(|url| url.expose_secret().to_owned()).unwrap_or_default();
+    wiring::runtime()?.block_on(async {
+        match action {
+            MigrateAction::Status => {
+                for migration in callboard_migration::status(&url).await? {
+                    let state = if migration.applied { "applied" } else { "pending" };
+                    println!("{state:8} {}", migration.name);
+                }
+            }
+            MigrateAction::Up => {
+                let applied = callboard_migration::up(&url).await?;
+                for name in &applied {
+                    println!("applied  {name}");
+                }
+                if applied.is_empty() {
+                    println!("nothing to apply");
+                }
+            }
+        }
+        Ok(())
+    })
+}

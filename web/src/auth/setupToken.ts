@@ -1,0 +1,34 @@
+// The one-time token of the setup link. It is taken out of the address before anything else runs,
+// so that it stays neither in the history nor in a referrer.
+
+let taken: string | null = null;
+
+/** The token in a link, in `?token=`, in `#token=`, or as the whole fragment. */
+export function tokenOf(search: string, hash: string): string | null {
+  const inQuery = new URLSearchParams(search).get("token");
+  if (inQuery) return inQuery;
+  const fragment = hash.replace(/^#/, "");
+  const inFragment = new URLSearchParams(fragment).get("token");
+  return inFragment ?? (fragment && !fragment.includes("=") ? decodeURIComponent(fragment) : null);
+}
+
+export function takeSetupToken(): void {
+  if (location.pathname !== "/setup") return;
+  taken = tokenOf(location.search, location.hash);
+  if (location.search || location.hash) history.replaceState(null, "", "/setup");
+}
+
+export function setupToken(): string | null {
+  return taken;
+}
+
+/** What a person pastes: the whole link, or the token alone. */
+export function tokenFromPaste(text: string): string {
+  const trimmed = text.trim();
+  try {
+    const url = new URL(trimmed);
+    return tokenOf(url.search, url.hash) ?? trimmed;
+  } catch {
+    return trimmed;
+  }
+}

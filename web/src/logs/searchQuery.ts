@@ -1,0 +1,35 @@
+import { infiniteQueryOptions, keepPreviousData } from "@tanstack/react-query";
+import { api } from "../api/client";
+import type { LogPage } from "../api/types";
+import { type LogView, requestOf } from "./view";
+
+const PAGE = 200;
+
+/** A page, and when its search began: a time range such as "last hour" is the same on all pages. */
+export interface FoundPage extends LogPage {
+  began: Date;
+}
+
+interface PageParam {
+  cursor?: string;
+  began?: Date;
+}
+
+/** One search and its further pages; the line whose context is open is no part of it. */
+export function logSearchQuery({ line: _, ...view }: LogView) {
+  return infiniteQueryOptions({
+    queryKey: ["logs", "search", view],
+    queryFn: async ({ pageParam, signal }): Promise<FoundPage> => {
+      const began = pageParam.began ?? new Date();
+      const page = await api.request<LogPage>("/logs/search", {
+        query: { ...requestOf(view, began), limit: PAGE, cursor: pageParam.cursor },
+        signal,
+      });
+      return { ...page, began };
+    },
+    initialPageParam: {} as PageParam,
+    getNextPageParam: (page): PageParam | undefined =>
+      page.next_cursor ? { cursor: page.next_cursor, began: page.began } : undefined,
+    placeholderData: keepPreviousData,
+  });
+}

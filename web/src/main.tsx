@@ -1,0 +1,23 @@
+// The entry: takes the setup token out of the address, then mounts the router.
+import { QueryClientProvider } from "@tanstack/react-query";
+import { RouterProvider } from "@tanstack/react-router";
+import { StrictMode } from "react";
+import { createRoot } from "react-dom/client";
+import "./app.css";
+import { takeSetupToken } from "./auth/setupToken";
+import { queryClient, router } from "./router";
+import { reloadOnceOnStaleChunks } from "./staleChunks";
+
+takeSetupToken();
+reloadOnceOnStaleChunks();
+
+const root = document.getElementById("root");
+if (root) {
+  createRoot(root).render(
+    <StrictMode>
+      <QueryClientProvider client={queryClient}>
+        <RouterProvider router={router} />
+      </QueryClientProvider>
+    </StrictMode>,
+  );
+}
