@@ -193,10 +193,7 @@ fn run_borrowing(command: Command, config: &Config) -> anyhow::Result<()> {
 
 /// Commands that only borrow the data folder say what went wrong and nothing else.
 fn with_quiet_log(config: &Config) -> anyhow::Result<telemetry::Telemetry> {
-    let quiet = telemetry::TelemetryConfig {
-        filter: "warn".into(),
-        ..config.telemetry.clone()
-    };
+    let quiet = telemetry::TelemetryConfig { filter: "warn".into(), ..config.telemetry.clone() };
     Ok(telemetry::install(&quiet, None)?)
 }
 

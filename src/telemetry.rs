@@ -40,7 +40,11 @@ pub(crate) struct TelemetryConfig {
 
 impl Default for TelemetryConfig {
     fn default() -> Self {
-        Self { format: Format::Auto, filter: "info".to_owned(), own_log: OwnLogConfig::default() }
+        Self {
+            format: Format::Auto,
+            filter: "info,actix_server=warn,sea_orm_migration=warn,tantivy=warn".to_owned(),
+            own_log: OwnLogConfig::default(),
+        }
     }
 }
 

@@ -142,7 +142,15 @@ async fn start_with_log(
     };
     let system = state.system.clone();
     edge.open(state);
-    Ok(Server { http: http.handle, running: http.running, addresses: http.addresses, system, identity, arbiters, _lock: lock })
+    Ok(Server {
+        http: http.handle,
+        running: http.running,
+        addresses: http.addresses,
+        system,
+        identity,
+        arbiters,
+        _lock: lock,
+    })
 }
 
 /// A running server.
@@ -166,8 +174,7 @@ impl Server {
             None => format!("http://{address}"),
         };
         info!(%address, version = env!("CARGO_PKG_VERSION"), "ready");
-        let link = self.identity.issue_setup_link(Timestamp::now()).await;
-        match link.map_err(|error| anyhow::anyhow!("{}", error.client().message))? {
+        match self.identity.issue_setup_link(Timestamp::now()).await? {
             // Not through the log: the link is a secret.
             Some(path) => println!(
                 "\n  Callboard is ready. Create the administrator, within the hour, at\n\n    {base}{path}\n"
@@ -280,8 +287,7 @@ async fn open(config: &Config, metrics: Metrics, own_log: Option<&Path>) -> anyh
     let uploads = config.data.folder.join("uploads");
     make_folder(&uploads)?;
     let now = Timestamp::now();
-    let identity = Identity::open(store.clone(), &config.auth, now).await;
-    let identity = identity.map_err(|error| anyhow::anyhow!("{}", error.client().message))?;
+    let identity = Identity::open(store.clone(), &config.auth, now).await?;
     let arbiters: Vec<Arbiter> = (0..arbiter_count()).map(|_| Arbiter::new()).collect();
     let system = System::start(Parts {
         store: store.clone(),

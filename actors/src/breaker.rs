@@ -79,7 +79,9 @@ impl Breaker {
                 let failed = outcomes.iter().filter(|ok| !**ok).count();
                 #[expect(clippy::cast_precision_loss, reason = "a window of thousands at most")]
                 let rate = failed as f64 / outcomes.len() as f64;
-                if !ok && outcomes.len() >= self.policy.min_calls && rate >= self.policy.failure_rate
+                if !ok
+                    && outcomes.len() >= self.policy.min_calls
+                    && rate >= self.policy.failure_rate
                 {
                     self.open(now, 0);
                 }

@@ -4,9 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use actix::{Addr, ArbiterHandle};
 use callboard_protocol::{
-    CacheHealth, CacheLifetime, CacheStats, Citation, ClientError, Dependency, ErrorCode,
-    Evidence, FinishReason, Health, Invalidated, LineId, SearchedEvidence, TaskType, Timestamp,
-    Usage,
+    CacheHealth, CacheLifetime, CacheStats, Citation, ClientError, Dependency, ErrorCode, Evidence,
+    FinishReason, Health, Invalidated, LineId, SearchedEvidence, TaskType, Timestamp, Usage,
 };
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize, Serializer};
@@ -53,8 +52,11 @@ pub struct CachedAnswer {
 impl CachedAnswer {
     /// What it takes in memory, roughly.
     pub(crate) fn bytes(&self) -> u64 {
-        let citations: usize =
-            self.citations.iter().map(|c| size_of::<Citation>() + c.source.len() + c.excerpt.len()).sum();
+        let citations: usize = self
+            .citations
+            .iter()
+            .map(|c| size_of::<Citation>() + c.source.len() + c.excerpt.len())
+            .sum();
         let suggestions: usize = self.suggestions.iter().map(String::len).sum();
         (size_of::<Self>() + self.response.len() + citations + suggestions) as u64
     }
@@ -95,7 +97,10 @@ fn fingerprint<S: Serializer>(evidence: &Option<&Evidence>, to: S) -> Result<S::
 }
 
 /// `task_type:hash`: invalidation by pattern can name a task type.
-pub(crate) fn key(task_type: TaskType, parts: &KeyParts<'_>) -> Result<Arc<str>, serde_json::Error> {
+pub(crate) fn key(
+    task_type: TaskType,
+    parts: &KeyParts<'_>,
+) -> Result<Arc<str>, serde_json::Error> {
     let digest = Sha256::digest(serde_json::to_vec(parts)?);
     let mut key = format!("{}:", task_type.as_str());
     for byte in digest {
@@ -147,7 +152,9 @@ impl Cache {
             .map(|(number, arbiter)| {
                 let seed = ShardSeed { number, max_bytes, metrics: metrics.clone() };
                 let (name, policy) = (format!("cache_shard:{number}"), RestartPolicy::default());
-                keeper.keep(name, arbiter, cache_shard::MAILBOX, policy, move |_| CacheShard::new(seed))
+                keeper.keep(name, arbiter, cache_shard::MAILBOX, policy, move |_| {
+                    CacheShard::new(seed)
+                })
             })
             .collect();
         Self { shards, config: Arc::new(config), remote }
@@ -163,9 +170,11 @@ impl Cache {
     }
 
     fn shard(&self, key: &str) -> &Addr<CacheShard> {
-        let hash = key.bytes().rev().take(8).fold(0usize, |hash, byte| {
-            hash.wrapping_mul(31).wrapping_add(usize::from(byte))
-        });
+        let hash = key
+            .bytes()
+            .rev()
+            .take(8)
+            .fold(0usize, |hash, byte| hash.wrapping_mul(31).wrapping_add(usize::from(byte)));
         &self.shards[hash % self.shards.len()]
     }
 
@@ -180,7 +189,8 @@ impl Cache {
     /// # Errors
     /// `overloaded` when a shard does not answer.
     pub async fn stats(&self) -> Result<CacheStats, ClientError> {
-        let asked = join_all(self.shards.iter().map(|shard| timeout(ASK_TIMEOUT, shard.send(Observe))));
+        let asked =
+            join_all(self.shards.iter().map(|shard| timeout(ASK_TIMEOUT, shard.send(Observe))));
         let shards = asked
             .await
             .into_iter()
@@ -189,7 +199,10 @@ impl Cache {
             .ok_or(ErrorCode::Overloaded)?;
         let lifetimes = TaskType::ALL
             .into_iter()
-            .map(|task_type| CacheLifetime { task_type, seconds: self.lifetime(task_type).as_secs() })
+            .map(|task_type| CacheLifetime {
+                task_type,
+                seconds: self.lifetime(task_type).as_secs(),
+            })
             .collect();
         Ok(CacheStats { shards, lifetimes, redis: self.remote.is_some() })
     }
@@ -226,7 +239,8 @@ impl Cache {
     /// `invalid_parameter` for an empty or long pattern, `overloaded` when a shard does not answer.
     pub async fn invalidate(&self, pattern: &str) -> Result<Invalidated, ClientError> {
         if pattern.is_empty() || pattern.len() > MAX_PATTERN {
-            let message = format!("the pattern has 1 to {MAX_PATTERN} bytes; * stands for anything");
+            let message =
+                format!("the pattern has 1 to {MAX_PATTERN} bytes; * stands for anything");
             return Err(ClientError::new(ErrorCode::InvalidParameter, message));
         }
         // The second level first: otherwise a look-up in between could bring an entry back.
@@ -235,9 +249,10 @@ impl Cache {
             None => None,
         };
         let pattern: Arc<str> = pattern.into();
-        let asked = self.shards.iter().map(|shard| {
-            timeout(ASK_TIMEOUT, shard.send(Invalidate(Arc::clone(&pattern))))
-        });
+        let asked = self
+            .shards
+            .iter()
+            .map(|shard| timeout(ASK_TIMEOUT, shard.send(Invalidate(Arc::clone(&pattern)))));
         let mut entries = 0;
         for dropped in join_all(asked).await {
             entries += dropped.ok().and_then(Result::ok).ok_or(ErrorCode::Overloaded)?;
@@ -265,9 +280,13 @@ mod tests {
         ] {
             assert!(fits(pattern, key), "{pattern} should fit {key}");
         }
-        for (pattern, key) in
-            [("", "a"), ("chat:*", "log_question:ab"), ("a*b", "abc"), ("exact", "exactly"), ("a*a", "a")]
-        {
+        for (pattern, key) in [
+            ("", "a"),
+            ("chat:*", "log_question:ab"),
+            ("a*b", "abc"),
+            ("exact", "exactly"),
+            ("a*a", "a"),
+        ] {
             assert!(!fits(pattern, key), "{pattern} should not fit {key}");
         }
     }

@@ -9,9 +9,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use actix::{
-    Actor, Addr, AsyncContext, Context, Handler, Message, MessageResult, Supervised,
-};
+use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, MessageResult, Supervised};
 use callboard_protocol::ShardStats;
 use lru::LruCache;
 use tokio::time::Instant;

@@ -35,8 +35,7 @@ impl Conversations {
         if let Some(address) = live.get(&id).filter(|address| address.connected()) {
             return address.clone();
         }
-        let seed =
-            ConversationSeed { id, shared: Arc::clone(shared), directory: self.clone() };
+        let seed = ConversationSeed { id, shared: Arc::clone(shared), directory: self.clone() };
         #[expect(clippy::cast_possible_truncation, reason = "any spread will do")]
         let place = id.0.as_u128() as usize % self.arbiters.len();
         let address = self.keeper.keep(

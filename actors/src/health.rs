@@ -96,14 +96,16 @@ mod tests {
 
     #[test]
     fn an_actor_given_up_turns_readiness_red() {
-        let status =
-            |state| KeptStatus { state, restarts: 1, last_failure: Some("secret".into()) };
+        let status = |state| KeptStatus { state, restarts: 1, last_failure: Some("secret".into()) };
         let all = [status(KeptState::Running), status(KeptState::Restarting)];
         assert_eq!(actors(all.iter()).health, Health::Degraded);
         let all = [status(KeptState::GivenUp), status(KeptState::Restarting)];
         let red = actors(all.iter());
         assert_eq!(red.health, Health::Down);
         assert!(!red.message.unwrap().contains("secret"));
-        assert_eq!(of(vec![entry("a", Health::Up, None), entry("b", Health::Down, None)]).health, Health::Down);
+        assert_eq!(
+            of(vec![entry("a", Health::Up, None), entry("b", Health::Down, None)]).health,
+            Health::Down
+        );
     }
 }

@@ -27,20 +27,13 @@ use callboard_entities::{
     },
 };
 use callboard_logs::{IngestError, IngestOptions};
-use callboard_protocol::{
-    ClientError, ErrorCode, IngestProgress, JobError, SourceId, Timestamp,
-};
+use callboard_protocol::{ClientError, ErrorCode, IngestProgress, JobError, SourceId, Timestamp};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::{
-    jobs::Seat,
-    keeper::Life,
-    system::Shared,
-    turn::store_failed,
-};
+use crate::{jobs::Seat, keeper::Life, system::Shared, turn::store_failed};
 
 /// Messages in the mailbox.
 pub(crate) const MAILBOX: usize = 4;
@@ -101,7 +94,10 @@ enum Worked {
     Done(IngestProgress),
     /// It was told to stop.
     Stopped,
-    Failed { error: JobError, again: bool },
+    Failed {
+        error: JobError,
+        again: bool,
+    },
 }
 
 /// See the module.
@@ -213,7 +209,11 @@ fn run_ingest(seed: &JobSeed, ingest: &Ingest, source: SourceId, stop: &AtomicBo
         indexed.inc_by(progress.lines.saturating_sub(counted));
         counted = progress.lines;
         seed.progress.lock().clone_from(progress);
-        if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if stop.load(Ordering::Relaxed) {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
     };
     let options = IngestOptions::whole(source, ingest.name.clone(), Timestamp::now());
     match seed.shared.logs.ingest_file(&ingest.path, &options, &mut on_progress) {

@@ -146,10 +146,9 @@ impl Jobs {
             queries::sources::ensure(store, kind, &ingest.name, &serde_json::json!({}), now)
                 .await
                 .map_err(failed)?;
-        let shown = Path::new(&ingest.name).file_name().map_or_else(
-            || ingest.name.clone(),
-            |name| name.to_string_lossy().into_owned(),
-        );
+        let shown = Path::new(&ingest.name)
+            .file_name()
+            .map_or_else(|| ingest.name.clone(), |name| name.to_string_lossy().into_owned());
         let new = NewJob {
             kind: "ingest".into(),
             title: format!("index {shown}"),
@@ -198,8 +197,9 @@ fn invalid(message: String) -> ClientError {
 
 fn check_name(name: &str) -> Result<(), ClientError> {
     let fits = (1..=MAX_NAME).contains(&name.len()) && !name.chars().any(char::is_control);
-    fits.then_some(())
-        .ok_or_else(|| invalid(format!("a name has 1 to {MAX_NAME} bytes and no control characters")))
+    fits.then_some(()).ok_or_else(|| {
+        invalid(format!("a name has 1 to {MAX_NAME} bytes and no control characters"))
+    })
 }
 
 /// Looks for jobs to start.

@@ -54,13 +54,7 @@ pub(crate) struct LogSource {
 
 impl LogSource {
     pub(crate) fn new(seed: SourceSeed) -> Self {
-        Self {
-            seed,
-            _address: None,
-            id: None,
-            looking: Arc::default(),
-            caught_up: Instant::now(),
-        }
+        Self { seed, _address: None, id: None, looking: Arc::default(), caught_up: Instant::now() }
     }
 
     fn arm(&mut self, ctx: &mut Context<Self>) {
@@ -152,7 +146,11 @@ async fn read_on(seed: &SourceSeed, id: Option<SourceId>) -> Option<SourceId> {
 fn ingest(seed: &SourceSeed, id: SourceId) -> Result<(), IngestError> {
     let options = IngestOptions::follow(id, seed.name.clone(), Timestamp::now());
     let mut go_on = |_: &_| {
-        if seed.stopping.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if seed.stopping.is_cancelled() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
     };
     let progress = seed.shared.logs.ingest_file(&seed.path, &options, &mut go_on)?;
     let indexed = &seed.shared.metrics.log_lines;

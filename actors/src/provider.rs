@@ -19,8 +19,7 @@ use std::{
 };
 
 use actix::{
-    Actor, Addr, AsyncContext, Context, Handler, Message, MessageResult,
-    ResponseFuture, Supervised,
+    Actor, Addr, AsyncContext, Context, Handler, Message, MessageResult, ResponseFuture, Supervised,
 };
 use callboard_protocol::{CircuitState, UserId};
 use callboard_providers::{Client, ProviderConfig};

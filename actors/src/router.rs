@@ -58,9 +58,10 @@ impl Router {
             let config = Arc::new(config);
             let seed = ProviderSeed::new(Arc::clone(&config), client, metrics.clone());
             let name = format!("provider:{}", config.name);
-            let address = keeper.keep(name, arbiter, MAILBOX, RestartPolicy::default(), move |_| {
-                Provider::new(seed)
-            });
+            let address =
+                keeper.keep(name, arbiter, MAILBOX, RestartPolicy::default(), move |_| {
+                    Provider::new(seed)
+                });
             links.push(Link { config, address });
         }
         Ok(Self { links })

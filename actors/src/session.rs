@@ -341,6 +341,9 @@ mod tests {
         assert_eq!(code(r#"{"type":"launch"}"#), ErrorCode::UnknownFrame);
         assert_eq!(code(r#"{"type":"message"}"#), ErrorCode::InvalidJson);
         assert_eq!(code("not json"), ErrorCode::InvalidJson);
-        assert_eq!(code(&format!(r#"{{"type":"{}"}}"#, "ü".repeat(1_000))), ErrorCode::UnknownFrame);
+        assert_eq!(
+            code(&format!(r#"{{"type":"{}"}}"#, "ü".repeat(1_000))),
+            ErrorCode::UnknownFrame
+        );
     }
 }

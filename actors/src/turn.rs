@@ -301,8 +301,7 @@ async fn store_answer(shared: &Shared, log: &TurnLog, finished: FinishedAnswer) 
     let mut waits = STORE_RETRIES.iter();
     loop {
         let now = Timestamp::now();
-        let stored =
-            messages::finish_answer(&shared.store, log.message_id(), &finished, now).await;
+        let stored = messages::finish_answer(&shared.store, log.message_id(), &finished, now).await;
         let Err(error) = stored else { return true };
         store_failed("store an answer", &error);
         match waits.next() {

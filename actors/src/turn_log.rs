@@ -52,7 +52,9 @@ pub(crate) struct Full;
 
 enum Entry {
     /// The text of this piece ends here.
-    Delta { end: u32 },
+    Delta {
+        end: u32,
+    },
     Event(Box<TurnEvent>),
 }
 

@@ -149,7 +149,7 @@ impl FromRequest for LocalOperator {
 /// Who sent the request.
 async fn authenticate(request: &HttpRequest) -> Result<Principal, ApiError> {
     let identity = &Edge::of(request)?.state().ok_or_else(not_ready)?.identity;
-    if request.conn_data::<LocalPeer>().is_some() {
+    if is_local_socket(request) {
         return Ok(identity.local_operator());
     }
     let now = Timestamp::now();
@@ -211,12 +211,19 @@ pub(crate) fn client_address(request: &HttpRequest, config: &EdgeConfig) -> Opti
 
 /// Whether the request was made on this machine and not merely passed on by a proxy on it.
 pub(crate) fn is_local(request: &HttpRequest) -> bool {
-    if request.conn_data::<LocalPeer>().is_some() {
-        return true;
-    }
-    let forwarded = ["x-forwarded-for", "forwarded", "x-real-ip", "via"];
-    request.peer_addr().is_some_and(|peer| peer.ip().to_canonical().is_loopback())
-        && !forwarded.iter().any(|name| request.headers().contains_key(*name))
+    let here = request.peer_addr().is_some_and(|peer| peer.ip().to_canonical().is_loopback());
+    is_local_socket(request) || (here && !is_forwarded(request))
+}
+
+/// Whether the request came over the Unix socket, from the operator and not from a proxy that was
+/// pointed at it.
+fn is_local_socket(request: &HttpRequest) -> bool {
+    request.conn_data::<LocalPeer>().is_some() && !is_forwarded(request)
+}
+
+fn is_forwarded(request: &HttpRequest) -> bool {
+    let names = ["x-forwarded-for", "forwarded", "x-real-ip", "via"];
+    names.iter().any(|name| request.headers().contains_key(*name))
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ pub(crate) mod cookie;
 mod keys;
 mod password;
 mod revoked;
+mod socket_tokens;
 mod throttle;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
@@ -25,7 +26,7 @@ use callboard_entities::{
         users::{self, NewUser},
     },
 };
-use callboard_protocol::{ErrorCode, Login, Role, Setup, Timestamp, TokenFamilyId, User, UserId};
+use callboard_protocol::{ErrorCode, Login, Role, Setup, Timestamp, TokenFamilyId, User};
 use secrecy::{ExposeSecret, SecretString};
 
 use self::{
@@ -40,7 +41,7 @@ use crate::{
     extract::{Principal, Via},
 };
 
-pub(crate) use keys::same;
+pub(crate) use self::{keys::same, socket_tokens::SocketTokens};
 
 /// The longest user name, in bytes.
 const LONGEST_NAME: usize = 64;
@@ -106,6 +107,8 @@ impl Identity {
             }
         };
         let local = users::ensure_local_operator(&store, now).await?;
+        let purged = tokens::purge_expired(&store, now).await?;
+        tracing::debug!(purged, "refresh tokens that ended were forgotten");
         Ok(Self(Arc::new(Inner {
             passwords: Passwords::new(config.password)?,
             access: AccessKey::new(&secret, Duration::from_secs(config.access_token_s)),
@@ -257,11 +260,11 @@ impl Identity {
         Ok(principal(claims, via))
     }
 
-    /// As [`check_access`](Self::check_access) for a token that was made since the start; it needs
-    /// no database.
+    /// As [`check_access`](Self::check_access), and only for a token that was made since the start,
+    /// so that it needs no database.
     pub(crate) fn check_recent(&self, token: &str, now: Timestamp) -> Result<Principal, ApiError> {
         let claims = self.0.access.check(token, now)?;
-        if self.is_revoked(claims.family) {
+        if self.is_revoked(claims.family) || claims.issued_at() <= self.0.started {
             return Err(ErrorCode::InvalidToken.into());
         }
         Ok(principal(claims, Via::Bearer))
@@ -395,28 +398,4 @@ fn family_in(token: &str) -> Option<TokenFamilyId> {
 
 fn checked_hash(token: &str) -> Option<[u8; 32]> {
     (1..=LONGEST_TOKEN).contains(&token.len()).then(|| keys::token_hash(token))
-}
-
-/// Checks the `auth` frames of one socket, and whether its session was ended meanwhile.
-pub(crate) struct SocketTokens {
-    pub(crate) identity: Identity,
-    pub(crate) family: Option<TokenFamilyId>,
-}
-
-impl callboard_actors::TokenCheck for SocketTokens {
-    fn check(
-        &self,
-        token: &str,
-    ) -> Result<(UserId, Role, Timestamp), callboard_protocol::ClientError> {
-        let principal = self
-            .identity
-            .check_recent(token, Timestamp::now())
-            .map_err(|error| error.client().clone())?;
-        let expires_at = principal.expires_at.unwrap_or(Timestamp::now());
-        Ok((principal.user.id, principal.user.role, expires_at))
-    }
-
-    fn is_revoked(&self) -> bool {
-        self.family.is_some_and(|family| self.identity.is_revoked(family))
-    }
 }

@@ -3,13 +3,14 @@
 //! The security of each operation and the shape of errors come from the route table, so that they
 //! cannot differ from what is demanded; a test holds the document and the table together.
 
+use actix_web::http::{Method, StatusCode};
 use callboard_protocol::{
     ClientFrame, ErrorBody, ErrorCode, Evidence, Level, SearchOrder, ServerFrame,
 };
 use utoipa::{
     OpenApi,
     openapi::{
-        Components, Content, HttpMethod, Ref, RefOr, Response, ServerBuilder,
+        Components, Content, PathItem, Ref, RefOr, Response, Responses, ServerBuilder,
         path::Operation,
         security::{
             ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
@@ -20,7 +21,7 @@ use utoipa::{
 use crate::{
     extract::CSRF_HEADER,
     identity::cookie,
-    routes::{self, Access, Mount, PREFIXES},
+    routes::{self, Access, Endpoint, Mount, PREFIXES},
     ws,
 };
 
@@ -89,8 +90,8 @@ pub fn document() -> utoipa::openapi::OpenApi {
     for (path, mut item) in paths {
         let rows: Vec<_> = routes::table().into_iter().filter(|row| row.path == path).collect();
         for row in &rows {
-            if let Some(operation) = item.operation_mut(&row.method) {
-                dress(operation, row.access);
+            if let Some(operation) = operation(&mut item, &row.method) {
+                dress(operation, row);
             }
         }
         // Where a path hangs both at the root and under the API, the root's is the one to show.
@@ -108,52 +109,35 @@ pub fn json() -> String {
     document().to_pretty_json().unwrap_or_default()
 }
 
-trait OperationMut {
-    fn operation_mut(&mut self, method: &actix_web::http::Method) -> Option<&mut Operation>;
-}
-
-impl OperationMut for utoipa::openapi::PathItem {
-    fn operation_mut(&mut self, method: &actix_web::http::Method) -> Option<&mut Operation> {
-        match http_method(method)? {
-            HttpMethod::Get => self.get.as_mut(),
-            HttpMethod::Post => self.post.as_mut(),
-            HttpMethod::Patch => self.patch.as_mut(),
-            HttpMethod::Delete => self.delete.as_mut(),
-            _ => None,
-        }
-    }
-}
-
-fn http_method(method: &actix_web::http::Method) -> Option<HttpMethod> {
+/// The operation of a method; the document has none but these.
+fn operation<'a>(item: &'a mut PathItem, method: &Method) -> Option<&'a mut Operation> {
     match method.as_str() {
-        "GET" => Some(HttpMethod::Get),
-        "POST" => Some(HttpMethod::Post),
-        "PATCH" => Some(HttpMethod::Patch),
-        "DELETE" => Some(HttpMethod::Delete),
+        "GET" => item.get.as_mut(),
+        "POST" => item.post.as_mut(),
+        "PATCH" => item.patch.as_mut(),
+        "DELETE" => item.delete.as_mut(),
         _ => None,
     }
 }
 
 /// Who may call it, and what it says when it fails.
-fn dress(operation: &mut Operation, access: Access) {
-    let signed_in = || {
-        vec![
-            SecurityRequirement::new::<_, [&str; 0], &str>("bearer", []),
-            SecurityRequirement::new::<_, [&str; 0], &str>("cookie", [])
-                .add::<_, [&str; 0], &str>("csrf", []),
-        ]
+fn dress(operation: &mut Operation, row: &Endpoint) {
+    let scheme = |name: &str| SecurityRequirement::new(name, [] as [&str; 0]);
+    let cookie = || match row.method {
+        Method::GET => scheme("cookie"),
+        _ => scheme("cookie").add("csrf", [] as [&str; 0]),
     };
-    let (security, note) = match access {
+    let (security, note) = match row.access {
         Access::Public => (Vec::new(), None),
         Access::Needs(permission) => {
             let role = permission.least_role();
-            (signed_in(), Some(format!("For the role `{role}` and above.")))
+            (vec![scheme("bearer"), cookie()], Some(format!("For the role `{role}` and above.")))
         }
         Access::LocalOnly => {
             (Vec::new(), Some("Only over the Unix socket in the server's data folder.".to_owned()))
         }
         Access::Metrics => (
-            vec![SecurityRequirement::new::<_, [&str; 0], &str>("metrics", [])],
+            vec![scheme("metrics")],
             Some("For callers on the server's machine, or with the metrics token.".to_owned()),
         ),
     };
@@ -162,10 +146,24 @@ fn dress(operation: &mut Operation, access: Access) {
         let text = operation.description.take().map_or_else(String::new, |text| text + "\n\n");
         operation.description = Some(text + &note);
     }
+    describe(&mut operation.responses);
+}
+
+/// Gives each answer the words that OpenAPI demands, and adds the one shape of errors.
+fn describe(responses: &mut Responses) {
+    for (status, response) in &mut responses.responses {
+        if let RefOr::T(response) = response
+            && response.description.is_empty()
+        {
+            let reason =
+                status.parse().ok().and_then(|status: StatusCode| status.canonical_reason());
+            reason.unwrap_or("Done").clone_into(&mut response.description);
+        }
+    }
     let mut failed = Response::new("It failed; `code` says why.");
     let body = Content::new(Some(RefOr::Ref(Ref::from_schema_name("ErrorBody"))));
     failed.content.insert("application/json".to_owned(), RefOr::T(body));
-    operation.responses.responses.insert("default".to_owned(), RefOr::T(failed));
+    responses.responses.insert("default".to_owned(), RefOr::T(failed));
 }
 
 fn add_security(components: &mut Components) {
@@ -209,6 +207,9 @@ mod tests {
                 documented.insert(format!("{} {path}", method.to_uppercase()));
                 assert!(operation["responses"]["default"].is_object(), "{method} {path}");
                 assert!(operation["security"].is_array(), "{method} {path}");
+                for response in operation["responses"].as_object().unwrap().values() {
+                    assert!(response["description"].is_string(), "{method} {path}");
+                }
             }
         }
         let mut routed = BTreeSet::new();
@@ -237,7 +238,10 @@ mod tests {
                     stack.extend(fields.values());
                 }
                 serde_json::Value::Array(items) => stack.extend(items),
-                _ => {}
+                serde_json::Value::Null
+                | serde_json::Value::Bool(_)
+                | serde_json::Value::Number(_)
+                | serde_json::Value::String(_) => {}
             }
         }
         assert!(found > 20);

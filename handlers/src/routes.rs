@@ -17,7 +17,7 @@ mod providers;
 use std::{collections::BTreeSet, panic::AssertUnwindSafe};
 
 use actix_web::{
-    FromRequest, Handler, HttpResponse, Responder, Route,
+    FromRequest, Handler, HttpResponse, Responder, Route, guard,
     http::{
         Method,
         header::{self, HeaderValue},
@@ -86,8 +86,26 @@ where
 {
     let verb = method.clone();
     let handler = Guarded(handler);
-    let route = Box::new(move || web::method(verb.clone()).to(handler.clone()));
+    let route = Box::new(move || verb_route(&verb).to(handler.clone()));
     Endpoint { method, mount: Mount::Api, path, access, route }
+}
+
+/// Whatever can be got can also be asked for its head alone; actix leaves the body out.
+fn verb_route(method: &Method) -> Route {
+    if *method == Method::GET {
+        web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
+    } else {
+        web::method(method.clone())
+    }
+}
+
+/// The methods of a path, for `Allow`.
+fn allowed<'a>(rows: impl Iterator<Item = &'a Endpoint>) -> String {
+    let names = rows.flat_map(|row| match row.method.as_str() {
+        "GET" => vec!["GET", "HEAD"],
+        method => vec![method],
+    });
+    names.collect::<Vec<_>>().join(", ")
 }
 
 /// A handler whose panic is an answer: otherwise the connection would just break off, and whoever
@@ -189,8 +207,7 @@ fn resources(mount: Mount) -> Vec<actix_web::Resource> {
         endpoints.iter().map(|row| row.path).filter(|path| seen.insert(*path)).collect();
     let resource = |path: &&str| {
         let of_path = endpoints.iter().filter(|row| row.path == *path);
-        let allow: Vec<&str> = of_path.clone().map(|row| row.method.as_str()).collect();
-        let allow = HeaderValue::from_str(&allow.join(", ")).ok();
+        let allow = HeaderValue::from_str(&allowed(of_path.clone())).ok();
         let resource =
             of_path.fold(web::resource(*path), |resource, row| resource.route((row.route)()));
         resource.default_service(web::to(move || {

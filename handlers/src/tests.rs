@@ -1,6 +1,7 @@
 //! Tests through the whole edge: requests go through the route table, the extractors and `observe`
 //! to a store and a log index in a temporary folder.
 
+mod chat;
 mod edge;
 mod session;
 mod shape;

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use actix_web::web;
+use actix_web::{http::header::ContentLength, web};
 use callboard_protocol::{ErrorCode, RequestId};
 use futures_util::StreamExt;
 use tokio::{fs::File, io::AsyncWriteExt};
@@ -67,8 +67,15 @@ struct Bounds {
 }
 
 /// Receives a whole body.
-pub(crate) async fn receive(state: &State, body: web::Payload) -> Result<Spool, ApiError> {
+pub(crate) async fn receive(
+    state: &State,
+    announced: Option<ContentLength>,
+    body: web::Payload,
+) -> Result<Spool, ApiError> {
     let limits = state.edge().config().limits;
+    if announced.is_some_and(|length| length.0 as u64 > limits.upload_bytes) {
+        return Err(too_large(limits.upload_bytes));
+    }
     let _turn = state.edge().uploads().try_acquire().map_err(|_| {
         ApiError::new(ErrorCode::Overloaded, "too many uploads are running")
             .retry_after(Duration::from_secs(5))
@@ -77,6 +84,10 @@ pub(crate) async fn receive(state: &State, body: web::Payload) -> Result<Spool, 
         Bounds { bytes: limits.upload_bytes, idle: Duration::from_secs(limits.upload_idle_s) };
     let pieces = body.map(|piece| piece.map_err(ApiError::from));
     write(&state.uploads, bounds, std::pin::pin!(pieces)).await
+}
+
+fn too_large(limit: u64) -> ApiError {
+    ApiError::new(ErrorCode::PayloadTooLarge, format!("an upload has at most {limit} bytes"))
 }
 
 async fn write(
@@ -92,8 +103,7 @@ async fn write(
         let Some(piece) = piece.transpose()? else { break };
         spool.bytes = spool.bytes.saturating_add(piece.len() as u64);
         if spool.bytes > bounds.bytes {
-            let message = format!("an upload has at most {} bytes", bounds.bytes);
-            return Err(ApiError::new(ErrorCode::PayloadTooLarge, message));
+            return Err(too_large(bounds.bytes));
         }
         file.write_all(&piece).await.map_err(ApiError::internal)?;
     }

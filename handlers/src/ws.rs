@@ -57,7 +57,7 @@ fn start(
         peer: extract::client_address(request, config).unwrap_or(here),
         // The Unix socket's account never expires.
         expires_at: caller.expires_at.unwrap_or(Timestamp::from_millis(i64::MAX)),
-        tokens: Arc::new(SocketTokens { identity: state.identity.clone(), family: caller.family }),
+        tokens: Arc::new(SocketTokens::new(state.identity.clone(), &caller)),
         user: caller.user,
     };
     Ok(start_session(&state.system, who, session_id, request, payload)?)

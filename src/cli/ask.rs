@@ -32,11 +32,8 @@ pub(super) fn run(config: &Config, question: Question) -> anyhow::Result<()> {
 }
 
 async fn ask(client: &Client, question: Question) -> anyhow::Result<()> {
-    let body_of_ask = Ask {
-        model: question.model,
-        mode: question.mode,
-        ..Ask::new(question.question)
-    };
+    let body_of_ask =
+        Ask { model: question.model, mode: question.mode, ..Ask::new(question.question) };
     let request = client.request(Method::POST, "/assistant/chat").json(&body_of_ask);
     if question.json {
         let answer: Answer =
@@ -120,7 +117,12 @@ fn cite(citations: &[Citation]) {
     }
     println!("\nCited lines:");
     for citation in citations {
-        println!("  [{}] {}: {}", citation.line_id, printable(&citation.source), printable(&citation.excerpt));
+        println!(
+            "  [{}] {}: {}",
+            citation.line_id,
+            printable(&citation.source),
+            printable(&citation.excerpt)
+        );
     }
 }
 
@@ -147,7 +149,8 @@ mod tests {
     #[test]
     fn an_event_without_data_is_no_frame() {
         assert_eq!(frame(b": keep-alive\n\n").unwrap(), None);
-        let pong = frame(b"event: x\ndata: {\"type\":\"pong\",\"at\":\"2026-11-21T00:00:00Z\"}\n\n");
+        let pong =
+            frame(b"event: x\ndata: {\"type\":\"pong\",\"at\":\"2026-11-21T00:00:00Z\"}\n\n");
         assert!(matches!(pong.unwrap(), Some(ServerFrame::Pong { .. })));
     }
 }

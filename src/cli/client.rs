@@ -98,11 +98,14 @@ pub(super) async fn body(mut reply: Response) -> anyhow::Result<Vec<u8>> {
 pub(super) fn health(config: &Config, url: Option<String>) -> anyhow::Result<()> {
     wiring::runtime()?.block_on(async {
         let (http, url) = match url {
-            Some(url) => (reqwest::Client::new(), format!("{}/health/ready", url.trim_end_matches('/'))),
+            Some(url) => {
+                (reqwest::Client::new(), format!("{}/health/ready", url.trim_end_matches('/')))
+            }
             None => {
                 let socket = wiring::socket_path(&config.data.folder);
                 let http = running(&socket).await?;
-                let http = http.with_context(|| format!("no server listens on {}", socket.display()))?;
+                let http =
+                    http.with_context(|| format!("no server listens on {}", socket.display()))?;
                 (http, format!("{BASE}/health/ready"))
             }
         };

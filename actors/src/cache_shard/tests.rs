@@ -32,12 +32,12 @@ fn run(test: impl Future<Output = ()>) {
 
 fn start(max_bytes: u64) -> (Addr<CacheShard>, Keeper, Metrics) {
     let metrics = Metrics::new().unwrap();
-    let keeper =
-        Keeper::new(IntCounterVec::new(Opts::new("restarts", "r"), &["actor"]).unwrap());
+    let keeper = Keeper::new(IntCounterVec::new(Opts::new("restarts", "r"), &["actor"]).unwrap());
     let seed = ShardSeed { number: 0, max_bytes, metrics: metrics.clone() };
     let policy = RestartPolicy::default();
-    let shard = keeper
-        .keep("cache_shard:0", &Arbiter::current(), MAILBOX, policy, move |_| CacheShard::new(seed));
+    let shard = keeper.keep("cache_shard:0", &Arbiter::current(), MAILBOX, policy, move |_| {
+        CacheShard::new(seed)
+    });
     (shard, keeper, metrics)
 }
 
@@ -94,7 +94,9 @@ fn of_a_hundred_askers_one_fills_and_the_others_read_along() {
             assert_eq!(joined.turn_id(), leader.turn_id());
         }
         permit.fill(answer("done"), Duration::from_secs(60), false);
-        let Found::Hit { answer, .. } = lookup(&shard, "k").await else { panic!("then it is kept") };
+        let Found::Hit { answer, .. } = lookup(&shard, "k").await else {
+            panic!("then it is kept")
+        };
         assert_eq!(answer.response, "done");
         let stats = shard.send(Observe).await.unwrap();
         assert_eq!((stats.misses, stats.joined, stats.hits, stats.filling), (1, 99, 1, 0));

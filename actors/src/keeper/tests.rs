@@ -115,7 +115,11 @@ fn a_panic_in_a_handler_loses_that_message_alone() {
         let queued: Vec<_> = (0..10).map(|_| address.send(Count)).collect();
         assert!(poison.await.is_err(), "the poison message is lost and its sender told");
         for (at, answer) in queued.into_iter().enumerate() {
-            assert_eq!(answer.await, Ok(at as u64 + 1), "queued messages survive, the state is fresh");
+            assert_eq!(
+                answer.await,
+                Ok(at as u64 + 1),
+                "queued messages survive, the state is fresh"
+            );
         }
         assert_eq!(keeper.restarts("probe:1"), 1);
         assert_eq!(keeper.observe()["probe:1"].last_failure.as_deref(), Some("as told"));
@@ -198,7 +202,8 @@ fn failures_outside_the_window_are_forgotten() {
         let address = probe(&keeper, policy(), Probe::default());
         for _ in 0..4 * policy().max_restarts {
             assert!(address.send(Do::Panic).await.is_err());
-            tokio::time::sleep(policy().within / policy().max_restarts + Duration::from_secs(1)).await;
+            tokio::time::sleep(policy().within / policy().max_restarts + Duration::from_secs(1))
+                .await;
         }
         assert_eq!(address.send(Count).await, Ok(1), "a rare failure never gives it up");
     });
@@ -209,8 +214,11 @@ fn a_panic_in_restarting_is_one_more_failure() {
     run(async {
         let keeper = keeper();
         let restarts = Arc::new(AtomicU64::new(0));
-        let fragile =
-            Probe { restarts: Arc::clone(&restarts), panic_in_restarting: true, ..Probe::default() };
+        let fragile = Probe {
+            restarts: Arc::clone(&restarts),
+            panic_in_restarting: true,
+            ..Probe::default()
+        };
         let address = probe(&keeper, policy(), fragile);
         assert!(address.send(Do::Panic).await.is_err());
         assert_eq!(address.send(Count).await, Ok(1));

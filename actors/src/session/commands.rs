@@ -89,10 +89,9 @@ impl Session {
             Some(log) if !self.following.contains_key(&log.turn_id()) => self.follow(&log, 0, ctx),
             Some(_) => {}
             // Submitted before, and ended too long ago to follow: the client reads it over REST.
-            None => self.send(
-                &ServerFrame::Resumed { turn_id: begun.turn_id, recovered: false },
-                ctx,
-            ),
+            None => {
+                self.send(&ServerFrame::Resumed { turn_id: begun.turn_id, recovered: false }, ctx)
+            }
         }
     }
 

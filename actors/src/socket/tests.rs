@@ -87,7 +87,8 @@ fn a_close_is_the_last_message() {
 
 #[test]
 fn binary_is_told_apart_also_in_fragments() {
-    let messages = decode(&[frame(true, 2, b"\xff"), frame(false, 2, b"\xff"), frame(true, 0, b"")]);
+    let messages =
+        decode(&[frame(true, 2, b"\xff"), frame(false, 2, b"\xff"), frame(true, 0, b"")]);
     assert_eq!(messages, [Incoming::Binary, Incoming::Binary]);
 }
 

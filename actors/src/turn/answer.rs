@@ -77,7 +77,9 @@ pub(super) async fn obtain(running: &Running<'_>) -> Result<Draft, ClientError> 
                 info!(age_s, "answered from the cache");
                 return Ok(replay(running, &answer));
             }
-            Some(Found::Fill(permit)) => return fill(running, Place { permit, key, lifetime }).await,
+            Some(Found::Fill(permit)) => {
+                return fill(running, Place { permit, key, lifetime }).await;
+            }
             Some(Found::Joined(leader)) => {
                 if let Some(draft) = read_along(running, &leader).await? {
                     return Ok(draft);
@@ -315,7 +317,9 @@ async fn attempt(
     let streamed = bounded(running, stream(running, link, &lease)).await;
     *waited += before.elapsed();
     let latency = &running.shared.metrics.ai_latency;
-    latency.with_label_values(&[link.config.model.as_str()]).observe(before.elapsed().as_secs_f64());
+    latency
+        .with_label_values(&[link.config.model.as_str()])
+        .observe(before.elapsed().as_secs_f64());
     match streamed {
         Ok(Ok(mut draft)) => {
             lease.report(Outcome::Answered);
@@ -374,11 +378,7 @@ async fn lease(running: &Running<'_>, link: &Link) -> Result<Lease, ClientError>
 }
 
 /// Streams one provider's answer into the log.
-async fn stream(
-    running: &Running<'_>,
-    link: &Link,
-    lease: &Lease,
-) -> Result<Draft, ProviderError> {
+async fn stream(running: &Running<'_>, link: &Link, lease: &Lease) -> Result<Draft, ProviderError> {
     let request = CompletionRequest {
         model: None,
         system: instructions(running).to_owned(),

@@ -98,7 +98,7 @@ impl Layout {
     pub(crate) fn head(self, line: &[u8], clock: &Clock) -> Head {
         let (timestamp, level) = match self.shape.read(line, clock) {
             Some(found) => found,
-            None if self.joins => return Head::continuation(line),
+            None if self.joins && !Shape::starts(line, clock) => return Head::continuation(line),
             None => Shape::of(line, clock)
                 .read(line, clock)
                 .unwrap_or_else(|| (None, level::from_text(line))),
@@ -139,6 +139,22 @@ impl Shape {
             Some((kind, word, _)) => Self::Stamped(kind, word),
             None => Self::Plain,
         }
+    }
+
+    /// Whether a line starts with a head of some shape: files are mixed, too.
+    fn starts(line: &[u8], clock: &Clock) -> bool {
+        !is_indented(line)
+            && match Self::of(line, clock) {
+                Self::Plain => false,
+                Self::Stamped(_, word) => word == 0,
+                Self::Json
+                | Self::Logfmt
+                | Self::Syslog5424
+                | Self::Syslog3164
+                | Self::Access
+                | Self::ApacheError
+                | Self::NginxError => true,
+            }
     }
 
     /// Timestamp and level of a line of this shape; none if it has another.

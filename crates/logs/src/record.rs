@@ -167,6 +167,18 @@ mod tests {
     }
 
     #[test]
+    fn a_file_of_mixed_formats_is_not_joined() {
+        let lines = [
+            "2026-11-21 03:14:14 INFO one",
+            "2026-11-21 03:14:15 INFO two",
+            "Nov 21 03:14:16 host app[7]: three",
+            "[Sat Nov 21 03:14:17 2026] [error] four",
+            "{\"time\":\"2026-11-21T03:14:18Z\",\"msg\":\"five\"}",
+        ];
+        assert_eq!(texts(&lines.join("\n")), lines);
+    }
+
+    #[test]
     fn a_record_is_bounded_in_lines_and_bytes_and_loses_nothing() {
         let config =
             LogsConfig { max_record_lines: 3, max_record_bytes: 300, ..LogsConfig::default() };

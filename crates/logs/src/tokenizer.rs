@@ -132,7 +132,8 @@ impl LogTokens<'_> {
     /// Whether the identifier that just ended deserves a token of its own.
     fn emit_whole(&mut self) -> bool {
         let Some(run) = self.run.take() else { return false };
-        if run.parts < 2 || run.end - run.start > MAX_TOKEN_BYTES {
+        let whole = &self.text.as_bytes()[run.start..run.end];
+        if run.parts < 2 || whole.len() > MAX_TOKEN_BYTES || is_time(whole) {
             return false;
         }
         self.set_token(run.start, run.end);
@@ -154,6 +155,13 @@ impl LogTokens<'_> {
             self.token.text.extend(text.chars().flat_map(char::to_lowercase));
         }
     }
+}
+
+/// Whether an identifier is a date or a time of day. Nearly every line has one of its own, and
+/// nobody searches for it as a word.
+fn is_time(whole: &[u8]) -> bool {
+    let digits = whole.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    matches!((digits, whole.get(digits)), (2 | 4, Some(b'-' | b'/' | b':')))
 }
 
 /// The length of the first word of a word in mixed case: `Packet` of `PacketResponder`, `IO` of
@@ -259,6 +267,7 @@ mod tests {
         assert_eq!(wholes("dfs.DataNode$PacketResponder: x"), ["dfs.datanode$packetresponder"]);
         assert_eq!(wholes("\"request_id\":\"9f2c-11\""), ["request_id", "9f2c-11"]);
         assert!(wholes("error: no").is_empty());
+        assert!(wholes("2026-11-21T03:14:15.926Z 17/06/09 20:10:40").is_empty());
     }
 
     #[test]

@@ -320,7 +320,8 @@ mod tests {
 
     #[test]
     fn frames_read_back_what_they_print() {
-        let frame = ServerFrame::StreamChunk { turn_id: TurnId::new(), seq: 7, content: "ü\0".into() };
+        let frame =
+            ServerFrame::StreamChunk { turn_id: TurnId::new(), seq: 7, content: "ü\0".into() };
         let json = serde_json::to_string(&frame).unwrap();
         assert!(json.starts_with(r#"{"type":"stream_chunk""#));
         assert_eq!(serde_json::from_str::<ServerFrame>(&json).unwrap(), frame);

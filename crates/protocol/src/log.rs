@@ -93,8 +93,8 @@ pub struct LogLine {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct LogSearch {
-    /// Words that must all occur, `"phrases"`, `-word` to exclude, `level:error`, `source:name`;
-    /// empty finds everything.
+    /// Words that must all occur, `"phrases"`, `-word` to exclude, `a OR b`, parentheses,
+    /// `level:error`, `level>=warn`, `source:name`; empty finds everything.
     #[serde(default)]
     pub q: String,
     /// The first instant.

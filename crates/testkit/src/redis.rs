@@ -44,3 +44,35 @@ impl Redis {
         &self.prefix
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpStream,
+    };
+
+    use super::*;
+
+    async fn ping(url: &Url) -> std::io::Result<[u8; 7]> {
+        let address = (url.host_str().unwrap(), url.port().unwrap());
+        let mut stream = TcpStream::connect(address).await?;
+        stream.write_all(b"PING\r\n").await?;
+        let mut reply = [0; 7];
+        stream.read_exact(&mut reply).await?;
+        Ok(reply)
+    }
+
+    #[tokio::test]
+    async fn it_is_broken_for_one_test_alone() {
+        let Some(one) = Redis::create().await else { return };
+        let Some(two) = Redis::create().await else { return };
+        assert_ne!(one.prefix(), two.prefix());
+        let (one_url, two_url) = (Url::parse(one.url()).unwrap(), Url::parse(two.url()).unwrap());
+        one.proxy.cut();
+        assert!(ping(&one_url).await.is_err());
+        assert_eq!(&ping(&two_url).await.unwrap(), b"+PONG\r\n");
+        one.proxy.resume();
+        assert_eq!(&ping(&one_url).await.unwrap(), b"+PONG\r\n");
+    }
+}

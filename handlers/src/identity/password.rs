@@ -190,6 +190,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_flood_is_refused_and_nobody_costs_a_hash_like_everybody() {
+        let cost = PasswordCost { memory_kib: 8, passes: 1, running: 1, waiting: 0 };
+        let passwords = Passwords::new(cost).unwrap();
+        let stored = passwords.of_nobody.clone();
+        let (release, held) = std::sync::mpsc::sync_channel::<()>(1);
+        let busy = passwords.pool.run(move || held.recv());
+        let flood = async {
+            for stored in [None, Some(stored)] {
+                let error = passwords.verify("kettle-quartz-41", stored).await.unwrap_err();
+                assert_eq!(error.code(), ErrorCode::Overloaded);
+                assert!(error.client().retry_after_ms.is_some());
+            }
+            release.send(()).unwrap();
+        };
+        // `join!` polls in order: the only place is taken before the flood begins.
+        let (done, ()) = tokio::join!(busy, flood);
+        assert_eq!(done, Ok(Ok(())));
+    }
+
+    #[tokio::test]
     async fn a_broken_hash_is_our_fault() {
         let error = passwords().verify("x", Some("plain".to_owned())).await.unwrap_err();
         assert_eq!(error.code(), ErrorCode::Internal);

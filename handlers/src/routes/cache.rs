@@ -20,6 +20,7 @@ const LONGEST_PATTERN: usize = 256;
 #[into_params(parameter_in = Query)]
 pub(crate) struct Pattern {
     /// A key with `*` for any characters; `*` alone drops everything.
+    #[param(min_length = 1, max_length = 256)]
     pattern: String,
 }
 

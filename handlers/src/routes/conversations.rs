@@ -33,7 +33,8 @@ const LONGEST_TITLE: usize = 200;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Paging {
-    /// At most so many, 1 to 200; 50 when absent.
+    /// At most so many; 50 when absent.
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
     /// From the page before.
     cursor: Option<String>,
@@ -58,8 +59,10 @@ impl Paging {
 #[into_params(parameter_in = Query)]
 pub(crate) struct Words {
     /// Words that occur in a message.
+    #[param(min_length = 1, max_length = 1024)]
     q: String,
-    /// At most so many, 1 to 200; 50 when absent.
+    /// At most so many; 50 when absent.
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
 }
 

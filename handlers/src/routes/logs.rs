@@ -1,6 +1,6 @@
 //! `/logs`: search, lines in context, what is indexed, and how logs come in.
 
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpResponse, http::header::ContentLength, web};
 use callboard_logs::SearchError;
 use callboard_protocol::{ErrorCode, Job, LineContext, LineId, LogPage, LogSearch, LogStats};
 use serde::Deserialize;
@@ -25,9 +25,11 @@ const LONGEST_NAME: usize = 200;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Neighbours {
-    /// Lines before, 0 to 200; 10 when absent.
+    /// Lines before; 10 when absent.
+    #[param(minimum = 0, maximum = 200)]
     before: Option<usize>,
-    /// Lines after, 0 to 200; 10 when absent.
+    /// Lines after; 10 when absent.
+    #[param(minimum = 0, maximum = 200)]
     after: Option<usize>,
 }
 
@@ -37,6 +39,7 @@ pub(crate) struct Neighbours {
 #[into_params(parameter_in = Query)]
 pub(crate) struct UploadName {
     /// The file's name; the source is called so.
+    #[param(min_length = 1, max_length = 200)]
     name: String,
 }
 
@@ -103,10 +106,11 @@ pub(crate) async fn upload_logs(
     caller: Allowed<permit::LogsIngest>,
     state: State,
     query: web::Query<UploadName>,
-    body: web::Payload,
+    (length, body): (Option<web::Header<ContentLength>>, web::Payload),
 ) -> Result<HttpResponse, ApiError> {
     let name = checked_name(&query.name)?;
-    let spool = upload::receive(&state, body).await?;
+    let announced = length.map(web::Header::into_inner);
+    let spool = upload::receive(&state, announced, body).await?;
     let (bytes, path) = (spool.bytes(), spool.path().to_owned());
     let job = state.system.jobs().enqueue_upload(caller.user.id, name, path, bytes).await?;
     spool.hand_over();

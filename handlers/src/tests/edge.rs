@@ -46,7 +46,8 @@ async fn metrics_are_for_this_machine_and_for_those_with_the_token() {
     assert_eq!(call(&edge, forwarded).await.code(), "unauthenticated");
 }
 
-/// The whole answer to a request over a real connection that is marked as a Unix socket's.
+/// The head of the answer, and what came with it, over a real connection that is marked as a Unix
+/// socket's.
 async fn over_local_socket(server: &Server, request: &str) -> String {
     let edge = server.edge.clone();
     let http = HttpServer::new(move || {
@@ -66,11 +67,15 @@ async fn over_local_socket(server: &Server, request: &str) -> String {
     let running = actix_web::rt::spawn(running);
     let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    handle.stop(true).await;
+    let mut answer = Vec::new();
+    // A socket stays open after its head; everything else ends with the connection.
+    while !(answer.starts_with(b"HTTP/1.1 101") && answer.windows(4).any(|end| end == b"\r\n\r\n"))
+        && stream.read_buf(&mut answer).await.unwrap() > 0
+    {}
+    drop(stream);
+    handle.stop(false).await;
     running.await.unwrap().unwrap();
-    answer
+    String::from_utf8_lossy(&answer).into_owned()
 }
 
 #[actix_web::test]
@@ -109,4 +114,54 @@ async fn the_api_can_be_browsed_without_loosening_the_page() {
     assert!(!page.header("content-security-policy").contains("unsafe"));
     let document = server.call(get("/api/openapi.json")).await.json();
     assert!(document["openapi"].as_str().unwrap().starts_with("3."));
+}
+
+#[actix_web::test]
+async fn the_page_is_served_from_its_folder_with_the_right_caching() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("assets")).unwrap();
+    std::fs::write(folder.path().join("assets/app-1a2b.js"), "run()").unwrap();
+    let config = EdgeConfig { web_folder: Some(folder.path().to_owned()), ..EdgeConfig::default() };
+    let edge = closed_edge(config);
+    let unbuilt = call(&edge, get("/")).await;
+    assert_eq!(unbuilt.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(unbuilt.text.contains("not built"), "{}", unbuilt.text);
+
+    std::fs::write(folder.path().join("index.html"), "<!doctype html>").unwrap();
+    for uri in ["/", "/logs?q=x", "/conversations/0192"] {
+        let page = call(&edge, get(uri)).await;
+        assert_eq!((page.status, page.text.as_str()), (StatusCode::OK, "<!doctype html>"), "{uri}");
+        assert_eq!(page.header("cache-control"), "no-cache");
+        assert!(page.header("content-security-policy").contains("trusted-types app"));
+    }
+    let asset = call(&edge, get("/assets/app-1a2b.js")).await;
+    assert_eq!(asset.text, "run()");
+    assert!(asset.header("cache-control").contains("immutable"));
+    assert_eq!(call(&edge, get("/assets/app-old.js")).await.code(), "not_found");
+}
+
+#[actix_web::test]
+async fn a_proxy_in_front_of_the_unix_socket_is_not_the_operator() {
+    let server = Server::start().await;
+    let me = "GET /api/v1/auth/me HTTP/1.1\r\nhost: local\r\nx-forwarded-for: 192.0.2.1\r\n\
+              connection: close\r\n\r\n";
+    let answer = over_local_socket(&server, me).await;
+    assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+}
+
+#[actix_web::test]
+async fn a_socket_is_opened_for_pages_of_ours_alone() {
+    let server = Server::start().await;
+    let open = |origin: &str| {
+        format!(
+            "GET /ws/assistant HTTP/1.1\r\nhost: logs.test\r\norigin: {origin}\r\n\
+             connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
+             sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        )
+    };
+    let answer = over_local_socket(&server, &open("http://logs.test")).await;
+    assert!(answer.starts_with("HTTP/1.1 101"), "{answer}");
+    let refused = open("http://evil.test").replace("connection: upgrade", "connection: close");
+    let answer = over_local_socket(&server, &refused).await;
+    assert!(answer.starts_with("HTTP/1.1 403") && answer.contains("origin_refused"), "{answer}");
 }

@@ -3,11 +3,12 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use actix_web::{cookie::SameSite, http::StatusCode, test::TestRequest};
-use callboard_protocol::{Role, SignedIn, Timestamp};
+use callboard_actors::TokenCheck as _;
+use callboard_protocol::{ErrorCode, Role, SignedIn, Timestamp};
 use serde_json::{Value, json};
 
 use super::support::{PASSWORD, Reply, Server, auth_config, bearer, get, post};
-use crate::{AttemptLimit, AuthConfig, EdgeConfig, Identity, Via};
+use crate::{AttemptLimit, AuthConfig, EdgeConfig, Identity, Via, identity::SocketTokens};
 
 const SETUP: &str = "/api/v1/auth/setup";
 const LOGIN: &str = "/api/v1/auth/login";
@@ -329,4 +330,30 @@ async fn a_token_that_is_none_is_refused_and_told_apart_from_a_missing_one() {
     let session = server.identity.login(&body, None, old).await.unwrap();
     let reply = server.call(bearer(get(ME), &session.access_token)).await;
     assert_eq!(reply.code(), "invalid_token");
+}
+
+#[actix_web::test]
+async fn a_socket_takes_new_tokens_of_its_own_user_and_ends_with_the_session() {
+    let server = Server::start().await;
+    server.add_user("ada", Role::Analyst).await;
+    server.add_user("eve", Role::Admin).await;
+    let now = Timestamp::now();
+    let first = tokens(&server.login("ada", "body").await);
+    let second = tokens(&server.login("ada", "body").await);
+    let access = first.access_token.unwrap();
+    let caller = server.identity.check_access(&access, Via::Bearer, now).await.unwrap();
+    let socket = SocketTokens::new(server.identity.clone(), &caller);
+
+    let (user, role, expires_at) = socket.check(second.access_token.as_deref().unwrap()).unwrap();
+    assert_eq!((user, role), (caller.user.id, Role::Analyst));
+    assert!(expires_at > now);
+    for token in ["x".to_owned(), server.access_token("eve").await] {
+        assert_eq!(socket.check(&token).unwrap_err().code, ErrorCode::InvalidToken);
+    }
+    // From now on the second sign-in carries the socket.
+    server.identity.logout(&first.refresh_token.unwrap(), now).await.unwrap();
+    assert!(!socket.is_revoked());
+    server.identity.logout(&second.refresh_token.unwrap(), now).await.unwrap();
+    assert!(socket.is_revoked());
+    assert!(socket.check(&second.access_token.unwrap()).is_err());
 }

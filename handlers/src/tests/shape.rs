@@ -83,7 +83,7 @@ async fn a_wrong_method_is_told_the_right_ones() {
     let server = Server::start().await;
     let reply = server.call(TestRequest::put().uri("/api/v1/auth/setup")).await;
     assert_eq!(reply.code(), "method_not_allowed");
-    assert_eq!(reply.header("allow"), "GET, POST");
+    assert_eq!(reply.header("allow"), "GET, HEAD, POST");
 }
 
 #[actix_web::test]

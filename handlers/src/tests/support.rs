@@ -127,6 +127,13 @@ impl Server {
         serde_json::from_str(&reply.text).unwrap()
     }
 
+    /// A new access token of an account, without the detour over HTTP.
+    pub(super) async fn access_token(&self, name: &str) -> String {
+        let login = json!({ "username": name, "password": PASSWORD });
+        let login = serde_json::from_value(login).unwrap();
+        self.identity.login(&login, None, Timestamp::now()).await.unwrap().access_token
+    }
+
     pub(super) async fn login(&self, name: &str, transport: &str) -> Reply {
         let body = json!({ "username": name, "password": PASSWORD, "transport": transport });
         self.call(TestRequest::post().uri("/api/v1/auth/login").set_json(body)).await

@@ -85,7 +85,7 @@ function Chat({ id }: { id: ConversationId | null }) {
   const [sent, setSent] = useState(0);
   const setAsked = useFollowOpened(id);
   const autoFocus = useFocusOnArrival(id === null);
-  useConversationTitle(id);
+  const title = useConversationTitle(id);
   useEffect(() => live.open(id), [id]);
 
   const openLine = useCallback(
@@ -116,15 +116,18 @@ function Chat({ id }: { id: ConversationId | null }) {
           {id === null && items.length === 0 ? (
             <Welcome onAsk={ask} />
           ) : (
-            <ThreadView
-              id={id}
-              thread={thread}
-              items={items}
-              sent={sent}
-              onOpenLine={openLine}
-              onAsk={ask}
-              onTakeBack={takeBack}
-            />
+            <>
+              <h1 className="sr-only">{title}</h1>
+              <ThreadView
+                id={id}
+                thread={thread}
+                items={items}
+                sent={sent}
+                onOpenLine={openLine}
+                onAsk={ask}
+                onTakeBack={takeBack}
+              />
+            </>
           )}
         </Boundary>
         <Notice />

@@ -170,7 +170,7 @@ function Suggestions({ items, onAsk }: { items: string[]; onAsk: (text: string) 
     <ul aria-label="Suggested questions" className="flex flex-wrap gap-2">
       {items.map((text) => (
         <li key={text}>
-          <Button className="h-auto whitespace-normal text-left" onClick={() => onAsk(text)}>
+          <Button className="h-auto text-left whitespace-normal!" onClick={() => onAsk(text)}>
             {text}
           </Button>
         </li>

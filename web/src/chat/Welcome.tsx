@@ -15,7 +15,7 @@ const QUESTIONS = [
 export function Welcome({ onAsk }: { onAsk: (text: string) => void }) {
   return (
     <div className="grid min-h-0 flex-1 place-items-center overflow-y-auto px-4">
-      <div className="w-full max-w-xl py-8">
+      <div className="w-full min-w-0 max-w-xl py-8">
         <Mark className="size-9" />
         <h1 className="mt-4 text-2xl font-semibold tracking-tight">Ask your logs</h1>
         <Indexed />
@@ -26,7 +26,7 @@ export function Welcome({ onAsk }: { onAsk: (text: string) => void }) {
                 type="button"
                 className={buttonClass(
                   "plain",
-                  "min-h-10 w-full justify-start px-3.5 text-left whitespace-normal",
+                  "min-h-10 w-full justify-start px-3.5 text-left whitespace-normal!",
                 )}
                 onClick={() => onAsk(question)}
               >

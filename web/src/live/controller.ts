@@ -131,6 +131,11 @@ export class LiveController {
       case "response":
       case "error":
         if (frame.turn_id) this.turnEnded(frame.turn_id);
+        else if (frame.type === "error" && frame.code === "conversation_not_found") {
+          // The subscription was refused; the reading says so where it can be shown.
+          clearTimeout(this.fallback);
+          if (this.current) this.reloadSoon(this.current);
+        }
         break;
       default:
         break;

@@ -225,7 +225,8 @@ function accepted(state: LiveState, frame: AcceptedFrame, at: string): LiveState
 
 /** The page's clock may be behind the server's; a new message stands last all the same. */
 function later(at: string, last: string | undefined): string {
-  return last && last > at ? last : at;
+  if (!last || last < at) return at;
+  return new Date(Date.parse(last) + 1).toISOString();
 }
 
 function isAnswered(messages: Message[], turnId: TurnId): boolean {

@@ -167,7 +167,7 @@ interface ChoiceProps {
 function Choice({ label, value, onChange, children }: ChoiceProps) {
   const id = useId();
   return (
-    <div className="flex min-w-32 flex-1 flex-col sm:max-w-48">
+    <div className="flex min-w-28 flex-1 flex-col sm:max-w-48">
       <label htmlFor={id} className="text-2xs text-soft">
         {label}
       </label>

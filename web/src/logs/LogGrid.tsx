@@ -23,6 +23,7 @@ const rowId = (id: LineId): string => `row-${id}`;
 
 export function LogGrid({ lines, open, onOpen, footer }: LogGridProps) {
   const box = useRef<HTMLDivElement>(null);
+  const grid = useRef<HTMLDivElement>(null);
   const wide = useMediaQuery("(min-width: 48rem)");
   const [current, setCurrent] = useState(0);
   const rows = useVirtualizer({
@@ -64,17 +65,20 @@ export function LogGrid({ lines, open, onOpen, footer }: LogGridProps) {
   };
   const active = lines[current];
   return (
-    <div
-      ref={box}
-      role="grid"
-      aria-label="Found lines"
-      aria-rowcount={lines.length}
-      aria-activedescendant={active ? rowId(active.id) : undefined}
-      tabIndex={0}
-      className="group min-h-0 flex-1 overflow-auto outline-offset-[-2px]"
-      onKeyDown={onKeyDown}
-    >
-      <div role="rowgroup" className="relative" style={{ height: rows.getTotalSize() }}>
+    <div ref={box} className="min-h-0 flex-1 overflow-auto">
+      <div
+        ref={grid}
+        role="grid"
+        aria-label="Found lines"
+        aria-rowcount={lines.length}
+        aria-activedescendant={active ? rowId(active.id) : undefined}
+        tabIndex={0}
+        data-narrow={open ? "" : undefined}
+        // The row that has the focus shows it; the grid is taller than the window.
+        className="group relative outline-none"
+        style={{ height: rows.getTotalSize() }}
+        onKeyDown={onKeyDown}
+      >
         {rows.getVirtualItems().map((item) => {
           const line = lines[item.index];
           if (!line) return null;
@@ -89,7 +93,7 @@ export function LogGrid({ lines, open, onOpen, footer }: LogGridProps) {
               open={line.id === open}
               onOpen={() => {
                 setCurrent(item.index);
-                if (box.current) onOpen(line.id, box.current);
+                if (grid.current) onOpen(line.id, grid.current);
               }}
             />
           );
@@ -133,11 +137,15 @@ function Row({ line, index, top, height, current, open, onOpen }: RowProps) {
         <span role="gridcell" className="shrink-0">
           <LevelTag level={line.level} />
         </span>
-        <span role="gridcell" className="max-w-32 truncate text-soft" title={line.source}>
+        <span
+          role="gridcell"
+          className="max-w-32 truncate text-soft md:max-2xl:group-data-narrow:hidden"
+          title={line.source}
+        >
           {line.source}
         </span>
       </div>
-      <span role="gridcell" className="min-w-0 flex-1 truncate" title={line.text}>
+      <span role="gridcell" className="min-w-0 truncate md:flex-1" title={line.text}>
         {line.text}
       </span>
     </div>

@@ -26,6 +26,8 @@ export function Cite({ ids }: { ids: LineId[] }) {
         // biome-ignore lint/suspicious/noArrayIndexKey: the same line may be cited twice in a row
         <One key={index} id={id} />
       ))}
+      {/* A word joiner: the full stop after a citation stays on its line. */}
+      {"\u2060"}
     </>
   );
 }

@@ -57,14 +57,16 @@ const COMPONENTS: Components = {
     </div>
   ),
   table: ({ children }) => (
-    <section
+    // biome-ignore lint/a11y/useSemanticElements: a group of the table and its scrolling, no fieldset
+    <div
+      role="group"
       aria-label="Table"
       // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keys
       tabIndex={0}
       className="overflow-x-auto"
     >
       <table>{children}</table>
-    </section>
+    </div>
   ),
 };
 

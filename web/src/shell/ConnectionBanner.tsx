@@ -35,7 +35,7 @@ export function ConnectionBanner() {
       {shown && off && (
         <div className="flex items-center justify-between gap-3 bg-warn-soft px-4 py-1.5 text-warn">
           <span>{words(status)}</span>
-          <Button className="min-h-7" disabled={!broken} onClick={() => socket.retryNow()}>
+          <Button disabled={!broken} onClick={() => socket.retryNow()}>
             Try now
           </Button>
         </div>

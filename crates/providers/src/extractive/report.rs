@@ -101,19 +101,19 @@ fn winner(
             phrase::lines(first.lines)
         );
     }
+    let whole = if searched.counted < searched.matched { " of those counted" } else { "" };
     let share = phrase::share(first.lines, searched.counted)
-        .map_or_else(String::new, |share| format!(" ({share})"));
+        .map_or_else(String::new, |share| format!(" ({share}{whole})"));
     let value = code(&first.value, VALUE_CHARS);
-    let (begin, end) = if ranking.distinct > 1 {
-        ("Of the ", "occurs most often")
-    } else {
-        ("Of the ", "is the only one")
-    };
-    format!("{begin}{kind}, **{value}** {end}: in {}{share}.", phrase::lines(first.lines))
+    let place = if ranking.distinct > 1 { "occurs most often" } else { "is the only one" };
+    format!("Of the {kind}, **{value}** {place}: in {}{share}.", phrase::lines(first.lines))
 }
 
 fn row(value: &ValueCount, citable: &HashSet<LineId>) -> String {
-    let cite = |id: LineId| citable.contains(&id).then(|| format!(" [{id}]")).unwrap_or_default();
+    let cite = |id: LineId| match citable.contains(&id) {
+        true => format!(" [{id}]"),
+        false => String::new(),
+    };
     let first_cite = cite(value.first_line);
     let last_cite = cite(value.last_line);
     format!(
@@ -131,9 +131,9 @@ fn times(evidence: &Evidence, pieces: &mut Vec<String>) {
         let share = phrase::share(peak.count, matched)
             .map_or_else(String::new, |share| format!(" ({share})"));
         pieces.push(format!(
-            "\n**When:** most of the matching lines in one stretch, {}{share}, were written {}.\n",
-            phrase::number(peak.count),
+            "\n**When:** the busiest stretch was {}, with {} of the matching lines{share}.\n",
             phrase::slice(peak, evidence.bucket_ms),
+            phrase::number(peak.count),
         ));
     }
     let known = evidence.levels.iter().filter(|level| level.count > 0);

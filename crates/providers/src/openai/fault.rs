@@ -52,10 +52,7 @@ fn by_code(object: &Value, retry_after: Option<Duration>) -> Option<ProviderErro
     let text = |name: &str| object.get(name).and_then(Value::as_str).unwrap_or_default();
     let codes = [text("code"), text("type"), text("status")];
     let says = |words: &[&str]| codes.iter().any(|code| words.contains(code));
-    let message = match object {
-        Value::String(message) => message.to_ascii_lowercase(),
-        _ => text("message").to_ascii_lowercase(),
-    };
+    let message = object.as_str().unwrap_or_else(|| text("message")).to_ascii_lowercase();
     let context = ["context length", "context size", "context window", "too many tokens"];
     if says(&["context_length_exceeded", "exceed_context_size_error", "string_above_max_length"])
         || context.iter().any(|words| message.contains(words))

@@ -18,6 +18,10 @@ const MAX_JSON_BYTES: usize = 8 * 1024 * 1024;
 /// How long the usage may take to follow the finish reason. Servers send it at once or never.
 const USAGE_GRACE: Duration = Duration::from_secs(2);
 
+/// How long the end of the body may take to follow `[DONE]`. A body that is read to its end leaves
+/// its connection to the next request.
+const BODY_GRACE: Duration = Duration::from_millis(50);
+
 /// No tokenizer makes tokens that are longer on the average; a server that sends more than this
 /// per token ignores the bound that it was given.
 const MAX_BYTES_PER_TOKEN: usize = 16;
@@ -66,8 +70,10 @@ struct Progress {
     /// The model writes.
     begun: bool,
     finish: Option<FinishReason>,
-    /// The provider said `[DONE]`, or the text is over its bound.
+    /// Nothing more is expected: the provider said `[DONE]`, or the text is over its bound.
     done: bool,
+    /// The provider said `[DONE]`.
+    said_done: bool,
     usage: Option<Usage>,
     model: Option<String>,
 }
@@ -99,6 +105,9 @@ impl Reply {
                 return Ok(event);
             }
             if self.progress.done {
+                if self.progress.said_done {
+                    self.read_to_end().await;
+                }
                 return self.finish();
             }
             match timeout_at(self.deadline, self.response.chunk()).await {
@@ -115,6 +124,11 @@ impl Reply {
                 Err(_) => return Err(self.timed_out()),
             }
         }
+    }
+
+    async fn read_to_end(&mut self) {
+        let deadline = Instant::now() + BODY_GRACE;
+        while let Ok(Ok(Some(_))) = timeout_at(deadline, self.response.chunk()).await {}
     }
 
     fn read(&mut self, bytes: &[u8]) -> Result<(), ProviderError> {
@@ -180,6 +194,7 @@ impl Reply {
                 self.progress.finish.get_or_insert(FinishReason::Stop);
             }
             self.progress.done = true;
+            self.progress.said_done = true;
             return Ok(());
         }
         match serde_json::from_str::<wire::Chunk>(&event.data) {

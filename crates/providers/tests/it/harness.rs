@@ -107,4 +107,5 @@ pub(crate) fn tokens(count: usize) -> String {
     (0..count).map(|index| format!("t{index} ")).collect()
 }
 
-pub(crate) const SHORT: Duration = Duration::from_millis(150);
+/// A limit that is waited out. Long enough that a loaded machine does not reach it by itself.
+pub(crate) const SHORT: Duration = Duration::from_millis(400);

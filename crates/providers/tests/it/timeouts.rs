@@ -52,9 +52,10 @@ async fn a_stall_in_the_middle_is_given_up_although_pings_come() {
 
 #[tokio::test]
 async fn a_steady_answer_outlives_its_inter_token_limit() {
-    let reply = Reply::tokens(20).delay(Duration::from_millis(20));
+    // All tokens together take twice the limit for one.
+    let reply = Reply::tokens(40).delay(Duration::from_millis(20));
     let (outcome, _vendor) = ask_script([reply], short_idle).await;
-    assert_eq!((outcome.text(), outcome.reason()), (tokens(20), FinishReason::Stop));
+    assert_eq!((outcome.text(), outcome.reason()), (tokens(40), FinishReason::Stop));
 }
 
 #[tokio::test]

@@ -1,0 +1,159 @@
+//! Logs that come in by upload, and the jobs that index them: progress, cancelling, and going on
+//! after a crash.
+
+use std::{collections::HashSet, time::Duration};
+
+use callboard_protocol::{
+    ErrorCode, Job, JobId, JobPage, JobState, LogSearch, LogStats, Role,
+};
+use callboard_testkit::{PATIENCE, eventually, eventually_some};
+use reqwest::{Body, Method, RequestBuilder, StatusCode};
+
+use crate::{
+    harness::{Client, Database, Launch, Server, on_both_databases, read},
+    ssh_log::{self, SshLog},
+};
+
+on_both_databases! {
+    an_upload_is_indexed_and_its_file_deleted,
+    a_job_goes_on_after_a_crash_and_no_line_is_lost_or_doubled,
+}
+
+/// Indexing this many lines takes a debug build, on a machine full of tests, a while.
+const LONG_PATIENCE: Duration = Duration::from_secs(120);
+
+fn upload(client: &Client, name: &str, body: impl Into<Body>) -> RequestBuilder {
+    client.request(Method::POST, "/logs/upload").query(&[("name", name)]).body(body)
+}
+
+async fn job(client: &Client, id: JobId) -> Job {
+    client.get(&format!("/jobs/{id}")).await
+}
+
+async fn ended(client: &Client, id: JobId) -> Job {
+    let ended = async || Some(job(client, id).await).filter(|job| job.state.is_final());
+    eventually_some(LONG_PATIENCE, ended).await
+}
+
+async fn cancel(client: &Client, id: JobId) -> Job {
+    read(client.request(Method::POST, &format!("/jobs/{id}/cancel"))).await
+}
+
+/// Files that wait for their jobs.
+fn spooled(server: &Server) -> usize {
+    std::fs::read_dir(server.folder().join("data/uploads")).unwrap().count()
+}
+
+async fn an_upload_is_indexed_and_its_file_deleted(on: Database) {
+    let server = Launch::on(on).await.set("server.limits.upload_bytes=65536").start().await;
+    let ada = server.admin().await;
+    let ann = server.user("ann", Role::Analyst).await;
+    let vic = server.user("vic", Role::Viewer).await;
+
+    let log = SshLog::of(300);
+    let begun: Job = read(upload(&ann, "auth.log", log.text())).await;
+    assert_eq!((begun.kind.as_str(), begun.title.as_str()), ("ingest", "index auth.log"));
+    assert_eq!(begun.created_by, Some(ann.user.id));
+    let done = ended(&ann, begun.id).await;
+    assert_eq!((done.state, done.progress.lines), (JobState::Succeeded, 300));
+    assert_eq!(done.progress.bytes_done, log.text().len() as u64);
+    assert!(done.finished_at.is_some() && done.error.is_none());
+    eventually(PATIENCE, || spooled(&server) == 0).await;
+    let stats: LogStats = vic.get("/logs/stats").await;
+    assert_eq!((stats.lines, stats.sources[0].name.as_str()), (300, "auth.log"));
+    // The same again adds nothing.
+    let again: Job = read(upload(&ann, "auth.log", log.text())).await;
+    assert_eq!(ended(&ann, again.id).await.progress.lines, 0);
+    assert_eq!(ada.get::<LogStats>("/logs/stats").await.lines, 300);
+
+    let binary: Job = read(upload(&ann, "auth.log.gz", vec![0x1f, 0x8b, 8, 0, 0, 1, 2])).await;
+    let binary = ended(&ann, binary.id).await;
+    assert_eq!((binary.state, binary.progress.skipped_files), (JobState::Succeeded, 1));
+
+    let refused = vic.refused(upload(&vic, "auth.log", "one line\n")).await;
+    assert_eq!(refused, (StatusCode::FORBIDDEN, ErrorCode::Forbidden));
+    let large = vec![b'x'; 65_537];
+    let refused = ann.refused(upload(&ann, "announced.log", large.clone())).await;
+    assert_eq!(refused, (StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::PayloadTooLarge));
+    // In pieces, so that its length is not known beforehand.
+    let pieces = futures_util::stream::iter(vec![Ok::<_, std::io::Error>(large)]);
+    let refused = ann.refused(upload(&ann, "pieces.log", Body::wrap_stream(pieces))).await;
+    assert_eq!(refused, (StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::PayloadTooLarge));
+    let refused = ann.refused(upload(&ann, "nothing.log", "")).await;
+    assert_eq!(refused, (StatusCode::BAD_REQUEST, ErrorCode::BadRequest));
+    let refused = ann.refused(upload(&ann, "a\nb", "one line\n")).await;
+    assert_eq!(refused, (StatusCode::BAD_REQUEST, ErrorCode::InvalidParameter));
+
+    let jobs: JobPage = ann.get("/jobs").await;
+    let ids: Vec<JobId> = jobs.items.iter().map(|job| job.id).collect();
+    assert_eq!(ids, [binary.id, again.id, begun.id]);
+    eventually(PATIENCE, || spooled(&server) == 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_can_be_cancelled_while_it_waits_and_while_it_runs() {
+    // So many commits make it a long job.
+    let launch = Launch::on(Database::Sqlite).await.set("logs.commit_every_lines=20");
+    let server = launch.set("jobs.max_running=1").start().await;
+    let ada = server.admin().await;
+    let ann = server.user("ann", Role::Analyst).await;
+    let log = SshLog::of(60_000);
+    let running: Job = read(upload(&ann, "long.log", log.text())).await;
+    let waiting: Job = read(upload(&ann, "waiting.log", "one line\n")).await;
+    let begun = async || Some(job(&ann, running.id).await).filter(|job| job.progress.lines > 0);
+    let begun = eventually_some(PATIENCE, begun).await;
+    assert_eq!((begun.state, begun.attempts), (JobState::Running, 1));
+    assert_eq!(job(&ann, waiting.id).await.state, JobState::Queued);
+    assert_eq!(spooled(&server), 2);
+
+    let path = format!("/jobs/{}/cancel", waiting.id);
+    let refused = ann.refused(ann.request(Method::POST, &path)).await;
+    assert_eq!(refused, (StatusCode::FORBIDDEN, ErrorCode::Forbidden));
+    assert_eq!(cancel(&ada, waiting.id).await.state, JobState::Cancelled);
+    eventually(PATIENCE, || spooled(&server) == 1).await;
+
+    cancel(&ada, running.id).await;
+    let cancelled = ended(&ann, running.id).await;
+    assert_eq!(cancelled.state, JobState::Cancelled);
+    eventually(PATIENCE, || spooled(&server) == 0).await;
+    // What was read stays, and whole.
+    let stats: LogStats = ann.get("/logs/stats").await;
+    assert!((1..60_000).contains(&stats.lines), "{}", stats.lines);
+    assert_eq!(stats.lines, cancelled.progress.lines);
+    // Cancelling changes nothing about a job that has ended, and there is no other.
+    assert_eq!(cancel(&ada, running.id).await.updated_at, cancelled.updated_at);
+    let path = format!("/jobs/{}/cancel", JobId::new());
+    let refused = ada.refused(ada.request(Method::POST, &path)).await;
+    assert_eq!(refused, (StatusCode::NOT_FOUND, ErrorCode::JobNotFound));
+}
+
+async fn a_job_goes_on_after_a_crash_and_no_line_is_lost_or_doubled(on: Database) {
+    const LINES: usize = 60_000;
+    let server = Launch::on(on).await.set("logs.commit_every_lines=1000").start().await;
+    let ada = server.admin().await;
+    let log = SshLog::of(LINES);
+    let begun: Job = read(upload(&ada, "auth.log", log.text())).await;
+    let lines = async || Some(ada.get::<LogStats>("/logs/stats").await.lines).filter(|n| *n > 0);
+    let before = eventually_some(PATIENCE, lines).await;
+    let server = server.kill().await.start().await;
+    let ada = server.sign_in("ada").await;
+    let after = ada.get::<LogStats>("/logs/stats").await.lines;
+    assert!(before <= after && (after as usize) < LINES, "{before} {after}");
+
+    let done = ended(&ada, begun.id).await;
+    assert_eq!((done.state, done.attempts), (JobState::Succeeded, 2), "{:?}", done.error);
+    eventually(PATIENCE, || spooled(&server) == 0).await;
+    assert_eq!(ada.get::<LogStats>("/logs/stats").await.lines as usize, LINES);
+    let mut missing: HashSet<&str> = log.lines.iter().map(String::as_str).collect();
+    let mut next = LogSearch { limit: Some(500), ..LogSearch::default() };
+    loop {
+        let page = ssh_log::search(&ada, &next).await;
+        assert_eq!(page.matched as usize, LINES);
+        for line in &page.lines {
+            assert!(missing.remove(line.text.as_str()), "twice or unknown: {line:?}");
+        }
+        let Some(cursor) = page.next_cursor else { break };
+        next.cursor = Some(cursor);
+    }
+    assert!(missing.is_empty(), "{} lines are missing", missing.len());
+}

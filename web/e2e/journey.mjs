@@ -1,0 +1,318 @@
+// The journey of a first user in a real browser against a real server: set up, upload, ask, see the
+// answer stream, open a citation, in two tabs, over a lost page, and out again.
+//
+//   CALLBOARD_E2E_URL         http://127.0.0.1:8080
+//   CALLBOARD_E2E_SETUP_LINK  the one-time link that the server printed
+//   CALLBOARD_E2E_LOG         a log file to upload
+//   CALLBOARD_E2E_ARTIFACTS   where screenshots go (default: a new folder in the temporary one)
+//   CALLBOARD_E2E_QUESTION    the question (default: about the sample OpenSSH log)
+//   CALLBOARD_CHROMIUM        the browser (default: /usr/bin/chromium)
+import assert from "node:assert/strict";
+import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
+import { chromium } from "playwright-core";
+
+const WAIT_MS = 30_000;
+const INDEX_MS = 120_000;
+const PASSWORD = "a long enough password 1";
+
+function need(name) {
+  const value = process.env[name];
+  if (!value) throw new Error(`${name} is not set`);
+  return value;
+}
+
+const base = need("CALLBOARD_E2E_URL").replace(/\/$/, "");
+const setupLink = need("CALLBOARD_E2E_SETUP_LINK");
+const logFile = need("CALLBOARD_E2E_LOG");
+const question =
+  process.env.CALLBOARD_E2E_QUESTION ?? "Which IP addresses failed to log in most often, and when?";
+const artifacts =
+  process.env.CALLBOARD_E2E_ARTIFACTS ?? (await mkdtemp(join(tmpdir(), "callboard-e2e-")));
+await mkdir(artifacts, { recursive: true });
+const axeSource = await readFile(createRequire(import.meta.url).resolve("axe-core"), "utf8");
+
+/** What the browser complained of; any of it fails the journey. */
+const complaints = [];
+/** Responses that the journey expects to fail: the first look of somebody not signed in. */
+const EXPECTED_FAILURES = [/\/api\/v1\/auth\/(?:me|refresh)$/];
+
+function watch(page, name) {
+  page.setDefaultTimeout(WAIT_MS);
+  page.on("pageerror", (error) => complaints.push(`${name}: ${error.stack ?? error.message}`));
+  page.on("console", (message) => {
+    if (message.type() !== "error") return;
+    const { url } = message.location();
+    const expected = EXPECTED_FAILURES.some((path) => path.test(url));
+    if (expected && /status of 401/.test(message.text())) return;
+    complaints.push(`${name}: console: ${message.text()} (${url})`);
+  });
+}
+
+/** Reports of the content security policy are also told to the page itself. */
+const CSP_WATCH = () => {
+  window.cspReports = [];
+  document.addEventListener("securitypolicyviolation", (event) => {
+    window.cspReports.push(`${event.violatedDirective}: ${event.blockedURI}`);
+  });
+};
+
+async function screen(page, name) {
+  await page.screenshot({ path: join(artifacts, `${name}.png`) });
+}
+
+/** The checks of every screen: accessibility, and the policy. */
+async function check(page, name) {
+  await screen(page, name);
+  for (const colorScheme of ["light", "dark"]) {
+    await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+    const violations = await page.evaluate(async () => {
+      const result = await window.axe.run(document, {
+        runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
+      });
+      return result.violations.map(
+        (v) => `${v.id}: ${v.nodes.map((n) => `${n.target} ${n.failureSummary}`).join("; ")}`,
+      );
+    });
+    assert.deepEqual(violations, [], `axe-core on ${name}, ${colorScheme}`);
+  }
+  assert.deepEqual(await page.evaluate(() => window.cspReports), [], `CSP reports on ${name}`);
+}
+
+async function step(name, work) {
+  const began = performance.now();
+  await work();
+  console.log(`ok  ${name} (${Math.round(performance.now() - began)} ms)`);
+}
+
+async function ask(page, text) {
+  const field = page.getByRole("textbox", { name: "Question" });
+  await field.fill(text);
+  await field.press("Enter");
+}
+
+const answers = (page) => page.getByRole("article", { name: "Answer" });
+
+/** The footer stands once the answer is whole and stored. */
+async function answered(page, index = 0) {
+  await answers(page).nth(index).locator("footer").waitFor();
+}
+
+const flat = (text) => text.replace(/\s+/g, " ").trim();
+/** Not `innerText`: what is out of sight is not laid out and has none. */
+const prose = async (page, index) =>
+  flat(await answers(page).nth(index).locator(".prose-answer").textContent());
+
+async function setUp(page) {
+  await page.goto(setupLink);
+  await page.getByRole("heading", { name: "Welcome" }).waitFor();
+  assert.equal(new URL(page.url()).search + new URL(page.url()).hash, "", "the token left the URL");
+  await check(page, "setup");
+  await page.getByLabel("User name").fill("admin");
+  await page.getByLabel("Display name").fill("Ada");
+  await page.getByLabel("Password", { exact: true }).fill(PASSWORD);
+  await page.getByLabel("Password again").fill(PASSWORD);
+  await page.getByRole("button", { name: "Create administrator" }).click();
+  await page.getByRole("heading", { name: "Ask your logs" }).waitFor();
+  await page
+    .getByText(/indexed/)
+    .first()
+    .waitFor();
+  await check(page, "welcome");
+}
+
+async function upload(page) {
+  await page.getByRole("link", { name: "Log search" }).click();
+  await page.getByRole("button", { name: "Upload" }).waitFor();
+  await page.locator("input[type=file]").setInputFiles(logFile);
+  const row = page.getByRole("list", { name: "Uploads" }).getByRole("listitem");
+  await row.getByText(basename(logFile)).waitFor();
+  await row.getByText(/^Indexed [\d,]+ lines?/).waitFor({ timeout: INDEX_MS });
+  await page.getByRole("grid", { name: "Found lines" }).getByRole("row").first().waitFor();
+  await check(page, "logs");
+}
+
+async function search(page) {
+  await page.getByLabel("Query").fill("failed password");
+  await page.getByRole("button", { name: "Search", exact: true }).click();
+  await page.waitForURL(/q=failed/);
+  const row = page
+    .getByRole("grid")
+    .getByRole("row")
+    .filter({ hasText: /failed password/i })
+    .first();
+  await row.click();
+  await page.locator("li[aria-current=true]").waitFor();
+  await check(page, "logs-context");
+  await page.keyboard.press("Escape");
+  await page.locator("li[aria-current=true]").waitFor({ state: "detached" });
+}
+
+/** Asks, and sees that the text came in more than one piece. */
+async function firstAnswer(page) {
+  await page.getByRole("link", { name: "New chat" }).click();
+  await page.evaluate(() => {
+    window.lengths = new Set();
+    new MutationObserver(() => {
+      const length = document.querySelector(".prose-answer")?.textContent.length;
+      if (length) window.lengths.add(length);
+    }).observe(document.body, { subtree: true, childList: true, characterData: true });
+  });
+  await ask(page, question);
+  await page.waitForURL(/\/c\//);
+  await answered(page);
+  const pieces = await page.evaluate(() => window.lengths.size);
+  assert.ok(pieces > 1, `the answer streamed: it was seen growing ${pieces} times`);
+  await check(page, "answer");
+}
+
+async function citation(page) {
+  const button = page.locator("button[data-citation]").first();
+  await button.waitFor();
+  const id = await button.getAttribute("data-citation");
+  await button.click();
+  const line = page.locator("li[aria-current=true]");
+  await line.waitFor();
+  assert.equal(await line.getAttribute("data-line"), id, "the cited line is the highlighted one");
+  const written = (await readFile(logFile, "utf8")).split("\n").map(flat).filter(Boolean);
+  const shown = flat(await line.locator("span").nth(1).innerText());
+  assert.ok(
+    written.some((text) => shown.startsWith(text) || text.startsWith(shown)),
+    `the highlighted line stands in the file: ${shown}`,
+  );
+  await check(page, "evidence");
+  await page.keyboard.press("Escape");
+  await line.waitFor({ state: "detached" });
+  const focused = await page.evaluate(() => document.activeElement?.dataset.citation);
+  assert.equal(focused, id, "the focus is back on the citation");
+}
+
+async function twoTabs(context, page) {
+  const second = await context.newPage();
+  watch(second, "second tab");
+  await second.goto(page.url());
+  await answered(second);
+  await ask(page, `${question} Answer once more.`);
+  await answered(page, 1);
+  await answered(second, 1);
+  assert.equal(await prose(second, 1), await prose(page, 1), "both tabs show the same turn");
+  assert.equal(await answers(second).count(), 2);
+  return second;
+}
+
+/** Both tabs close as soon as the turn runs; it goes on, and is whole when somebody comes back. */
+async function closedInMidAnswer(context, page, second) {
+  const address = page.url();
+  await ask(page, "What are the most frequent errors?");
+  await second.getByRole("article", { name: "Question" }).nth(2).waitFor();
+  await Promise.all([page.close(), second.close()]);
+  const back = await context.newPage();
+  watch(back, "came back");
+  await back.goto(address);
+  await answered(back, 2);
+  const told = await prose(back, 2);
+  assert.ok(told.length > 0, "the answer is there");
+  await back.reload();
+  await answered(back, 2);
+  assert.equal(await prose(back, 2), told, "what is shown is what is stored");
+  return back;
+}
+
+async function phone(page) {
+  await page.setViewportSize({ width: 390, height: 780 });
+  await answered(page);
+  await check(page, "phone-chat");
+  await page.locator("button[data-citation]").first().click();
+  await page.getByRole("dialog").locator("li[aria-current=true]").waitFor();
+  await check(page, "phone-evidence");
+  await page.keyboard.press("Escape");
+  await page.getByRole("dialog").waitFor({ state: "detached" });
+  const wide = await page.evaluate(
+    () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
+  );
+  assert.equal(wide, 0, "nothing is wider than the phone");
+  await page.setViewportSize({ width: 1280, height: 800 });
+}
+
+async function notFound(page) {
+  await page.goto(`${base}/no/such/page`);
+  await page.getByRole("heading", { name: "There is nothing at this address" }).waitFor();
+  await check(page, "not-found");
+  await page.getByRole("link", { name: "New chat" }).first().click();
+}
+
+async function signOutAndIn(page) {
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await page.getByRole("heading", { name: "Sign in" }).waitFor();
+  await check(page, "sign-in");
+  const cookies = await page.context().cookies();
+  assert.deepEqual(
+    cookies.filter((cookie) => cookie.value !== "").map((cookie) => cookie.name),
+    [],
+    "no cookie is left",
+  );
+  await page.goto(`${base}/logs`);
+  await page.getByRole("heading", { name: "Sign in" }).waitFor();
+  await page.getByLabel("User name").fill("admin");
+  await page.getByLabel("Password").fill(PASSWORD);
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.waitForURL(/\/logs$/);
+  await page.getByRole("heading", { name: "Log search" }).waitFor();
+}
+
+const profile = await mkdtemp(join(tmpdir(), "callboard-chromium-"));
+const context = await chromium.launchPersistentContext(profile, {
+  executablePath: process.env.CALLBOARD_CHROMIUM ?? "/usr/bin/chromium",
+  headless: true,
+  viewport: { width: 1280, height: 800 },
+  args: [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+  ],
+});
+let failed = false;
+try {
+  await context.addInitScript(CSP_WATCH);
+  // Through the debugger and not as a script of the page, whose policy stays as it is.
+  await context.addInitScript({ content: axeSource });
+  let page = context.pages()[0] ?? (await context.newPage());
+  let second;
+  watch(page, "first tab");
+  await step("the setup link makes an administrator", () => setUp(page));
+  await step("a log is uploaded and indexed", () => upload(page));
+  await step("the log search finds and opens a line", () => search(page));
+  await step("a question is answered as a stream", () => firstAnswer(page));
+  await step("a citation opens the very line", () => citation(page));
+  await step("two tabs show the same turn", async () => {
+    second = await twoTabs(context, page);
+  });
+  await step("an answer outlives the closing of both tabs", async () => {
+    page = await closedInMidAnswer(context, page, second);
+  });
+  await step("the same on a phone", () => phone(page));
+  await step("an unknown address says so", () => notFound(page));
+  await step("sign out, and in again where one wanted to go", () => signOutAndIn(page));
+  assert.deepEqual(complaints, [], "the browser complained of nothing");
+  console.log("the journey is complete");
+} catch (error) {
+  failed = true;
+  console.error(`FAILED: ${error instanceof Error ? (error.stack ?? error.message) : error}`);
+  for (const complaint of complaints) console.error(`  ${complaint}`);
+  for (const [index, page] of context.pages().entries()) {
+    await screen(page, `failed-${index}`).catch(() => {});
+    console.error(`  page ${index}: ${page.url()}`);
+  }
+  console.error(`screenshots: ${artifacts}`);
+} finally {
+  await context.close();
+  await rm(profile, { recursive: true, force: true });
+}
+process.exit(failed ? 1 : 0);

@@ -1,0 +1,64 @@
+import { afterEach, describe, expect, it } from "vitest";
+import { problemsOf } from "./SetupScreen";
+import { safeNext } from "./SignInScreen";
+import { setupToken, takeSetupToken, tokenFromPaste, tokenOf } from "./setupToken";
+
+describe("the setup link", () => {
+  afterEach(() => history.replaceState(null, "", "/"));
+
+  it("gives its token from the query or the fragment", () => {
+    expect(tokenOf("?token=a%2Fb", "")).toBe("a/b");
+    expect(tokenOf("", "#token=abc")).toBe("abc");
+    expect(tokenOf("", "#abc")).toBe("abc");
+    expect(tokenOf("", "")).toBeNull();
+  });
+
+  it("leaves nothing in the address", () => {
+    history.replaceState(null, "", "/setup?token=secret");
+    takeSetupToken();
+    expect(location.href).not.toContain("secret");
+    expect(location.pathname).toBe("/setup");
+    expect(setupToken()).toBe("secret");
+  });
+
+  it("may be pasted whole", () => {
+    expect(tokenFromPaste(" http://127.0.0.1:8080/setup?token=abc ")).toBe("abc");
+    expect(tokenFromPaste("abc")).toBe("abc");
+  });
+});
+
+describe("the setup form", () => {
+  const good = {
+    token: "t",
+    username: "ada",
+    displayName: "",
+    password: "twelve chars",
+    again: "twelve chars",
+  };
+
+  it("lets what the server would take pass", () => {
+    expect(problemsOf(good)).toEqual({});
+  });
+
+  it("names the field that breaks a rule", () => {
+    expect(problemsOf({ ...good, username: "a b" })).toHaveProperty("username");
+    expect(problemsOf({ ...good, password: "short", again: "short" })).toHaveProperty("password");
+    expect(problemsOf({ ...good, again: "another one!" })).toHaveProperty("again");
+    expect(problemsOf({ ...good, token: " " })).toHaveProperty("token");
+  });
+});
+
+describe("the way on after sign-in", () => {
+  it("stays in this page", () => {
+    expect(safeNext("/logs?q=x")).toBe("/logs?q=x");
+    for (const next of [
+      "//evil.example",
+      "/\\evil.example",
+      "https://evil.example",
+      "",
+      undefined,
+    ]) {
+      expect(safeNext(next)).toBe("/");
+    }
+  });
+});
