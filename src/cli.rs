@@ -148,46 +148,42 @@ impl Settings {
 
 /// Runs a command; its exit status is 0, 1 for a failure, 2 for bad settings.
 pub(crate) fn run(cli: Cli) -> ExitCode {
-    match &cli.command {
-        Command::Openapi { errors } => return config_commands::openapi(*errors),
-        Command::Config { what: ConfigView::Reference } => return config_commands::reference(),
-        _ => {}
+    // These two need no settings, and must work where the settings are wrong.
+    if let Command::Openapi { errors } = cli.command {
+        return config_commands::openapi(errors);
     }
-    let listen = match &cli.command {
-        Command::Serve { listen } => listen.as_ref(),
-        _ => None,
-    };
-    let config = match Config::load(&cli.settings.sources(listen)) {
-        Ok(config) => config,
-        Err(errors) => return fail(2, &errors.to_string()),
-    };
-    let done = match cli.command {
-        Command::Serve { .. } => wiring::serve(&config),
-        Command::CheckConfig => config_commands::check(&config),
-        Command::Config { .. } => config_commands::print(&config),
-        Command::Openapi { .. } => Ok(()),
-        borrowing => with_quiet_log(&config).and_then(|_log| run_borrowing(borrowing, &config)),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(1, &format!("{error:#}")),
+    if let Command::Config { what: ConfigView::Reference } = cli.command {
+        return config_commands::reference();
+    }
+    let listen =
+        if let Command::Serve { listen } = &cli.command { listen.as_ref() } else { None };
+    match Config::load(&cli.settings.sources(listen)) {
+        Err(errors) => fail(2, &errors.to_string()),
+        Ok(config) => match run_command(cli.command, &config) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(1, &format!("{error:#}")),
+        },
     }
 }
 
-/// The commands that use the data folder without being its server.
-fn run_borrowing(command: Command, config: &Config) -> anyhow::Result<()> {
+fn run_command(command: Command, config: &Config) -> anyhow::Result<()> {
+    let has_own_log = matches!(command, Command::Serve { .. });
+    let _log = (!has_own_log).then(|| with_quiet_log(config)).transpose()?;
     match command {
+        Command::Serve { .. } => wiring::serve(config),
         Command::Ingest { paths } => ingest::run(config, &paths),
         Command::Ask { question, json, model, mode } => {
             ask::run(config, ask::Question { question, json, model, mode })
         }
         Command::Migrate { action } => migrate::run(config, action),
+        Command::CheckConfig => config_commands::check(config),
+        Command::Config { what: ConfigView::Print | ConfigView::Reference } => {
+            config_commands::print(config)
+        }
         Command::User { command } => accounts::run(config, command),
         Command::Health { url } => client::health(config, url),
-        Command::Serve { .. }
-        | Command::CheckConfig
-        | Command::Config { .. }
-        | Command::Openapi { .. } => Ok(()),
+        // Answered before the settings were read.
+        Command::Openapi { .. } => Ok(()),
     }
 }
 

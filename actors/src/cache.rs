@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use crate::{
     cache_shard::{self, CacheShard, Found, Invalidate, Lookup, Observe, ShardSeed},
     config::CacheConfig,
-    keeper::{Keeper, RestartPolicy},
+    keeper::{Keeper, Placement},
     metrics::Metrics,
     remote_cache::RemoteCache,
     turn_log::TurnLog,
@@ -151,10 +151,9 @@ impl Cache {
             .zip(arbiters.iter().cycle())
             .map(|(number, arbiter)| {
                 let seed = ShardSeed { number, max_bytes, metrics: metrics.clone() };
-                let (name, policy) = (format!("cache_shard:{number}"), RestartPolicy::default());
-                keeper.keep(name, arbiter, cache_shard::MAILBOX, policy, move |_| {
-                    CacheShard::new(seed)
-                })
+                let name = format!("cache_shard:{number}");
+                let placement = Placement::on(arbiter, cache_shard::MAILBOX);
+                keeper.keep(name, placement, move |_| CacheShard::new(seed))
             })
             .collect();
         Self { shards, config: Arc::new(config), remote }

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use crate::{
     conversation::{Conversation, ConversationSeed, MAILBOX},
-    keeper::{Keeper, RestartPolicy},
+    keeper::{Keeper, Placement},
     system::Shared,
 };
 
@@ -36,13 +36,10 @@ impl Conversations {
             return address.clone();
         }
         let seed = ConversationSeed { id, shared: Arc::clone(shared), directory: self.clone() };
-        #[expect(clippy::cast_possible_truncation, reason = "any spread will do")]
         let place = id.0.as_u128() as usize % self.arbiters.len();
         let address = self.keeper.keep(
             format!("conversation:{id}"),
-            &self.arbiters[place],
-            MAILBOX,
-            RestartPolicy { escalates: false, ..RestartPolicy::default() },
+            Placement::of_many(&self.arbiters[place], MAILBOX),
             move |life| Conversation::new(seed, life),
         );
         live.insert(id, address.clone());

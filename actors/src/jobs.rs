@@ -26,7 +26,7 @@ use tracing::{info, warn};
 
 use crate::{
     job::{Ingest, JobSeed, JobWorker},
-    keeper::{Keeper, RestartPolicy},
+    keeper::{Keeper, Placement},
     system::Shared,
     turn::store_failed,
 };
@@ -85,9 +85,8 @@ impl Jobs {
             stopping: stopping.clone(),
             running: Arc::default(),
         };
-        let policy = RestartPolicy::default();
         let dispatcher =
-            keeper.keep("jobs", &arbiters[0], MAILBOX, policy, move |_| Dispatcher { seed });
+            keeper.keep("jobs", Placement::on(&arbiters[0], MAILBOX), move |_| Dispatcher { seed });
         Self { shared, dispatcher, stopping }
     }
 
@@ -293,15 +292,11 @@ impl Dispatcher {
             self.seed.stopping.clone(),
             Seat { running, dispatcher },
         );
-        #[expect(clippy::cast_possible_truncation, reason = "any spread will do")]
         let place = id.0.as_u128() as usize % self.seed.arbiters.len();
-        let policy = RestartPolicy { escalates: false, ..RestartPolicy::default() };
         // The job keeps its own address alive for as long as it works.
         drop(self.seed.keeper.keep(
             format!("job:{id}"),
-            &self.seed.arbiters[place],
-            crate::job::MAILBOX,
-            policy,
+            Placement::of_many(&self.seed.arbiters[place], crate::job::MAILBOX),
             move |life| JobWorker::new(seed, life),
         ));
     }

@@ -80,6 +80,30 @@ impl Life {
     }
 }
 
+/// Where a kept actor lives, and how it is kept.
+#[derive(Clone, Copy)]
+pub(crate) struct Placement<'a> {
+    /// The thread it runs on.
+    pub(crate) arbiter: &'a ArbiterHandle,
+    /// Messages that its mailbox takes.
+    pub(crate) mailbox: usize,
+    /// How often it may fail.
+    pub(crate) policy: RestartPolicy,
+}
+
+impl<'a> Placement<'a> {
+    /// An actor that the server cannot do without.
+    pub(crate) fn on(arbiter: &'a ArbiterHandle, mailbox: usize) -> Self {
+        Self { arbiter, mailbox, policy: RestartPolicy::default() }
+    }
+
+    /// One of many: given up, it is forgotten, and started anew when it is next needed.
+    pub(crate) fn of_many(arbiter: &'a ArbiterHandle, mailbox: usize) -> Self {
+        let policy = RestartPolicy { escalates: false, ..RestartPolicy::default() };
+        Self { arbiter, mailbox, policy }
+    }
+}
+
 /// What has become of a kept actor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -118,22 +142,21 @@ impl Keeper {
         Self { kept: Arc::default(), restarts }
     }
 
-    /// Starts an actor on `arbiter` and keeps it alive. `name` is `kind` or `kind:which`.
+    /// Starts an actor and keeps it alive. `name` is `kind` or `kind:which`.
     ///
     /// `make` builds the actor; it is given a [`Life`] to end itself on purpose. The state is
     /// rebuilt by the actor's own `restarting`.
     pub(crate) fn keep<A, F>(
         &self,
         name: impl Into<String>,
-        arbiter: &ArbiterHandle,
-        mailbox: usize,
-        policy: RestartPolicy,
+        placement: Placement<'_>,
         make: F,
     ) -> Addr<A>
     where
         A: Supervised + Actor<Context = Context<A>>,
         F: FnOnce(Life) -> A + Send + 'static,
     {
+        let Placement { arbiter, mailbox, policy } = placement;
         let (sender, receiver) = channel::channel(mailbox);
         let name = name.into();
         self.set(&name, |status| status.state = KeptState::Running);

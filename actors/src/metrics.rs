@@ -3,7 +3,7 @@
 //! The names are the owner's. Labels are bounded: route patterns, codes and configured names,
 //! never an id or a raw path.
 
-use std::{cell::RefCell, sync::Arc, time::Duration};
+use std::time::Duration;
 
 use callboard_protocol::{CircuitState, Health};
 use prometheus::{
@@ -11,56 +11,82 @@ use prometheus::{
     IntGauge, IntGaugeVec, Opts, Registry, TextEncoder, core::Collector,
 };
 
-/// See the module. A cheap clone.
-#[derive(Clone)]
-pub struct Metrics {
-    registry: Registry,
-    names: Arc<[String]>,
-    /// `ai_requests_total{model,task_type,status}`
-    pub ai_requests: IntCounterVec,
-    /// `ai_request_latency_seconds{model}`: from the lease to the last token.
-    pub ai_latency: HistogramVec,
-    /// `ai_tokens_used_total{model,direction}`
-    pub ai_tokens: IntCounterVec,
-    /// `ai_cost_usd_total{model}`
-    pub ai_cost: CounterVec,
-    /// `ai_response_quality_score`: the share of an answer's citations that its evidence holds.
-    pub ai_quality: Histogram,
-    /// `websocket_active_connections`
-    pub ws_active: IntGauge,
-    /// `websocket_messages_total{direction}`
-    pub ws_messages: IntCounterVec,
-    /// `websocket_errors_total{type}`
-    pub ws_errors: IntCounterVec,
-    /// `cache_operations_total{op,result}`
-    pub cache_operations: IntCounterVec,
-    /// `cache_keys_total`: entries in memory.
-    pub cache_keys: IntGauge,
-    /// `cache_size_bytes`
-    pub cache_bytes: IntGauge,
-    /// `db_operations_total{op,status}`
-    pub db_operations: IntCounterVec,
-    /// `db_operation_latency_seconds{op}`
-    pub db_latency: HistogramVec,
-    /// `service_health{service}`: 1 up, 0.5 degraded, 0 down.
-    pub service_health: GaugeVec,
-    /// `actor_restarts_total{actor}`
-    pub actor_restarts: IntCounterVec,
-    /// `actor_mailbox_depth{actor}`: requests that wait in an actor's queue.
-    pub actor_mailbox_depth: IntGaugeVec,
-    /// `circuit_breaker_state{provider}`: 0 closed, 1 half-open, 2 open.
-    pub breaker_state: IntGaugeVec,
-    /// `turn_overhead_seconds`: a turn less the time spent waiting for providers.
-    pub turn_overhead: Histogram,
-    /// `ttft_seconds`: from the question to the first piece of the answer.
-    pub ttft: Histogram,
-    /// `log_lines_indexed_total{source}`, by kind of source.
-    pub log_lines: IntCounterVec,
-    /// `log_index_lag_seconds{source}`: how far a followed source is behind its end.
-    pub log_lag: GaugeVec,
-    /// `http_requests_total{route,method,status}`
-    pub http_requests: IntCounterVec,
-    uptime: Gauge,
+/// The table of families: a field, its kind, its name, its help, and its labels or buckets.
+macro_rules! families {
+    ($($field:ident: $kind:ident = $make:ident($name:literal, $help:literal $(, $more:expr)?);)+) => {
+        /// See the module. A cheap clone.
+        #[derive(Clone)]
+        pub struct Metrics {
+            registry: Registry,
+            $(#[doc = concat!("`", $name, "`: ", $help, ".")] pub $field: $kind,)+
+            uptime: Gauge,
+        }
+
+        /// The names of all families.
+        const NAMES: &[&str] = &[$($name,)+ UPTIME];
+
+        impl Metrics {
+            fn registered(registry: Registry) -> Result<Self, prometheus::Error> {
+                let make = Families { registry: &registry };
+                Ok(Self {
+                    $($field: make.$make($name, $help $(, $more)?)?,)+
+                    uptime: make.register(Gauge::new(UPTIME, "Seconds since the start")?)?,
+                    registry,
+                })
+            }
+        }
+    };
+}
+
+const UPTIME: &str = "callboard_uptime_seconds";
+
+/// From a millisecond to eight seconds.
+const SHORT_WAITS: (f64, f64, usize) = (0.001, 2.0, 14);
+
+/// From five milliseconds to forty seconds.
+const LONG_WAITS: (f64, f64, usize) = (0.005, 2.0, 14);
+
+families! {
+    ai_requests: IntCounterVec = counters(
+        "ai_requests_total", "Answers asked of models", &["model", "task_type", "status"]);
+    ai_latency: HistogramVec = histograms(
+        "ai_request_latency_seconds", "From the lease to the last token", &["model"]);
+    ai_tokens: IntCounterVec = counters(
+        "ai_tokens_used_total", "Tokens read (input) and written (output)", &["model", "direction"]);
+    ai_cost: CounterVec = amounts(
+        "ai_cost_usd_total", "What the answers cost, in US dollars", &["model"]);
+    ai_quality: Histogram = shares(
+        "ai_response_quality_score", "The share of an answer's citations that its evidence holds");
+    ws_active: IntGauge = gauge("websocket_active_connections", "Sockets open now");
+    ws_messages: IntCounterVec = counters(
+        "websocket_messages_total", "Frames in and out", &["direction"]);
+    ws_errors: IntCounterVec = counters("websocket_errors_total", "Sockets in trouble", &["type"]);
+    cache_operations: IntCounterVec = counters(
+        "cache_operations_total", "Look-ups, fills and drops", &["op", "result"]);
+    cache_keys: IntGauge = gauge("cache_keys_total", "Entries in memory");
+    cache_bytes: IntGauge = gauge("cache_size_bytes", "Bytes that the entries take");
+    db_operations: IntCounterVec = counters(
+        "db_operations_total", "Operations on the database", &["op", "status"]);
+    db_latency: HistogramVec = histograms(
+        "db_operation_latency_seconds", "How long operations on the database take", &["op"]);
+    service_health: GaugeVec = levels(
+        "service_health", "1 up, 0.5 degraded, 0 down", &["service"]);
+    actor_restarts: IntCounterVec = counters(
+        "actor_restarts_total", "Actors restarted after a failure", &["actor"]);
+    actor_mailbox_depth: IntGaugeVec = gauges(
+        "actor_mailbox_depth", "Requests that wait in an actor's queue", &["actor"]);
+    breaker_state: IntGaugeVec = gauges(
+        "circuit_breaker_state", "0 closed, 1 half-open, 2 open", &["provider"]);
+    turn_overhead: Histogram = waits(
+        "turn_overhead_seconds", "A turn less the time spent waiting for providers", SHORT_WAITS);
+    ttft: Histogram = waits(
+        "ttft_seconds", "From the question to the first piece of the answer", LONG_WAITS);
+    log_lines: IntCounterVec = counters(
+        "log_lines_indexed_total", "Log records indexed, by kind of source", &["source"]);
+    log_lag: GaugeVec = levels(
+        "log_index_lag_seconds", "How far a followed source is behind its end", &["source"]);
+    http_requests: IntCounterVec = counters(
+        "http_requests_total", "Requests by route pattern", &["route", "method", "status"]);
 }
 
 impl Metrics {
@@ -69,105 +95,9 @@ impl Metrics {
     /// # Errors
     /// When two families have one name, which a test rules out.
     pub fn new() -> Result<Self, prometheus::Error> {
-        let registry = Registry::new();
-        let make = Families { registry: &registry, names: RefCell::default() };
-        let metrics = Self {
-            ai_requests: make.counters(
-                "ai_requests_total",
-                "Answers asked of models",
-                &["model", "task_type", "status"],
-            )?,
-            ai_latency: make.histograms(
-                "ai_request_latency_seconds",
-                "From the lease to the last token",
-                &["model"],
-            )?,
-            ai_tokens: make.counters(
-                "ai_tokens_used_total",
-                "Tokens read (input) and written (output)",
-                &["model", "direction"],
-            )?,
-            ai_cost: make.register(CounterVec::new(
-                Opts::new("ai_cost_usd_total", "What the answers cost, in US dollars"),
-                &["model"],
-            )?)?,
-            ai_quality: make.histogram(
-                "ai_response_quality_score",
-                "The share of an answer's citations that its evidence holds",
-                vec![0.0, 0.25, 0.5, 0.75, 0.9, 1.0],
-            )?,
-            ws_active: make.gauge("websocket_active_connections", "Sockets open now")?,
-            ws_messages: make.counters(
-                "websocket_messages_total",
-                "Frames in and out",
-                &["direction"],
-            )?,
-            ws_errors: make.counters("websocket_errors_total", "Sockets in trouble", &["type"])?,
-            cache_operations: make.counters(
-                "cache_operations_total",
-                "Look-ups, fills and drops",
-                &["op", "result"],
-            )?,
-            cache_keys: make.gauge("cache_keys_total", "Entries in memory")?,
-            cache_bytes: make.gauge("cache_size_bytes", "Bytes that the entries take")?,
-            db_operations: make.counters(
-                "db_operations_total",
-                "Operations on the database",
-                &["op", "status"],
-            )?,
-            db_latency: make.histograms(
-                "db_operation_latency_seconds",
-                "How long operations on the database take",
-                &["op"],
-            )?,
-            service_health: make.register(GaugeVec::new(
-                Opts::new("service_health", "1 up, 0.5 degraded, 0 down"),
-                &["service"],
-            )?)?,
-            actor_restarts: make.counters(
-                "actor_restarts_total",
-                "Actors restarted after a failure",
-                &["actor"],
-            )?,
-            actor_mailbox_depth: make.register(IntGaugeVec::new(
-                Opts::new("actor_mailbox_depth", "Requests that wait in an actor's queue"),
-                &["actor"],
-            )?)?,
-            breaker_state: make.register(IntGaugeVec::new(
-                Opts::new("circuit_breaker_state", "0 closed, 1 half-open, 2 open"),
-                &["provider"],
-            )?)?,
-            turn_overhead: make.histogram(
-                "turn_overhead_seconds",
-                "A turn less the time spent waiting for providers",
-                prometheus::exponential_buckets(0.001, 2.0, 14)?,
-            )?,
-            ttft: make.histogram(
-                "ttft_seconds",
-                "From the question to the first piece of the answer",
-                prometheus::exponential_buckets(0.005, 2.0, 14)?,
-            )?,
-            log_lines: make.counters(
-                "log_lines_indexed_total",
-                "Log records indexed",
-                &["source"],
-            )?,
-            log_lag: make.register(GaugeVec::new(
-                Opts::new("log_index_lag_seconds", "How far a followed source is behind"),
-                &["source"],
-            )?)?,
-            http_requests: make.counters(
-                "http_requests_total",
-                "Requests by route pattern",
-                &["route", "method", "status"],
-            )?,
-            uptime: make.register(Gauge::new("callboard_uptime_seconds", "Since the start")?)?,
-            names: make.names.take().into(),
-            registry,
-        };
-        metrics
-            .registry
-            .register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+        let metrics = Self::registered(Registry::new())?;
+        let process = prometheus::process_collector::ProcessCollector::for_self();
+        metrics.registry.register(Box::new(process))?;
         Ok(metrics)
     }
 
@@ -217,52 +147,75 @@ impl Metrics {
     /// The names of all families of ours, also of those that have no sample yet; for the test
     /// that compares them with the dashboard.
     #[must_use]
-    pub fn names(&self) -> &[String] {
-        &self.names
+    pub fn names() -> &'static [&'static str] {
+        NAMES
     }
 }
 
 /// Makes families and registers them.
 struct Families<'a> {
     registry: &'a Registry,
-    names: RefCell<Vec<String>>,
 }
 
+type Made<T> = Result<T, prometheus::Error>;
+
 impl Families<'_> {
-    fn register<C: Collector + Clone + 'static>(&self, family: C) -> Result<C, prometheus::Error> {
+    fn register<C: Collector + Clone + 'static>(&self, family: C) -> Made<C> {
         self.registry.register(Box::new(family.clone()))?;
-        self.names.borrow_mut().extend(family.desc().iter().map(|desc| desc.fq_name.clone()));
         Ok(family)
     }
 
-    fn counters(
-        &self,
-        name: &str,
-        help: &str,
-        labels: &[&str],
-    ) -> Result<IntCounterVec, prometheus::Error> {
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Made<IntCounterVec> {
         self.register(IntCounterVec::new(Opts::new(name, help), labels)?)
     }
 
-    fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
+    fn amounts(&self, name: &str, help: &str, labels: &[&str]) -> Made<CounterVec> {
+        self.register(CounterVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> Made<IntGauge> {
         self.register(IntGauge::new(name, help)?)
     }
 
-    fn histogram(
-        &self,
-        name: &str,
-        help: &str,
-        buckets: Vec<f64>,
-    ) -> Result<Histogram, prometheus::Error> {
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Made<IntGaugeVec> {
+        self.register(IntGaugeVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn levels(&self, name: &str, help: &str, labels: &[&str]) -> Made<GaugeVec> {
+        self.register(GaugeVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn histograms(&self, name: &str, help: &str, labels: &[&str]) -> Made<HistogramVec> {
+        self.register(HistogramVec::new(HistogramOpts::new(name, help), labels)?)
+    }
+
+    /// Buckets by start, factor and count.
+    fn waits(&self, name: &str, help: &str, buckets: (f64, f64, usize)) -> Made<Histogram> {
+        let (start, factor, count) = buckets;
+        let buckets = prometheus::exponential_buckets(start, factor, count)?;
         self.register(Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets))?)
     }
 
-    fn histograms(
-        &self,
-        name: &str,
-        help: &str,
-        labels: &[&str],
-    ) -> Result<HistogramVec, prometheus::Error> {
-        self.register(HistogramVec::new(HistogramOpts::new(name, help), labels)?)
+    /// Buckets from 0 to 1.
+    fn shares(&self, name: &str, help: &str) -> Made<Histogram> {
+        let buckets = vec![0.0, 0.25, 0.5, 0.75, 0.9, 1.0];
+        self.register(Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets))?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_samples_are_printed() {
+        let metrics = Metrics::new().unwrap();
+        metrics.http_request("/api/v1/jobs/{id}", "GET", 200);
+        let text = metrics.encode(Duration::from_secs(3)).unwrap();
+        assert!(text.contains("callboard_uptime_seconds 3"));
+        let sample =
+            r#"http_requests_total{method="GET",route="/api/v1/jobs/{id}",status="200"} 1"#;
+        assert!(text.contains(sample), "{text}");
+        assert!(Metrics::names().contains(&"ttft_seconds"));
     }
 }

@@ -139,9 +139,8 @@ impl RemoteCache {
         let mut connection = self.connection.clone();
         let asked = async { redis::cmd("PING").query_async::<()>(&mut connection).await };
         // The first command after a lost connection fails and mends it: one more try.
-        match timeout(self.timeout, asked).await {
-            Ok(Ok(())) => return Ok(()),
-            Ok(Err(_)) | Err(_) => {}
+        if let Ok(Ok(())) = timeout(self.timeout, asked).await {
+            return Ok(());
         }
         let mut connection = self.connection.clone();
         let again = async { redis::cmd("PING").query_async::<()>(&mut connection).await };

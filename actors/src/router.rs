@@ -8,7 +8,7 @@ use callboard_providers::{Client, ConfigError, ProviderConfig, ProviderKind};
 use tokio::time::timeout;
 
 use crate::{
-    keeper::{Keeper, RestartPolicy},
+    keeper::{Keeper, Placement},
     metrics::Metrics,
     provider::{MAILBOX, Observe, Provider, ProviderReadings, ProviderSeed},
 };
@@ -59,9 +59,7 @@ impl Router {
             let seed = ProviderSeed::new(Arc::clone(&config), client, metrics.clone());
             let name = format!("provider:{}", config.name);
             let address =
-                keeper.keep(name, arbiter, MAILBOX, RestartPolicy::default(), move |_| {
-                    Provider::new(seed)
-                });
+                keeper.keep(name, Placement::on(arbiter, MAILBOX), move |_| Provider::new(seed));
             links.push(Link { config, address });
         }
         Ok(Self { links })

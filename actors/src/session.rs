@@ -304,12 +304,7 @@ impl StreamHandler<Incoming> for Session {
 
 impl StreamHandler<TurnFrame> for Session {
     fn handle(&mut self, TurnFrame(frame): TurnFrame, ctx: &mut SocketContext) {
-        let ended = match &frame {
-            ServerFrame::Response { turn_id, .. } => Some(*turn_id),
-            ServerFrame::Error { turn_id, .. } => *turn_id,
-            _ => None,
-        };
-        if let Some(turn) = ended {
+        if let Some(turn) = frame.ends_turn() {
             self.following.remove(&turn);
         }
         self.send(&frame, ctx);

@@ -190,10 +190,7 @@ fn text(bytes: &[u8]) -> Incoming {
 }
 
 fn violation_code(error: &ProtocolError) -> u16 {
-    match error {
-        ProtocolError::Overflow => 1009,
-        _ => 1002,
-    }
+    if matches!(error, ProtocolError::Overflow) { 1009 } else { 1002 }
 }
 
 /// Whether a close code may stand in a frame (RFC 6455 §7.4.1, §7.4.2).

@@ -25,7 +25,7 @@ use crate::{
     conversations::Conversations,
     health,
     jobs::{Jobs, JobsConfig},
-    keeper::{Keeper, RestartPolicy},
+    keeper::{Keeper, Placement},
     log_source::{self, LogSource, SourceSeed},
     metrics::Metrics,
     remote_cache::RemoteCache,
@@ -140,11 +140,8 @@ impl System {
         if let Some(path) = parts.own_log {
             let (shared, stopping) = (Arc::clone(&shared), jobs.stopping());
             let seed = SourceSeed { name: "callboard".into(), path, shared, stopping };
-            let (mailbox, policy) = (log_source::MAILBOX, RestartPolicy::default());
-            let arbiter = &arbiters[arbiters.len() - 1];
-            drop(keeper.keep("log_source:callboard", arbiter, mailbox, policy, move |_| {
-                LogSource::new(seed)
-            }));
+            let placement = Placement::on(&arbiters[arbiters.len() - 1], log_source::MAILBOX);
+            drop(keeper.keep("log_source:callboard", placement, move |_| LogSource::new(seed)));
         }
         Ok(Self {
             inner: Arc::new(Inner {

@@ -336,13 +336,11 @@ impl Reader {
             sleep_until(at).await;
         }
         let frame = self.log.read(self.seq)?;
-        self.seq = match &frame {
-            ServerFrame::StreamChunk { seq, .. } => {
-                self.next_text_at = Some(Instant::now() + self.log.coalesce);
-                *seq
-            }
-            _ => self.seq + 1,
-        };
+        self.seq += 1;
+        if let ServerFrame::StreamChunk { seq, .. } = &frame {
+            self.next_text_at = Some(Instant::now() + self.log.coalesce);
+            self.seq = *seq;
+        }
         Some(frame)
     }
 }

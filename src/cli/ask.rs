@@ -98,7 +98,18 @@ impl Printer {
                 cite(&citations);
             }
             ServerFrame::Error { code, message, .. } => bail!("{message} ({code})"),
-            _ => {}
+            ServerFrame::Connected { .. }
+            | ServerFrame::Accepted { .. }
+            | ServerFrame::Subscribed { .. }
+            | ServerFrame::Message { .. }
+            | ServerFrame::Resumed { .. }
+            | ServerFrame::StreamStart { .. }
+            | ServerFrame::Step { .. }
+            | ServerFrame::StreamEnd { .. }
+            | ServerFrame::Typing { .. }
+            | ServerFrame::Presence { .. }
+            | ServerFrame::System { .. }
+            | ServerFrame::Pong { .. } => {}
         }
         Ok(())
     }

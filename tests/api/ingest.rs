@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, path::Path, process::Output};
 
-use callboard_protocol::{Answer, LogLine, LogSearch, LogStats};
+use callboard_protocol::{Answer, LogLine, LogStats};
 
 use crate::{
     harness::{Client, Database, Launch, on_both_databases},
@@ -126,8 +126,7 @@ async fn texts(client: &Client, folder: &Path) -> BTreeMap<String, Vec<LogLine>>
     let stats: LogStats = client.get("/logs/stats").await;
     let mut texts = BTreeMap::new();
     for source in stats.sources {
-        let found = LogSearch { source_id: Some(source.id), ..LogSearch::default() };
-        let mut lines = ssh_log::search(client, &found).await.lines;
+        let mut lines = ssh_log::lines_of(client, source.id, None).await.lines;
         assert_eq!(lines.len() as u64, source.lines);
         lines.sort_by_key(|line| line.id);
         let name = Path::new(&source.name).strip_prefix(folder).unwrap();

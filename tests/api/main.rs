@@ -1,13 +1,28 @@
 //! Black-box tests: the built `callboard`, a process of its own with a data folder and a database
 //! of its own, driven over HTTP, WebSocket and the command line.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "these are tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::wildcard_enum_match_arm,
+    clippy::disallowed_methods,
+    reason = "these are tests"
+)]
 
 mod harness;
+mod ssh_log;
 
+mod cache;
 mod chat;
+mod cli;
 mod fallback;
+mod ingest;
+mod observability;
 mod resume;
+mod roles;
 mod shutdown;
+mod signin;
 mod slow_reader;
 mod sockets;
+mod upload;

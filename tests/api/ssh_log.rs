@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use callboard_protocol::{LineContext, LogPage, LogSearch};
-use reqwest::Method;
+use callboard_protocol::{LineContext, LogPage, SourceId};
+use reqwest::Url;
 
-use crate::harness::{Client, read};
+use crate::harness::Client;
 
 /// The question that such a log is asked.
 pub(crate) const QUESTION: &str = "which IP addresses failed to log in most often, and when?";
@@ -80,9 +80,18 @@ impl SshLog {
     }
 }
 
-/// What `GET /logs/search` finds.
-pub(crate) async fn search(client: &Client, search: &LogSearch) -> LogPage {
-    read(client.request(Method::GET, "/logs/search").query(search)).await
+/// A path with a query string.
+pub(crate) fn with_query(path: &str, pairs: &[(&str, &str)]) -> String {
+    let url = Url::parse_with_params(&format!("http://callboard{path}"), pairs).unwrap();
+    format!("{path}?{}", url.query().unwrap_or_default())
+}
+
+/// A page of a source's lines, the newest first.
+pub(crate) async fn lines_of(client: &Client, source: SourceId, cursor: Option<&str>) -> LogPage {
+    let source = source.to_string();
+    let mut pairs = vec![("source_id", source.as_str()), ("limit", "500")];
+    pairs.extend(cursor.map(|cursor| ("cursor", cursor)));
+    client.get(&with_query("/logs/search", &pairs)).await
 }
 
 /// A line with its next neighbours.

@@ -3,9 +3,7 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use callboard_protocol::{
-    ErrorCode, Job, JobId, JobPage, JobState, LogSearch, LogStats, Role,
-};
+use callboard_protocol::{ErrorCode, Job, JobId, JobPage, JobState, LogStats, Role};
 use callboard_testkit::{PATIENCE, eventually, eventually_some};
 use reqwest::{Body, Method, RequestBuilder, StatusCode};
 
@@ -23,7 +21,8 @@ on_both_databases! {
 const LONG_PATIENCE: Duration = Duration::from_secs(120);
 
 fn upload(client: &Client, name: &str, body: impl Into<Body>) -> RequestBuilder {
-    client.request(Method::POST, "/logs/upload").query(&[("name", name)]).body(body)
+    let path = ssh_log::with_query("/logs/upload", &[("name", name)]);
+    client.request(Method::POST, &path).body(body)
 }
 
 async fn job(client: &Client, id: JobId) -> Job {
@@ -145,15 +144,18 @@ async fn a_job_goes_on_after_a_crash_and_no_line_is_lost_or_doubled(on: Database
     eventually(PATIENCE, || spooled(&server) == 0).await;
     assert_eq!(ada.get::<LogStats>("/logs/stats").await.lines as usize, LINES);
     let mut missing: HashSet<&str> = log.lines.iter().map(String::as_str).collect();
-    let mut next = LogSearch { limit: Some(500), ..LogSearch::default() };
+    let mut cursor = None;
     loop {
-        let page = ssh_log::search(&ada, &next).await;
+        let source = done.source_id.unwrap();
+        let page = ssh_log::lines_of(&ada, source, cursor.as_deref()).await;
         assert_eq!(page.matched as usize, LINES);
         for line in &page.lines {
             assert!(missing.remove(line.text.as_str()), "twice or unknown: {line:?}");
         }
-        let Some(cursor) = page.next_cursor else { break };
-        next.cursor = Some(cursor);
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            break;
+        }
     }
     assert!(missing.is_empty(), "{} lines are missing", missing.len());
 }

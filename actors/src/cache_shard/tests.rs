@@ -6,7 +6,7 @@ use prometheus::{IntCounterVec, Opts};
 
 use super::*;
 use crate::{
-    keeper::{Keeper, RestartPolicy},
+    keeper::{Keeper, Placement},
     turn_log::TurnHead,
 };
 
@@ -34,10 +34,10 @@ fn start(max_bytes: u64) -> (Addr<CacheShard>, Keeper, Metrics) {
     let metrics = Metrics::new().unwrap();
     let keeper = Keeper::new(IntCounterVec::new(Opts::new("restarts", "r"), &["actor"]).unwrap());
     let seed = ShardSeed { number: 0, max_bytes, metrics: metrics.clone() };
-    let policy = RestartPolicy::default();
-    let shard = keeper.keep("cache_shard:0", &Arbiter::current(), MAILBOX, policy, move |_| {
-        CacheShard::new(seed)
-    });
+    let shard =
+        keeper.keep("cache_shard:0", Placement::on(&Arbiter::current(), MAILBOX), move |_| {
+            CacheShard::new(seed)
+        });
     (shard, keeper, metrics)
 }
 

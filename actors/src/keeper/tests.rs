@@ -81,7 +81,9 @@ impl Handler<Do> for Probe {
 
 /// A kept probe on the test's own arbiter, whose clock the test may pause.
 fn probe(keeper: &Keeper, policy: RestartPolicy, mut probe: Probe) -> Addr<Probe> {
-    keeper.keep("probe:1", &Arbiter::current(), 64, policy, move |life| {
+    let here = Arbiter::current();
+    let placement = Placement { policy, ..Placement::on(&here, 64) };
+    keeper.keep("probe:1", placement, move |life| {
         probe.life = life;
         probe
     })

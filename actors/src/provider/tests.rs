@@ -4,7 +4,7 @@ use actix::Arbiter;
 use prometheus::{IntCounterVec, Opts};
 
 use super::*;
-use crate::keeper::{Keeper, RestartPolicy};
+use crate::keeper::{Keeper, Placement};
 
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -37,8 +37,8 @@ fn start(keeper: &Keeper, max_concurrency: u32, max_queue: u32) -> Addr<Provider
     config.queue_timeout_ms = 5_000;
     let client = Arc::new(Client::new(&config).unwrap());
     let seed = ProviderSeed::new(Arc::new(config), client, Metrics::new().unwrap());
-    let policy = RestartPolicy::default();
-    keeper.keep("provider:p", &Arbiter::current(), MAILBOX, policy, move |_| Provider::new(seed))
+    let here = Arbiter::current();
+    keeper.keep("provider:p", Placement::on(&here, MAILBOX), move |_| Provider::new(seed))
 }
 
 fn acquire(user: UserId) -> Acquire {

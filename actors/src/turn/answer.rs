@@ -206,17 +206,13 @@ async fn read_along(
     let mut frames = Box::pin(leader.follow(0));
     let mut reading = async || {
         while let Some(frame) = frames.next().await {
-            match frame {
-                ServerFrame::StreamStart { model, provider, .. } => {
-                    announce(running, &model, &provider, true);
-                }
-                ServerFrame::StreamChunk { content, .. } => {
-                    drop(running.log.append_text(&content));
-                }
-                ServerFrame::StreamRestart { reason, .. } => {
-                    running.log.append(TurnEvent::Restarted { reason });
-                }
-                _ => {}
+            if let ServerFrame::StreamStart { model, provider, .. } = frame {
+                announce(running, &model, &provider, true);
+            } else if let ServerFrame::StreamChunk { content, .. } = frame {
+                // It fitted the leader's log, whose bound is the same.
+                drop(running.log.append_text(&content));
+            } else if let ServerFrame::StreamRestart { reason, .. } = frame {
+                running.log.append(TurnEvent::Restarted { reason });
             }
         }
         leader.ended().await

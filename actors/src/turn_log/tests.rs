@@ -1,3 +1,5 @@
+#![expect(clippy::wildcard_enum_match_arm, reason = "tests look at the frames that they are about")]
+
 use futures_util::{FutureExt, StreamExt};
 use proptest::prelude::*;
 

@@ -1,0 +1,194 @@
+//! Who may call what: every route of the server's own document with every role; and who may read
+//! the metrics. Request ids, which every answer has, are looked at here too.
+
+use std::collections::BTreeSet;
+
+use callboard_protocol::{ErrorBody, ErrorCode, RequestId, Role};
+use reqwest::{Method, StatusCode};
+use serde_json::Value;
+
+use crate::harness::{Client, Database, Launch};
+
+/// The least that a caller must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Least {
+    Anybody,
+    Viewer,
+    Analyst,
+    Admin,
+    /// On the Unix socket in the data folder.
+    Local,
+    /// On this machine, or with the metrics token.
+    Machine,
+}
+
+/// All routes. A change of this table is a change of who may do what.
+#[rustfmt::skip]
+const ROUTES: &[(&str, &str, Least)] = &[
+    ("GET",    "/api/v1/auth/setup",                  Least::Anybody),
+    ("POST",   "/api/v1/auth/setup",                  Least::Anybody),
+    ("POST",   "/api/v1/auth/login",                  Least::Anybody),
+    ("POST",   "/api/v1/auth/refresh",                Least::Anybody),
+    ("GET",    "/api/v1/health",                      Least::Anybody),
+    ("GET",    "/health/live",                        Least::Anybody),
+    ("GET",    "/health/ready",                       Least::Anybody),
+    ("GET",    "/metrics",                            Least::Machine),
+    ("GET",    "/api/v1/auth/me",                     Least::Viewer),
+    ("POST",   "/api/v1/assistant/chat",              Least::Viewer),
+    ("GET",    "/api/v1/conversations",               Least::Viewer),
+    ("GET",    "/api/v1/conversations/search",        Least::Viewer),
+    ("GET",    "/api/v1/conversations/{id}",          Least::Viewer),
+    ("PATCH",  "/api/v1/conversations/{id}",          Least::Viewer),
+    ("DELETE", "/api/v1/conversations/{id}",          Least::Viewer),
+    ("GET",    "/api/v1/conversations/{id}/messages", Least::Viewer),
+    ("GET",    "/api/v1/logs/search",                 Least::Viewer),
+    ("GET",    "/api/v1/logs/lines/{id}",             Least::Viewer),
+    ("GET",    "/api/v1/logs/stats",                  Least::Viewer),
+    ("GET",    "/ws/assistant",                       Least::Viewer),
+    ("GET",    "/ws/assistant/{session_id}",          Least::Viewer),
+    ("POST",   "/api/v1/logs/upload",                 Least::Analyst),
+    ("GET",    "/api/v1/jobs",                        Least::Analyst),
+    ("GET",    "/api/v1/jobs/{id}",                   Least::Analyst),
+    ("POST",   "/api/v1/jobs/{id}/cancel",            Least::Admin),
+    ("GET",    "/api/v1/cache/stats",                 Least::Admin),
+    ("GET",    "/api/v1/cache/health",                Least::Admin),
+    ("POST",   "/api/v1/cache/invalidate",            Least::Admin),
+    ("GET",    "/api/v1/providers",                   Least::Admin),
+    ("POST",   "/api/v1/logs/ingest",                 Least::Local),
+    // Last, since it ends the caller's session.
+    ("POST",   "/api/v1/auth/logout",                 Least::Anybody),
+];
+
+/// Routes that no document names: they serve the document itself, and its page.
+const UNDOCUMENTED: &[&str] = &["/api/v1/openapi.json", "/api/v1/docs", "/api/v1/docs/errors"];
+
+/// A path with something for each parameter; nothing there exists.
+fn filled(path: &str) -> String {
+    let line = if path.starts_with("/api/v1/logs/lines/") { "L1" } else { "" };
+    let id = RequestId::new().to_string();
+    let id = if line.is_empty() { id.as_str() } else { line };
+    path.replace("{id}", id).replace("{session_id}", id)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_route_is_for_its_role_and_those_above() {
+    let server = Launch::on(Database::Sqlite).await.start().await;
+    let admin = server.admin().await;
+    let analyst = server.user("ann", Role::Analyst).await;
+    let viewer = server.user("vic", Role::Viewer).await;
+    let http = reqwest::Client::new();
+    let document = http.get(server.url("/api/v1/openapi.json")).send().await.unwrap();
+    let document: Value = document.json().await.unwrap();
+    let documented: BTreeSet<(String, String)> = document["paths"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .flat_map(|(path, item)| {
+            let methods = item.as_object().unwrap().keys();
+            methods.map(move |method| (method.to_uppercase(), path.clone()))
+        })
+        .collect();
+    let expected = ROUTES.iter().map(|(method, path, _)| ((*method).into(), (*path).into()));
+    assert_eq!(documented, expected.collect());
+
+    let callers: [(Option<&Client>, Least); 4] = [
+        (None, Least::Anybody),
+        (Some(&viewer), Least::Viewer),
+        (Some(&analyst), Least::Analyst),
+        (Some(&admin), Least::Admin),
+    ];
+    for (method, path, least) in ROUTES {
+        // The old system's clients know no version.
+        let old = path.replacen("/api/v1/", "/api/", 1);
+        for path in BTreeSet::from([filled(path), filled(&old)]) {
+            for (client, is) in callers {
+                let method = Method::from_bytes(method.as_bytes()).unwrap();
+                let mut request = http.request(method.clone(), server.url(&path));
+                if let Some(client) = client {
+                    request = request.bearer_auth(&client.token);
+                }
+                if *least == Least::Machine {
+                    request = request.header("x-forwarded-for", "203.0.113.9");
+                }
+                let reply = request.send().await.unwrap();
+                let status = reply.status();
+                let who = format!("{method} {path} as {is:?}: {status}");
+                assert!(reply.headers().contains_key("x-request-id"), "{who}");
+                let code = match status.is_success() {
+                    true => None,
+                    false => Some(reply.json::<ErrorBody>().await.unwrap().code),
+                };
+                match code {
+                    Some(ErrorCode::Unauthenticated) => {
+                        assert!(is < *least && client.is_none(), "{who}");
+                        assert_eq!(status, StatusCode::UNAUTHORIZED);
+                    }
+                    Some(ErrorCode::Forbidden) => {
+                        assert!(is < *least && client.is_some(), "{who}");
+                        assert_eq!(status, StatusCode::FORBIDDEN);
+                    }
+                    Some(
+                        ErrorCode::NotFound
+                        | ErrorCode::MethodNotAllowed
+                        | ErrorCode::InvalidToken
+                        | ErrorCode::Internal,
+                    ) => panic!("{who}: {code:?}"),
+                    _ => assert!(is >= *least, "{who} {code:?}"),
+                }
+            }
+        }
+    }
+    for path in UNDOCUMENTED {
+        let reply = http.get(server.url(path)).send().await.unwrap();
+        assert!(reply.status().is_success(), "{path}: {}", reply.status());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_are_for_this_machine_and_for_those_with_the_token() {
+    let http = reqwest::Client::new();
+    let launch = Launch::on(Database::Sqlite).await;
+    let server = launch.set("server.metrics.token=a-long-metrics-token").start().await;
+    let get = |token: Option<&str>, forwarded: bool| {
+        let mut request = http.get(server.url("/metrics"));
+        if forwarded {
+            request = request.header("x-forwarded-for", "203.0.113.9");
+        }
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        async { request.send().await.unwrap().status() }
+    };
+    assert_eq!(get(None, false).await, StatusCode::OK);
+    assert_eq!(get(None, true).await, StatusCode::UNAUTHORIZED);
+    assert_eq!(get(Some("wrong"), true).await, StatusCode::UNAUTHORIZED);
+    assert_eq!(get(Some("a-long-metrics-token"), true).await, StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_bears_the_id_of_its_request() {
+    let server = Launch::on(Database::Sqlite).await.start().await;
+    let http = reqwest::Client::new();
+    let ask = async |path: &str, id: Option<&str>| {
+        let mut request = http.get(server.url(path));
+        if let Some(id) = id {
+            request = request.header("x-request-id", id);
+        }
+        let reply = request.send().await.unwrap();
+        let header = reply.headers()["x-request-id"].to_str().unwrap().to_owned();
+        let in_body = reply.json::<ErrorBody>().await.ok().map(|error| error.request_id);
+        assert!(in_body.is_none_or(|id| id.to_string() == header), "{path}");
+        header
+    };
+    let own = RequestId::new().to_string();
+    for path in ["/health/live", "/api/v1/auth/me", "/api/v1/nowhere", "/api/v1/auth/login"] {
+        assert_eq!(ask(path, Some(&own)).await, own, "{path}");
+        let made = ask(path, None).await;
+        assert_ne!(made, own);
+        made.parse::<RequestId>().unwrap();
+        // Anything else could forge a line of the log.
+        let replaced = ask(path, Some("x request_id=1")).await;
+        assert!(replaced.parse::<RequestId>().is_ok(), "{replaced}");
+    }
+    assert!(server.log().contains(&own), "the log names the request");
+}
