@@ -155,8 +155,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
     if let Command::Config { what: ConfigView::Reference } = cli.command {
         return config_commands::reference();
     }
-    let listen =
-        if let Command::Serve { listen } = &cli.command { listen.as_ref() } else { None };
+    let listen = if let Command::Serve { listen } = &cli.command { listen.as_ref() } else { None };
     match Config::load(&cli.settings.sources(listen)) {
         Err(errors) => fail(2, &errors.to_string()),
         Ok(config) => match run_command(cli.command, &config) {

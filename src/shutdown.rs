@@ -1,26 +1,36 @@
 //! What ends the server: SIGTERM and Ctrl-C. A second signal ends it at once.
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
 
-/// Waits for the first signal.
-pub(crate) async fn requested() -> std::io::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => info!("SIGTERM: shutting down"),
-        _ = interrupt.recv() => info!("interrupted: shutting down"),
-    }
-    Ok(())
+/// The signals, caught from the moment on that this is made: before it they kill the process.
+pub(crate) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
 }
 
-/// Runs `work` to its end, or until another signal says that nobody wants to wait.
-pub(crate) async fn unless_hurried(work: impl Future<Output = ()>) -> std::io::Result<()> {
-    tokio::select! {
-        () = work => Ok(()),
-        hurried = requested() => {
-            warn!("a second signal: ending at once");
-            hurried
+impl Signals {
+    /// Begins to catch them.
+    pub(crate) fn catch() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Waits for the next one.
+    pub(crate) async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => info!("SIGTERM: shutting down"),
+            _ = self.interrupt.recv() => info!("interrupted: shutting down"),
+        }
+    }
+
+    /// Runs `work` to its end, or until another signal says that nobody wants to wait.
+    pub(crate) async fn unless_hurried(&mut self, work: impl Future<Output = ()>) {
+        tokio::select! {
+            () = work => {}
+            () = self.next() => warn!("a second signal: ending at once"),
         }
     }
 }

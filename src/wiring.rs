@@ -34,7 +34,7 @@ use socket2::SockRef;
 use tokio::{runtime::Runtime, task::JoinHandle};
 use tracing::{error, info, warn};
 
-use crate::{config::Config, shutdown, telemetry};
+use crate::{config::Config, shutdown::Signals, telemetry};
 
 /// How long running turns may go on when the server is asked to end.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -99,16 +99,21 @@ pub(crate) fn serve(config: &Config) -> anyhow::Result<()> {
     make_folder(&config.data.folder)?;
     let log = telemetry::install(&config.telemetry, Some(&config.data.folder.join("log")))?;
     let served = block_on(async {
-        let mut server = start_with_log(config, Listen::Everywhere, log.own_log()).await?;
+        // Before anybody is told that the server is there, and could want it to end.
+        let mut signals = Signals::catch()?;
+        let mut server = tokio::select! {
+            server = start_with_log(config, Listen::Everywhere, log.own_log()) => server?,
+            () = signals.next() => return Ok(()),
+        };
         server.say_where(config).await?;
         tokio::select! {
-            requested = shutdown::requested() => requested?,
+            () = signals.next() => {}
             ended = &mut server.running => {
                 error!(?ended, "the HTTP server ended by itself");
                 bail!("the HTTP server ended by itself");
             }
         }
-        shutdown::unless_hurried(server.stop()).await?;
+        signals.unless_hurried(server.stop()).await;
         info!(log_lines_dropped = log.dropped(), "goodbye");
         Ok(())
     });

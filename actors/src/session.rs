@@ -24,7 +24,7 @@ use actix::{
 };
 use callboard_protocol::{
     ClientError, ClientFrame, CloseCode, ConversationId, ErrorCode, PROTOCOL_VERSION, Role,
-    ServerFrame, SessionId, SystemKind, Timestamp, TurnId, User, UserId,
+    ServerFrame, SessionId, SystemKind, Timestamp, TurnId, User,
 };
 use futures_util::StreamExt;
 use governor::{DefaultDirectRateLimiter, Quota};
@@ -54,11 +54,11 @@ const DRAIN_SPREAD: Duration = Duration::from_millis(1_500);
 
 /// Checks the access token of a session, on behalf of the edge.
 pub trait TokenCheck: Send + Sync {
-    /// Reads a new token: whose it is, what they may do, and when it ends.
+    /// Reads a new token of the same user: what they may do now, and when it ends.
     ///
     /// # Errors
-    /// `invalid_token`.
-    fn check(&self, token: &str) -> Result<(UserId, Role, Timestamp), ClientError>;
+    /// `invalid_token`, also for another user's.
+    fn check(&self, token: &str) -> Result<(Role, Timestamp), ClientError>;
 
     /// Whether the session's sign-in was revoked since.
     fn is_revoked(&self) -> bool;

@@ -6,6 +6,7 @@
 //! stores are there. Invariants: only this crate knows HTTP status codes; a handler's right is the
 //! type of its argument; every route stands in one table; every error has one shape.
 
+mod audit;
 mod blocking;
 mod config;
 mod edge;

@@ -79,6 +79,7 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
 
 async fn ingest(client: &Client, file: &Path) -> anyhow::Result<()> {
     let path = std::path::absolute(file)?;
+    let path = path.to_str().context("its path is not valid UTF-8; rename it")?;
     let asked = client.request(Method::POST, "/logs/ingest").json(&json!({ "path": path }));
     let mut job: Job = read(asked).await?;
     let bar = ProgressBar::new(job.progress.bytes_total);

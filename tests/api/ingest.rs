@@ -46,7 +46,8 @@ async fn check_answer(client: &Client, answer: &Answer, log: &SshLog) {
         let index = log.lines.iter().position(|line| *line == context.line.text).unwrap();
         assert!(log.lines[index].starts_with(&citation.excerpt));
         assert_eq!(context.line.timestamp, citation.timestamp);
-        let neighbours = |lines: &[LogLine]| lines.iter().map(|l| l.text.clone()).collect::<Vec<_>>();
+        let neighbours =
+            |lines: &[LogLine]| lines.iter().map(|l| l.text.clone()).collect::<Vec<_>>();
         let before = index.checked_sub(1).map(|before| log.lines[before].clone());
         assert_eq!(neighbours(&context.before), Vec::from_iter(before));
         let after = log.lines.get(index + 1).cloned();
@@ -109,14 +110,17 @@ fn odd_files() -> Vec<(&'static str, Vec<u8>, &'static str)> {
     let long = format!("{}\nshort after it\n", "long ".repeat(200_000));
     vec![
         ("binary", binary, ": 0 lines, no format (1 skipped: not a text file)"),
-        ("crlf.log", b"first of two\r\n\r\nsecond of two\r\n".to_vec(), ": 2 lines, plain"),
-        ("deep/er/nested.log", b"far below\n".to_vec(), ": 1 lines, plain"),
+        ("crlf.log", b"first of two\r\n\r\nsecond of two\r\n".to_vec(), ": 2 lines, text"),
+        ("deep/er/nested.log", b"far below\n".to_vec(), ": 1 lines, text"),
         ("empty.log", Vec::new(), ": 0 lines, no format"),
-        ("latin1.log", b"the caf\xe9 closed\nthe bar did not\n".to_vec(),
-            ": 2 lines, plain (1 lines with invalid UTF-8)"),
-        ("long.log", long.into_bytes(), ": 2 lines, plain (1 lines cut at the longest allowed)"),
-        ("no-end.log", b"a last line without an end".to_vec(), ": 1 lines, plain"),
-        ("nul.log", b"a\0b is one line\nplain is two\n".to_vec(), ": 2 lines, plain"),
+        (
+            "latin1.log",
+            b"the caf\xe9 closed\nthe bar did not\n".to_vec(),
+            ": 2 lines, text (1 lines with invalid UTF-8)",
+        ),
+        ("long.log", long.into_bytes(), ": 2 lines, text (1 lines cut at the longest allowed)"),
+        ("no-end.log", b"a last line without an end".to_vec(), ": 1 lines, text"),
+        ("nul.log", b"a\0b is one line\nplain is two\n".to_vec(), ": 2 lines, text"),
         ("trace.log", TRACE.into(), ": 3 lines, "),
     ]
 }

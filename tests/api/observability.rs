@@ -3,7 +3,9 @@
 use std::{collections::BTreeSet, path::Path};
 
 use callboard_actors::Metrics;
-use callboard_protocol::{Ask, ClientFrame, ErrorBody, ErrorCode, Health, Liveness, Readiness, ServerFrame};
+use callboard_protocol::{
+    Ask, ClientFrame, ErrorBody, ErrorCode, Health, Liveness, Readiness, ServerFrame,
+};
 use callboard_testkit::{FakeVendor, FlakyProxy, PATIENCE, Postgres, Redis, eventually_some};
 use reqwest::StatusCode;
 use serde_json::Value;
@@ -59,7 +61,7 @@ async fn every_metric_is_exported_and_the_dashboard_names_no_other() {
     let ada = server.admin().await;
     traffic(&server, &ada).await;
 
-    let names: BTreeSet<String> = Metrics::new().unwrap().names().iter().cloned().collect();
+    let names: BTreeSet<String> = Metrics::names().iter().map(|name| (*name).to_owned()).collect();
     // The server reads its own log once a second.
     let all_there = async || {
         let text = text_of(server.url("/metrics")).await;
@@ -111,7 +113,9 @@ fn queries() -> BTreeSet<String> {
     }
     for entry in std::fs::read_dir(deploy.join("prometheus")).unwrap() {
         let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
-        let rules = text.lines().filter_map(|line| line.trim().trim_start_matches("- ").strip_prefix("expr:"));
+        let rules = text
+            .lines()
+            .filter_map(|line| line.trim().trim_start_matches("- ").strip_prefix("expr:"));
         rules.for_each(|rule| names.extend(metrics_in(rule.trim().trim_matches(['"', '\'']))));
     }
     names
@@ -212,8 +216,14 @@ async fn a_lost_redis_degrades_and_a_lost_database_stops_and_both_come_back() {
     assert_eq!((status, readiness.health), (StatusCode::OK, Health::Up), "{readiness:?}");
     let names: Vec<&str> = readiness.dependencies.iter().map(|entry| entry.name.as_str()).collect();
     let expected = [
-        "database", "migrations", "log_index", "cache", "redis", "provider:fake",
-        "provider:extractive", "actors",
+        "database",
+        "migrations",
+        "log_index",
+        "cache",
+        "redis",
+        "provider:fake",
+        "provider:extractive",
+        "actors",
     ];
     assert_eq!(names, expected);
 
@@ -257,20 +267,41 @@ async fn a_server_that_is_still_starting_says_so() {
         assert!(said.stdout.starts_with("down      migrations"), "{}", said.stdout);
         assert!(said.badly(1).contains("the server is not ready"));
         let http = reqwest::Client::builder().unix_socket(socket).no_proxy().build().unwrap();
-        let get = async |path: &str| {
-            http.get(format!("http://callboard{path}")).send().await.unwrap()
-        };
+        let get =
+            async |path: &str| http.get(format!("http://callboard{path}")).send().await.unwrap();
         assert_eq!(get("/health/live").await.status(), StatusCode::OK);
         assert_eq!(get("/health/ready").await.status(), StatusCode::SERVICE_UNAVAILABLE);
         for path in ["/api/v1/logs/stats", "/api/v1/auth/setup"] {
             let reply = get(path).await;
             assert_eq!(reply.status(), StatusCode::SERVICE_UNAVAILABLE, "{path}");
             assert!(reply.headers().contains_key("retry-after"), "{path}");
-            assert_eq!(reply.json::<ErrorBody>().await.unwrap().code, ErrorCode::NotReady, "{path}");
+            assert_eq!(
+                reply.json::<ErrorBody>().await.unwrap().code,
+                ErrorCode::NotReady,
+                "{path}"
+            );
         }
         proxy.resume();
     };
     let (server, ()) = tokio::join!(launch.start(), looked);
     assert_eq!(ready(&server).await.0, StatusCode::OK);
     server.admin().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_still_starting_can_be_ended() {
+    let Some(postgres) = Postgres::create().await else { return };
+    let address: reqwest::Url = postgres.url().parse().unwrap();
+    let port = address.port().unwrap_or(5432);
+    let proxy = FlakyProxy::start(address.host_str().unwrap(), port).await;
+    proxy.stall();
+    let launch = Launch::on(Database::Sqlite).await;
+    let launch = launch.set(format!("database.url={}", proxy.url(postgres.url())));
+    let mut child = launch.command(&["serve", "--listen", "127.0.0.1:0"]).spawn().unwrap();
+    proxy.until_connections(1).await;
+    let id = child.id().to_string();
+    let sent = std::process::Command::new("kill").args(["-TERM", &id]).status();
+    assert!(sent.unwrap().success());
+    let ended = eventually_some(PATIENCE, async || child.try_wait().unwrap()).await;
+    assert!(ended.success(), "{ended}");
 }

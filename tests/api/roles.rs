@@ -29,7 +29,6 @@ const ROUTES: &[(&str, &str, Least)] = &[
     ("POST",   "/api/v1/auth/setup",                  Least::Anybody),
     ("POST",   "/api/v1/auth/login",                  Least::Anybody),
     ("POST",   "/api/v1/auth/refresh",                Least::Anybody),
-    ("GET",    "/api/v1/health",                      Least::Anybody),
     ("GET",    "/health/live",                        Least::Anybody),
     ("GET",    "/health/ready",                       Least::Anybody),
     ("GET",    "/metrics",                            Least::Machine),
@@ -59,8 +58,14 @@ const ROUTES: &[(&str, &str, Least)] = &[
     ("POST",   "/api/v1/auth/logout",                 Least::Anybody),
 ];
 
-/// Routes that no document names: they serve the document itself, and its page.
-const UNDOCUMENTED: &[&str] = &["/api/v1/openapi.json", "/api/v1/docs", "/api/v1/docs/errors"];
+/// Public routes that the document does not name: its own, its page, and the old system's health.
+const UNDOCUMENTED: &[&str] = &[
+    "/api/v1/openapi.json",
+    "/api/v1/docs",
+    "/api/v1/docs/errors",
+    "/api/v1/health",
+    "/api/health",
+];
 
 /// A path with something for each parameter; nothing there exists.
 fn filled(path: &str) -> String {

@@ -44,13 +44,21 @@ async fn log_in(server: &Server, username: &str) -> SignedIn {
 
 async fn refresh(server: &Server, token: &str) -> Result<SignedIn, ErrorCode> {
     let reply = post(server, "refresh", &json!({ "refresh_token": token })).await;
-    if reply.status().is_success() { Ok(reply.json().await.unwrap()) } else { Err(code(reply).await) }
+    if reply.status().is_success() {
+        Ok(reply.json().await.unwrap())
+    } else {
+        Err(code(reply).await)
+    }
 }
 
 /// Who an access token is for, or why it is refused.
 async fn me(server: &Server, token: &str) -> Result<Me, ErrorCode> {
     let reply = HTTP.get(server.url("/api/v1/auth/me")).bearer_auth(token).send().await.unwrap();
-    if reply.status().is_success() { Ok(reply.json().await.unwrap()) } else { Err(code(reply).await) }
+    if reply.status().is_success() {
+        Ok(reply.json().await.unwrap())
+    } else {
+        Err(code(reply).await)
+    }
 }
 
 async fn setup_required(server: &Server) -> bool {

@@ -1,6 +1,6 @@
 //! The WebSocket itself: the handshake, the protocol, the limits.
 
-use callboard_protocol::{ClientFrame, ErrorCode, ServerFrame};
+use callboard_protocol::{ClientFrame, ErrorCode, ServerFrame, SystemKind};
 use callboard_testkit::{FakeVendor, WsTarget};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, OpCode};
 
@@ -174,10 +174,16 @@ async fn a_token_is_renewed_on_the_open_socket_and_its_end_closes_it() {
     assert!(matches!(said, ServerFrame::Error { code: ErrorCode::InvalidToken, .. }), "{said:?}");
     let fresh = server.sign_in("ada").await;
     socket.send(&ClientFrame::Auth { token: fresh.token.clone() }).await;
-    socket.next_until(|frame| matches!(frame, ServerFrame::System { .. })).await;
-    socket.send(&ClientFrame::Auth { token: bob.token.clone() }).await;
     socket
-        .next_until(|frame| matches!(frame, ServerFrame::Error { code: ErrorCode::Forbidden, .. }))
+        .next_until(|frame| {
+            matches!(frame, ServerFrame::System { kind: SystemKind::AuthRenewed, .. })
+        })
         .await;
+    socket.send(&ClientFrame::Auth { token: bob.token.clone() }).await;
+    let refused = socket.find(|frame| match frame {
+        ServerFrame::Error { code, .. } => Some(code),
+        _ => None,
+    });
+    assert_eq!(refused.await, ErrorCode::InvalidToken, "another user's token");
     assert_eq!(socket.closed().await.code, Some(4500), "when the token has ended");
 }

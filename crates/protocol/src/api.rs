@@ -11,6 +11,7 @@ pub struct ConversationPage {
     /// The conversations.
     pub items: Vec<Conversation>,
     /// For the next page; absent on the last.
+    #[schema(required)]
     pub next_cursor: Option<String>,
 }
 
@@ -20,8 +21,10 @@ pub struct MessagePage {
     /// The messages.
     pub items: Vec<Message>,
     /// For the page of older messages; absent when there are none.
+    #[schema(required)]
     pub next_cursor: Option<String>,
     /// The turn that is being answered right now.
+    #[schema(required)]
     pub running_turn: Option<TurnId>,
 }
 
@@ -68,6 +71,7 @@ pub struct Dependency {
     pub health: Health,
     /// Why, when it is not up; nothing internal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub message: Option<String>,
 }
 
@@ -151,6 +155,7 @@ pub struct Invalidated {
     /// Entries dropped from memory.
     pub entries: u64,
     /// Entries dropped from Redis; absent without Redis, or when it could not be reached.
+    #[schema(required)]
     pub redis_entries: Option<u64>,
 }
 

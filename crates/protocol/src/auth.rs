@@ -94,14 +94,17 @@ pub struct SignedIn {
     pub user: User,
     /// For `Authorization: Bearer`; absent when it was set as a cookie.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub access_token: Option<String>,
     /// For `POST /auth/refresh`; absent when it was set as a cookie.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub refresh_token: Option<String>,
     /// How long the access token is good for, in seconds.
     pub expires_in: u64,
     /// To be sent back as `X-CSRF-Token` with every request that changes something; only with
     /// cookies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub csrf_token: Option<String>,
 }

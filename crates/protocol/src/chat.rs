@@ -127,6 +127,7 @@ pub struct Citation {
     /// The name of the line's source.
     pub source: String,
     /// When the line was written, if it says so.
+    #[schema(required)]
     pub timestamp: Option<Timestamp>,
     /// The beginning of the line.
     pub excerpt: String,
@@ -150,16 +151,24 @@ pub struct Message {
     /// The lines that the answer rests on.
     pub citations: Vec<Citation>,
     /// What it used; `None` for a person's message.
+    #[schema(required)]
     pub usage: Option<Usage>,
+    /// What it cost, in US dollars; `None` for a person's message.
+    #[schema(required)]
+    pub cost_usd: Option<f64>,
     /// The provider that answered.
+    #[schema(required)]
     pub provider: Option<String>,
     /// The model that answered.
+    #[schema(required)]
     pub model: Option<String>,
     /// Whether it came from the cache.
     pub cached: bool,
     /// What was searched for the answer.
+    #[schema(required)]
     pub evidence: Option<SearchedEvidence>,
     /// The client's own id of the message, for a person's.
+    #[schema(required)]
     pub client_message_id: Option<ClientMessageId>,
     /// When it was made.
     pub created_at: Timestamp,

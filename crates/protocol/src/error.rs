@@ -133,10 +133,11 @@ pub struct ErrorBody {
     pub request_id: RequestId,
     /// How long to wait before trying again, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub retry_after_ms: Option<u64>,
     /// More, for some codes: such as the fields that broke a rule.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Value, required = false)]
     pub details: Option<serde_json::Value>,
 }
 

@@ -10,9 +10,11 @@ use crate::{Level, LineId, LogLine, Timestamp};
 pub struct TimeRange {
     /// The first instant inside.
     #[serde(default)]
+    #[schema(required)]
     pub from: Option<Timestamp>,
     /// The first instant after it.
     #[serde(default)]
+    #[schema(required)]
     pub to: Option<Timestamp>,
 }
 
@@ -44,8 +46,10 @@ pub struct ValueCount {
     /// In how many matching lines it occurs.
     pub lines: u64,
     /// The earliest of them.
+    #[schema(required)]
     pub first_seen: Option<Timestamp>,
     /// The latest of them.
+    #[schema(required)]
     pub last_seen: Option<Timestamp>,
     /// The first of them.
     pub first_line: LineId,

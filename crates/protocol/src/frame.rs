@@ -104,6 +104,7 @@ pub enum ServerFrame {
         /// The conversation.
         conversation_id: ConversationId,
         /// The turn that is running, sent from its start after this frame.
+        #[schema(required)]
         running_turn: Option<TurnId>,
     },
     /// A message was added to a watched conversation, by this or another session.
@@ -217,6 +218,7 @@ pub enum ServerFrame {
         message: String,
         /// When to connect again, in milliseconds.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schema(nullable = false)]
         reconnect_after_ms: Option<u64>,
     },
     /// Something went wrong. With a `turn_id` it is the last frame of that turn but `response`.
@@ -227,12 +229,15 @@ pub enum ServerFrame {
         message: String,
         /// When to try again, in milliseconds.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schema(nullable = false)]
         retry_after_ms: Option<u64>,
         /// The turn that it is about.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schema(nullable = false)]
         turn_id: Option<TurnId>,
         /// The message that it is about.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schema(nullable = false)]
         client_message_id: Option<ClientMessageId>,
     },
     /// I am here.

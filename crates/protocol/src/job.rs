@@ -48,6 +48,7 @@ pub struct IngestProgress {
     /// Files skipped because they are not text.
     pub skipped_files: u64,
     /// The format found, such as `syslog`.
+    #[schema(required)]
     pub format: Option<String>,
 }
 
@@ -65,18 +66,22 @@ pub struct Job {
     /// What it has done.
     pub progress: IngestProgress,
     /// The source that it feeds.
+    #[schema(required)]
     pub source_id: Option<SourceId>,
     /// Why it failed.
+    #[schema(required)]
     pub error: Option<JobError>,
     /// How often it was tried.
     pub attempts: u32,
     /// Who asked for it; none for the server itself.
+    #[schema(required)]
     pub created_by: Option<UserId>,
     /// When it was asked for.
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
     /// When it ended.
+    #[schema(required)]
     pub finished_at: Option<Timestamp>,
 }
 

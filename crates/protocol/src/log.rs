@@ -79,6 +79,7 @@ pub struct LogLine {
     /// The name of its source.
     pub source: String,
     /// When it was written, if it says so.
+    #[schema(required)]
     pub timestamp: Option<Timestamp>,
     /// How grave it is.
     pub level: Level,
@@ -143,6 +144,7 @@ pub struct LogPage {
     /// The width of a slice of the histogram, in milliseconds.
     pub bucket_ms: u64,
     /// For the next page; absent on the last, and when ordered by `best`.
+    #[schema(required)]
     pub next_cursor: Option<String>,
     /// How long the search took, in microseconds.
     pub took_us: u64,

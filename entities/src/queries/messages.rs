@@ -194,6 +194,7 @@ fn message_of(row: Model) -> Result<Message, StoreError> {
         status: from_name(&row.status)?,
         citations: serde_json::from_value(row.citations)?,
         usage,
+        cost_usd: row.cost_usd,
         provider: row.provider,
         model: row.model,
         cached: row.cached,

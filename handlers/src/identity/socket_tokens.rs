@@ -25,14 +25,14 @@ impl SocketTokens {
 }
 
 impl TokenCheck for SocketTokens {
-    fn check(&self, token: &str) -> Result<(UserId, Role, Timestamp), ClientError> {
+    fn check(&self, token: &str) -> Result<(Role, Timestamp), ClientError> {
         let renewed = self.identity.check_recent(token, Timestamp::now());
         let renewed = renewed.map_err(|error| error.client().clone())?;
         let (Some(expires_at), true) = (renewed.expires_at, renewed.user.id == self.user) else {
             return Err(ErrorCode::InvalidToken.into());
         };
         *self.family.lock() = renewed.family;
-        Ok((renewed.user.id, renewed.user.role, expires_at))
+        Ok((renewed.user.role, expires_at))
     }
 
     fn is_revoked(&self) -> bool {

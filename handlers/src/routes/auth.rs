@@ -8,10 +8,14 @@ use callboard_protocol::{
 
 use crate::{
     ApiError, Edge,
+    audit::Trail,
     edge::State,
     extract::{self, Allowed, permit},
     identity::{Session, cookie},
 };
+
+/// As much of a user name as is noted when a sign-in fails.
+const LONGEST_NOTED_NAME: usize = 64;
 
 /// Whether the administrator has yet to be made.
 #[utoipa::path(get, path = "/auth/setup", tag = "auth", responses((status = 200, body = SetupState)))]
@@ -24,13 +28,14 @@ pub(crate) async fn setup_state(state: State) -> Result<web::Json<SetupState>, A
 #[utoipa::path(post, path = "/auth/setup", tag = "auth", request_body = Setup,
     responses((status = 200, body = SignedIn)))]
 pub(crate) async fn set_up(
-    state: State,
+    (state, trail): (State, Trail),
     request: HttpRequest,
     body: web::Json<Setup>,
 ) -> Result<HttpResponse, ApiError> {
     let address = extract::client_address(&request, state.edge().config());
     let transport = body.transport;
     let session = state.identity.set_up(body.into_inner(), address, Timestamp::now()).await?;
+    trail.note(Some(session.user.id), "auth.setup", &session.user.username).await;
     Ok(signed_in(state.edge(), session, transport))
 }
 
@@ -38,12 +43,23 @@ pub(crate) async fn set_up(
 #[utoipa::path(post, path = "/auth/login", tag = "auth", request_body = Login,
     responses((status = 200, body = SignedIn)))]
 pub(crate) async fn login(
-    state: State,
+    (state, trail): (State, Trail),
     request: HttpRequest,
     body: web::Json<Login>,
 ) -> Result<HttpResponse, ApiError> {
     let address = extract::client_address(&request, state.edge().config());
-    let session = state.identity.login(&body, address, Timestamp::now()).await?;
+    let session = match state.identity.login(&body, address, Timestamp::now()).await {
+        Ok(session) => session,
+        Err(error) => {
+            // Attempts over the limit are refused unread: noting each would make the trail a load.
+            if error.code() == ErrorCode::InvalidCredentials {
+                let name: String = body.username.chars().take(LONGEST_NOTED_NAME).collect();
+                trail.note(None, "auth.login_failed", name).await;
+            }
+            return Err(error);
+        }
+    };
+    trail.note(Some(session.user.id), "auth.login", &session.user.username).await;
     Ok(signed_in(state.edge(), session, body.transport))
 }
 
@@ -51,12 +67,18 @@ pub(crate) async fn login(
 #[utoipa::path(post, path = "/auth/refresh", tag = "auth", request_body = Option<Refresh>,
     responses((status = 200, body = SignedIn)))]
 pub(crate) async fn refresh(
-    state: State,
+    (state, trail): (State, Trail),
     request: HttpRequest,
     body: web::Bytes,
 ) -> Result<HttpResponse, ApiError> {
     let shown = shown_token(&state, &request, &body)?.ok_or(ErrorCode::InvalidRefreshToken)?;
-    let session = state.identity.refresh(&shown.token, Timestamp::now()).await?;
+    let session = match state.identity.refresh(&shown.token, Timestamp::now()).await {
+        Ok(session) => session,
+        Err(error) => {
+            trail.note(None, "auth.refresh_failed", error.code()).await;
+            return Err(error);
+        }
+    };
     Ok(signed_in(state.edge(), session, shown.transport))
 }
 
@@ -64,12 +86,15 @@ pub(crate) async fn refresh(
 #[utoipa::path(post, path = "/auth/logout", tag = "auth", request_body = Option<Refresh>,
     responses((status = 204)))]
 pub(crate) async fn logout(
-    state: State,
+    (state, trail): (State, Trail),
     request: HttpRequest,
     caller: Option<Allowed<permit::AccountUse>>,
     body: web::Bytes,
 ) -> Result<HttpResponse, ApiError> {
     let now = Timestamp::now();
+    if let Some(caller) = &caller {
+        trail.note(Some(caller.user.id), "auth.logout", &caller.user.username).await;
+    }
     if let Some(shown) = shown_token(&state, &request, &body)? {
         state.identity.logout(&shown.token, now).await?;
     }

@@ -7,6 +7,7 @@ use utoipa::IntoParams;
 
 use crate::{
     ApiError,
+    audit::Trail,
     edge::State,
     extract::{Allowed, permit},
 };
@@ -48,13 +49,15 @@ pub(crate) async fn cache_health(
 #[utoipa::path(post, path = "/cache/invalidate", tag = "cache", params(Pattern),
     responses((status = 200, body = Invalidated)))]
 pub(crate) async fn invalidate_cache(
-    _: Allowed<permit::CacheManage>,
-    state: State,
+    caller: Allowed<permit::CacheManage>,
+    (state, trail): (State, Trail),
     query: web::Query<Pattern>,
 ) -> Result<web::Json<Invalidated>, ApiError> {
     if !(1..=LONGEST_PATTERN).contains(&query.pattern.len()) {
         let message = format!("a pattern has 1 to {LONGEST_PATTERN} bytes");
         return Err(ApiError::new(ErrorCode::InvalidParameter, message));
     }
-    Ok(web::Json(state.system.cache().invalidate(&query.pattern).await?))
+    let dropped = state.system.cache().invalidate(&query.pattern).await?;
+    trail.note(Some(caller.user.id), "cache.invalidate", &query.pattern).await;
+    Ok(web::Json(dropped))
 }

@@ -15,6 +15,7 @@ use utoipa::IntoParams;
 
 use crate::{
     ApiError,
+    audit::Trail,
     edge::State,
     extract::{Allowed, permit},
 };
@@ -131,10 +132,11 @@ pub(crate) async fn rename_conversation(
     params(("id" = ConversationId, Path)), responses((status = 204)))]
 pub(crate) async fn delete_conversation(
     caller: Allowed<permit::ChatUse>,
-    state: State,
+    (state, trail): (State, Trail),
     id: web::Path<ConversationId>,
 ) -> Result<HttpResponse, ApiError> {
     conversations::delete(&state.store, caller.user.id, *id).await?;
+    trail.note(Some(caller.user.id), "conversation.delete", *id).await;
     Ok(HttpResponse::NoContent().finish())
 }
 

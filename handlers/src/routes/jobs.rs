@@ -5,6 +5,7 @@ use callboard_protocol::{Job, JobId, JobPage};
 
 use crate::{
     ApiError,
+    audit::Trail,
     edge::State,
     extract::{Allowed, permit},
 };
@@ -38,9 +39,11 @@ pub(crate) async fn read_job(
 #[utoipa::path(post, path = "/jobs/{id}/cancel", tag = "jobs", params(("id" = JobId, Path)),
     responses((status = 200, body = Job)))]
 pub(crate) async fn cancel_job(
-    _: Allowed<permit::JobsManage>,
-    state: State,
+    caller: Allowed<permit::JobsManage>,
+    (state, trail): (State, Trail),
     id: web::Path<JobId>,
 ) -> Result<web::Json<Job>, ApiError> {
-    Ok(web::Json(state.system.jobs().cancel(*id).await?))
+    let job = state.system.jobs().cancel(*id).await?;
+    trail.note(Some(caller.user.id), "job.cancel", job.id).await;
+    Ok(web::Json(job))
 }

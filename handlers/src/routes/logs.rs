@@ -8,6 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     ApiError,
+    audit::Trail,
     edge::State,
     extract::{Allowed, LocalOperator, permit},
     upload,
@@ -104,7 +105,7 @@ pub(crate) async fn log_stats(
     responses((status = 202, body = Job)))]
 pub(crate) async fn upload_logs(
     caller: Allowed<permit::LogsIngest>,
-    state: State,
+    (state, trail): (State, Trail),
     query: web::Query<UploadName>,
     (length, body): (Option<web::Header<ContentLength>>, web::Payload),
 ) -> Result<HttpResponse, ApiError> {
@@ -114,6 +115,7 @@ pub(crate) async fn upload_logs(
     let (bytes, path) = (spool.bytes(), spool.path().to_owned());
     let job = state.system.jobs().enqueue_upload(caller.user.id, name, path, bytes).await?;
     spool.hand_over();
+    trail.note(Some(caller.user.id), "logs.upload", name).await;
     Ok(HttpResponse::Accepted().json(job))
 }
 
@@ -122,7 +124,7 @@ pub(crate) async fn upload_logs(
     responses((status = 202, body = Job)))]
 pub(crate) async fn ingest_path(
     caller: LocalOperator,
-    state: State,
+    (state, trail): (State, Trail),
     body: web::Json<IngestPath>,
 ) -> Result<HttpResponse, ApiError> {
     let path = std::path::PathBuf::from(&body.path);
@@ -131,6 +133,7 @@ pub(crate) async fn ingest_path(
             .with_details(serde_json::json!({ "field": "path" })));
     }
     let job = state.system.jobs().enqueue_path(caller.user.id, path).await?;
+    trail.note(Some(caller.user.id), "logs.ingest", &body.path).await;
     Ok(HttpResponse::Accepted().json(job))
 }
 
