@@ -193,6 +193,17 @@ impl Config {
                 format!("names no mode: there is no `chat.modes.{}`", self.chat.default_mode);
             fail("chat.default_mode".into(), problem);
         }
+        for (section, bad) in [
+            ("chat", self.chat.check()),
+            ("session", self.session.check()),
+            ("cache", self.cache.check()),
+            ("redis", self.redis.check()),
+            ("jobs", self.jobs.check()),
+        ] {
+            for (key, problem) in bad {
+                fail(format!("{section}.{key}"), problem);
+            }
+        }
         for (key, problem) in self.telemetry.check() {
             fail(format!("telemetry.{key}"), problem);
         }

@@ -13,6 +13,7 @@ use std::{
         net::UnixListener,
     },
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -38,6 +39,9 @@ use crate::{config::Config, shutdown::Signals, telemetry};
 
 /// How long running turns may go on when the server is asked to end.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long the end of the process waits for work on blocking threads.
+const LAST_BLOCKING_WORK: Duration = Duration::from_secs(5);
 
 /// Unsent bytes that the kernel takes of a socket before it says that it is full. By default it
 /// would hide megabytes, an hour of tokens, per slow client.
@@ -74,8 +78,14 @@ pub(crate) fn runtime() -> anyhow::Result<Runtime> {
 
 /// Runs a future inside an actix system, on that runtime.
 pub(crate) fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    let runtime = runtime()?;
-    actix::System::with_tokio_rt(move || runtime).block_on(work)
+    let runtime = Arc::new(runtime()?);
+    let for_actix = Arc::clone(&runtime);
+    let done = actix::System::with_tokio_rt(move || for_actix).block_on(work);
+    if let Some(runtime) = Arc::into_inner(runtime) {
+        // Otherwise it would wait for blocking work to its end, however long.
+        runtime.shutdown_timeout(LAST_BLOCKING_WORK);
+    }
+    done
 }
 
 /// Makes a folder that only its owner may enter.

@@ -33,43 +33,58 @@ enum State {
     HalfOpen { probing: bool, times: u32 },
 }
 
+/// Which spell of the breaker a call was admitted in. A call that ends in another spell says nothing
+/// any more: not of the probe, and not of the provider as it is now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Spell(u64);
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Breaker {
     policy: BreakerPolicy,
     state: State,
+    spell: Spell,
 }
 
 impl Breaker {
     /// A closed one.
     pub(crate) fn new(policy: BreakerPolicy) -> Self {
-        Self { policy, state: State::Closed { outcomes: VecDeque::new() } }
+        Self { policy, state: State::Closed { outcomes: VecDeque::new() }, spell: Spell(0) }
     }
 
     /// Whether a call may be made now. In the half-open state the first asker becomes the probe.
     ///
     /// # Errors
     /// How long to wait before asking again.
-    pub(crate) fn admit(&mut self, now: Instant) -> Result<(), Duration> {
+    pub(crate) fn admit(&mut self, now: Instant) -> Result<Spell, Duration> {
         match &mut self.state {
-            State::Closed { .. } => Ok(()),
-            State::Open { until, .. } if now < *until => Err(*until - now),
+            State::Closed { .. } => {}
+            State::Open { until, .. } if now < *until => return Err(*until - now),
             State::Open { times, .. } => {
-                self.state = State::HalfOpen { probing: true, times: *times };
-                Ok(())
+                let times = *times;
+                self.enter(State::HalfOpen { probing: true, times });
             }
-            State::HalfOpen { probing, .. } if *probing => Err(self.policy.open_for),
-            State::HalfOpen { probing, .. } => {
-                *probing = true;
-                Ok(())
-            }
+            State::HalfOpen { probing, .. } if *probing => return Err(self.policy.open_for),
+            State::HalfOpen { probing, .. } => *probing = true,
+        }
+        Ok(self.spell)
+    }
+
+    /// How long no call will be admitted; `None` when one may be.
+    pub(crate) fn refuses(&self, now: Instant) -> Option<Duration> {
+        match self.state {
+            State::Open { until, .. } => until.checked_duration_since(now).filter(|d| !d.is_zero()),
+            State::Closed { .. } | State::HalfOpen { .. } => None,
         }
     }
 
-    /// Counts the outcome of an admitted call: `Some(true)` for success, `Some(false)` for a
-    /// failure of the provider, `None` when the call says nothing about the provider (its reader
-    /// cancelled it, or the request itself was bad).
-    pub(crate) fn record(&mut self, now: Instant, outcome: Option<bool>) {
+    /// Counts the outcome of a call admitted in `spell`: `Some(true)` for success, `Some(false)`
+    /// for a failure of the provider, `None` when the call says nothing about the provider (its
+    /// reader cancelled it, or the request itself was bad).
+    pub(crate) fn record(&mut self, now: Instant, spell: Spell, outcome: Option<bool>) {
+        if spell != self.spell {
+            return;
+        }
         match (&mut self.state, outcome) {
             (State::Closed { outcomes }, Some(ok)) => {
                 if outcomes.len() >= self.policy.window {
@@ -79,29 +94,31 @@ impl Breaker {
                 let failed = outcomes.iter().filter(|ok| !**ok).count();
                 #[expect(clippy::cast_precision_loss, reason = "a window of thousands at most")]
                 let rate = failed as f64 / outcomes.len() as f64;
-                if !ok
-                    && outcomes.len() >= self.policy.min_calls
-                    && rate >= self.policy.failure_rate
-                {
+                let enough = outcomes.len() >= self.policy.min_calls;
+                if !ok && enough && rate >= self.policy.failure_rate {
                     self.open(now, 0);
                 }
             }
             (State::HalfOpen { .. }, Some(true)) => {
-                self.state = State::Closed { outcomes: VecDeque::new() };
+                self.enter(State::Closed { outcomes: VecDeque::new() });
             }
             (State::HalfOpen { times, .. }, Some(false)) => {
                 let times = *times + 1;
                 self.open(now, times);
             }
             (State::HalfOpen { probing, .. }, None) => *probing = false,
-            // A call admitted before it opened, and ended after.
             (State::Open { .. }, _) | (State::Closed { .. }, None) => {}
         }
     }
 
     fn open(&mut self, now: Instant, times: u32) {
         let factor = 2u32.saturating_pow(times).min(MAX_OPEN_FACTOR);
-        self.state = State::Open { until: now + self.policy.open_for * factor, times };
+        self.enter(State::Open { until: now + self.policy.open_for * factor, times });
+    }
+
+    fn enter(&mut self, state: State) {
+        self.state = state;
+        self.spell.0 += 1;
     }
 
     /// For people and metrics. An open breaker whose time has passed shows as half-open.
@@ -125,11 +142,16 @@ mod tests {
         open_for: Duration::from_secs(10),
     };
 
+    /// A call that ends as it began.
+    fn call(breaker: &mut Breaker, now: Instant, outcome: Option<bool>) {
+        let spell = breaker.admit(now).expect("admitted");
+        breaker.record(now, spell, outcome);
+    }
+
     fn failing(now: Instant) -> Breaker {
         let mut breaker = Breaker::new(POLICY);
         for _ in 0..4 {
-            assert_eq!(breaker.admit(now), Ok(()));
-            breaker.record(now, Some(false));
+            call(&mut breaker, now, Some(false));
         }
         breaker
     }
@@ -139,12 +161,14 @@ mod tests {
         let now = Instant::now();
         let mut breaker = Breaker::new(POLICY);
         for ok in [true, true, false] {
-            breaker.record(now, Some(ok));
+            call(&mut breaker, now, Some(ok));
             assert_eq!(breaker.state(now), CircuitState::Closed);
         }
-        breaker.record(now, Some(false));
+        call(&mut breaker, now, Some(false));
         assert_eq!(breaker.state(now), CircuitState::Open);
         assert_eq!(breaker.admit(now), Err(POLICY.open_for));
+        assert_eq!(breaker.refuses(now), Some(POLICY.open_for));
+        assert_eq!(breaker.refuses(now + POLICY.open_for), None);
     }
 
     #[tokio::test(start_paused = true)]
@@ -152,10 +176,10 @@ mod tests {
         let now = Instant::now();
         let mut breaker = Breaker::new(POLICY);
         for ok in [false, true, true, true, true, true, true, false, false] {
-            breaker.record(now, Some(ok));
+            call(&mut breaker, now, Some(ok));
             assert_eq!(breaker.state(now), CircuitState::Closed);
         }
-        breaker.record(now, Some(false));
+        call(&mut breaker, now, Some(false));
         assert_eq!(breaker.state(now), CircuitState::Open, "three of the last six");
     }
 
@@ -164,11 +188,30 @@ mod tests {
         let now = Instant::now();
         let mut breaker = failing(now);
         let later = now + POLICY.open_for;
-        assert_eq!(breaker.admit(later), Ok(()));
+        let probe = breaker.admit(later).expect("a probe");
         assert!(breaker.admit(later).is_err(), "a second probe");
-        breaker.record(later, Some(true));
+        breaker.record(later, probe, Some(true));
         assert_eq!(breaker.state(later), CircuitState::Closed);
-        assert_eq!(breaker.admit(later), Ok(()));
+        assert!(breaker.admit(later).is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_of_an_earlier_spell_is_not_taken_for_the_probe() {
+        let now = Instant::now();
+        let mut breaker = Breaker::new(POLICY);
+        let old: Vec<Spell> = (0..3).map(|_| breaker.admit(now).expect("closed")).collect();
+        for _ in 0..4 {
+            call(&mut breaker, now, Some(false));
+        }
+        let later = now + POLICY.open_for;
+        let probe = breaker.admit(later).expect("a probe");
+        for (spell, outcome) in old.into_iter().zip([Some(true), Some(false), None]) {
+            breaker.record(later, spell, outcome);
+            assert_eq!(breaker.state(later), CircuitState::HalfOpen, "{outcome:?}");
+            assert!(breaker.admit(later).is_err(), "the probe is still out: {outcome:?}");
+        }
+        breaker.record(later, probe, Some(true));
+        assert_eq!(breaker.state(later), CircuitState::Closed);
     }
 
     #[tokio::test(start_paused = true)]
@@ -178,8 +221,7 @@ mod tests {
         let mut waits = Vec::new();
         for _ in 0..6 {
             now += breaker.admit(now).expect_err("open");
-            assert_eq!(breaker.admit(now), Ok(()));
-            breaker.record(now, Some(false));
+            call(&mut breaker, now, Some(false));
             waits.push(breaker.admit(now).expect_err("open again").as_secs());
         }
         assert_eq!(waits, [20, 40, 80, 80, 80, 80]);
@@ -190,8 +232,7 @@ mod tests {
         let now = Instant::now();
         let mut breaker = failing(now);
         let later = now + POLICY.open_for;
-        assert_eq!(breaker.admit(later), Ok(()));
-        breaker.record(later, None);
-        assert_eq!(breaker.admit(later), Ok(()));
+        call(&mut breaker, later, None);
+        assert!(breaker.admit(later).is_ok());
     }
 }

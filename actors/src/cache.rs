@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use actix::{Addr, ArbiterHandle};
 use callboard_protocol::{
-    CacheHealth, CacheLifetime, CacheStats, Citation, ClientError, Dependency, ErrorCode, Evidence,
-    FinishReason, Health, Invalidated, LineId, SearchedEvidence, TaskType, Timestamp, Usage,
+    CacheHealth, CacheLifetime, CacheStats, ClientError, Dependency, ErrorCode, Evidence,
+    FinishReason, Health, Invalidated, LineId, TaskType, Timestamp,
 };
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize, Serializer};
@@ -31,34 +31,21 @@ const MAX_PATTERN: usize = 256;
 /// An answer as the cache keeps it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CachedAnswer {
-    /// Markdown.
+    /// Markdown. Its citations are found again in the evidence, which is the same.
     pub response: String,
-    /// The lines that it rests on.
-    pub citations: Vec<Citation>,
-    /// Questions that might come next.
-    pub suggestions: Vec<String>,
     /// Why it ended.
     pub finish_reason: FinishReason,
-    /// What it used when it was made.
-    pub usage: Usage,
     /// Who made it.
     pub provider: String,
     /// Who made it.
     pub model: String,
-    /// What was searched for it.
-    pub evidence: Option<SearchedEvidence>,
 }
 
 impl CachedAnswer {
     /// What it takes in memory, roughly.
     pub(crate) fn bytes(&self) -> u64 {
-        let citations: usize = self
-            .citations
-            .iter()
-            .map(|c| size_of::<Citation>() + c.source.len() + c.excerpt.len())
-            .sum();
-        let suggestions: usize = self.suggestions.iter().map(String::len).sum();
-        (size_of::<Self>() + self.response.len() + citations + suggestions) as u64
+        let names = self.provider.len() + self.model.len();
+        (size_of::<Self>() + self.response.len() + names) as u64
     }
 }
 
@@ -262,7 +249,7 @@ impl Cache {
 
 #[cfg(test)]
 mod tests {
-    use callboard_protocol::TimeRange;
+    use callboard_protocol::{SearchedEvidence, TimeRange};
 
     use super::*;
 

@@ -52,13 +52,17 @@ pub(crate) struct FillPermit {
 
 impl FillPermit {
     /// Stores the answer for `lifetime`. `remote` says that it came from the second level.
-    pub(crate) fn fill(mut self, answer: Arc<CachedAnswer>, lifetime: Duration, remote: bool) {
+    /// Answers whether it was kept: not when it was invalidated while it was made.
+    pub(crate) async fn fill(
+        mut self,
+        answer: Arc<CachedAnswer>,
+        lifetime: Duration,
+        remote: bool,
+    ) -> bool {
         self.filled = true;
         let (key, flight) = (Arc::clone(&self.key), self.flight);
         let filled = Filled { key, flight, answer: Some((answer, lifetime, remote)) };
-        if self.shard.try_send(filled).is_err() {
-            tracing::warn!("a cache shard is gone; an answer was not kept");
-        }
+        self.shard.send(filled).await.unwrap_or(false)
     }
 }
 
@@ -72,7 +76,7 @@ impl Drop for FillPermit {
 }
 
 #[derive(Message)]
-#[rtype(result = "()")]
+#[rtype(result = "bool")]
 struct Filled {
     key: Arc<str>,
     flight: u64,
@@ -184,7 +188,9 @@ impl Actor for CacheShard {
 impl Supervised for CacheShard {
     fn restarting(&mut self, _: &mut Self::Context) {
         self.forget_all();
-        *self = Self::new(self.seed.clone());
+        // Numbers go on, so that a permit of before cannot pass for one of now.
+        let next_flight = self.next_flight;
+        *self = Self { next_flight, ..Self::new(self.seed.clone()) };
     }
 }
 
@@ -228,18 +234,18 @@ impl Handler<Lookup> for CacheShard {
 }
 
 impl Handler<Filled> for CacheShard {
-    type Result = ();
+    type Result = bool;
 
-    fn handle(&mut self, filled: Filled, _: &mut Self::Context) {
+    fn handle(&mut self, filled: Filled, _: &mut Self::Context) -> bool {
         // A flight that was invalidated, or lost in a restart, leaves nothing behind.
         if self.flights.get(&filled.key).is_none_or(|flight| flight.number != filled.flight) {
-            return;
+            return false;
         }
         self.flights.remove(&filled.key);
-        if let Some((answer, lifetime, remote)) = filled.answer {
-            self.stats.remote_hits += u64::from(remote);
-            self.store(filled.key, answer, lifetime);
-        }
+        let Some((answer, lifetime, remote)) = filled.answer else { return false };
+        self.stats.remote_hits += u64::from(remote);
+        self.store(filled.key, answer, lifetime);
+        true
     }
 }
 

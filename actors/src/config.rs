@@ -8,6 +8,21 @@ use callboard_providers::Mode;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
+/// A key with a bad value, and what is wrong with it.
+pub type BadValue = (String, String);
+
+/// Names the keys whose value is out of its bounds.
+fn out_of_bounds(values: &[(&str, u64, std::ops::RangeInclusive<u64>)]) -> Vec<BadValue> {
+    let bad = values.iter().filter(|(_, value, bounds)| !bounds.contains(value));
+    bad.map(|(key, value, bounds)| {
+        let problem = format!("is {value}, and must be {} to {}", bounds.start(), bounds.end());
+        ((*key).to_owned(), problem)
+    })
+    .collect()
+}
+
+const DAY_S: u64 = 24 * 3_600;
+
 /// `[chat]`: turns and conversations.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -48,6 +63,23 @@ impl Default for ChatConfig {
             default_mode: "investigator".into(),
             modes: Mode::presets().into_iter().map(|mode| (mode.name, mode.instructions)).collect(),
         }
+    }
+}
+
+impl ChatConfig {
+    /// Every key with a value that cannot be used.
+    #[must_use]
+    pub fn check(&self) -> Vec<BadValue> {
+        out_of_bounds(&[
+            ("max_message_bytes", self.max_message_bytes as u64, 1..=16 << 20),
+            ("max_answer_bytes", self.max_answer_bytes as u64, 1..=64 << 20),
+            ("turn_timeout_s", self.turn_timeout_s, 1..=DAY_S),
+            ("max_waiting_turns", self.max_waiting_turns as u64, 0..=1_000),
+            ("keep_turns_s", self.keep_turns_s, 0..=DAY_S),
+            ("keep_turns", self.keep_turns as u64, 0..=1_000_000),
+            ("idle_conversation_s", self.idle_conversation_s, 1..=DAY_S),
+            ("history_messages", u64::from(self.history_messages), 0..=1_000),
+        ])
     }
 }
 
@@ -97,6 +129,26 @@ impl Default for SessionConfig {
     }
 }
 
+impl SessionConfig {
+    /// Every key with a value that cannot be used.
+    #[must_use]
+    pub fn check(&self) -> Vec<BadValue> {
+        out_of_bounds(&[
+            ("heartbeat_s", self.heartbeat_s, 1..=3_600),
+            ("max_message_bytes", self.max_message_bytes as u64, 128..=16 << 20),
+            ("frames_per_second", u64::from(self.frames_per_second), 1..=100_000),
+            ("frame_burst", u64::from(self.frame_burst), 1..=1_000_000),
+            ("max_per_user", self.max_per_user as u64, 1..=1_000_000),
+            ("max_per_address", self.max_per_address as u64, 1..=1_000_000),
+            ("max_total", self.max_total as u64, 1..=1_000_000),
+            ("max_subscriptions", self.max_subscriptions as u64, 1..=10_000),
+            ("max_followed_turns", self.max_followed_turns as u64, 1..=10_000),
+            ("coalesce_ms", self.coalesce_ms, 0..=10_000),
+            ("reconnect_spread_ms", self.reconnect_spread_ms, 0..=600_000),
+        ])
+    }
+}
+
 /// `[cache]`: answers that need not be asked again.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -120,6 +172,20 @@ impl Default for CacheConfig {
 }
 
 impl CacheConfig {
+    /// Every key with a value that cannot be used.
+    #[must_use]
+    pub fn check(&self) -> Vec<BadValue> {
+        let mut bad = out_of_bounds(&[
+            ("shards", self.shards as u64, 1..=256),
+            ("max_bytes", self.max_bytes, 0..=1 << 40),
+        ]);
+        for (task_type, seconds) in &self.lifetimes_s {
+            let key = format!("lifetimes_s.{}", task_type.as_str());
+            bad.extend(out_of_bounds(&[(&key, *seconds, 0..=365 * DAY_S)]));
+        }
+        bad
+    }
+
     /// How long an answer of this type is kept; zero is not at all.
     #[must_use]
     pub fn lifetime(&self, task_type: TaskType) -> Duration {
@@ -159,5 +225,35 @@ pub struct RedisConfig {
 impl Default for RedisConfig {
     fn default() -> Self {
         Self { url: None, url_file: None, timeout_ms: 50, prefix: "callboard".into() }
+    }
+}
+
+impl RedisConfig {
+    /// Every key with a value that cannot be used.
+    #[must_use]
+    pub fn check(&self) -> Vec<BadValue> {
+        out_of_bounds(&[("timeout_ms", self.timeout_ms, 1..=10_000)])
+    }
+}
+
+/// `[jobs]`: background jobs.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct JobsConfig {
+    /// Jobs that run at once.
+    pub max_running: usize,
+}
+
+impl Default for JobsConfig {
+    fn default() -> Self {
+        Self { max_running: 2 }
+    }
+}
+
+impl JobsConfig {
+    /// Every key with a value that cannot be used.
+    #[must_use]
+    pub fn check(&self) -> Vec<BadValue> {
+        out_of_bounds(&[("max_running", self.max_running as u64, 1..=64)])
     }
 }

@@ -4,9 +4,9 @@
 //! accepted; then its turn runs, or waits behind the one that runs, at most `max_waiting_turns` of
 //! them. Watchers are told with `try_send` on the address they gave once; one whose mailbox is
 //! full is marked overrun, which closes its socket, so that a slow reader never costs memory and
-//! never misses a turn unnoticed. The mailbox takes [`MAILBOX`]; the edge answers `overloaded`
-//! beyond it. A panic costs the watchers (their sockets notice and subscribe again); turns run
-//! outside and go on.
+//! never misses a turn unnoticed. The mailbox takes [`MAILBOX`]; beyond it askers wait, at most as
+//! long as an ask may take. A panic marks the watchers overrun, so that they come back and watch
+//! again, and ends the turns that wait; the one that runs goes on.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -23,8 +23,8 @@ use actix::{
 };
 use callboard_entities::queries::messages::BegunTurn;
 use callboard_protocol::{
-    Ask, ClientError, ClientMessageId, ConversationId, ErrorCode, MessageId, ServerFrame,
-    SessionId, TurnId, UserId,
+    Ask, ClientError, ClientMessageId, ConversationId, MessageId, ServerFrame, SessionId, TurnId,
+    UserId,
 };
 use tracing::Instrument;
 
@@ -176,19 +176,27 @@ impl Conversation {
 
     fn end_if_idle(&mut self, ctx: &mut Context<Self>) {
         self.watchers.retain(|_, watcher| watcher.events.connected());
-        if !self.watchers.is_empty() || self.running.is_some() || !self.waiting.is_empty() {
+        if !self.is_unused() {
             self.idle_checks = 0;
             return;
         }
         self.idle_checks += 1;
         let idle_for = IDLE_CHECK * self.idle_checks;
         if idle_for >= Duration::from_secs(self.seed.shared.chat.idle_conversation_s) {
-            // From here on a look-up starts a new actor; one that already holds this address and
-            // sends too late sees it closed and looks up again.
-            self.seed.directory.forget(self.seed.id);
-            self.life.finish();
-            ctx.stop();
+            self.end(ctx);
         }
+    }
+
+    /// From here on a look-up starts a new actor; one that already holds this address and sends
+    /// too late sees it closed and looks up again.
+    fn end(&mut self, ctx: &mut Context<Self>) {
+        self.seed.directory.forget(self.seed.id);
+        self.life.finish();
+        ctx.stop();
+    }
+
+    fn is_unused(&self) -> bool {
+        self.watchers.is_empty() && self.running.is_none() && self.waiting.is_empty()
     }
 
     fn tell_all(&mut self, but: Option<ConnectionId>, event: &SessionEvent) {
@@ -232,6 +240,10 @@ impl Conversation {
             existing: stored.existing,
             log: None,
         };
+        let from = asked.asker.watcher.as_ref().map(|watcher| watcher.connection);
+        if let Some(watcher) = asked.asker.watcher {
+            self.watchers.insert(watcher.connection, watcher);
+        }
         if stored.existing {
             begun.log = shared.turns.get(stored.turn_id);
             return begun;
@@ -245,16 +257,24 @@ impl Conversation {
             coalesce: Duration::from_millis(shared.session.coalesce_ms),
         });
         shared.turns.add(Arc::clone(&log));
-        let from = asked.asker.watcher.as_ref().map(|watcher| watcher.connection);
-        if let Some(watcher) = asked.asker.watcher {
-            self.watchers.insert(watcher.connection, watcher);
-        }
         let message = ServerFrame::Message { message: Box::new(stored.user_message) };
         self.tell_all(from, &SessionEvent::Frame(Box::new(message)));
         self.tell_all(from, &SessionEvent::TurnBegan(Arc::clone(&log)));
         begun.log = Some(Arc::clone(&log));
         self.start_or_queue(TurnJob { ask: asked.ask, log }, address);
         begun
+    }
+}
+
+impl Drop for Conversation {
+    /// After a panic, and when it is given up: nobody may wait for what will not come.
+    fn drop(&mut self) {
+        for watcher in self.watchers.values() {
+            watcher.overrun.store(true, Ordering::Relaxed);
+        }
+        for job in self.waiting.drain(..) {
+            turn::abandon(Arc::clone(&self.seed.shared), &job.log);
+        }
     }
 }
 
@@ -268,11 +288,8 @@ impl Actor for Conversation {
 
 impl Supervised for Conversation {
     fn restarting(&mut self, ctx: &mut Self::Context) {
-        // Turns that waited are ended here, since nobody will start them; the one that runs is
-        // taken up again, so that the next does not overtake it.
-        for job in self.waiting.drain(..) {
-            turn::abandon(Arc::clone(&self.seed.shared), &job.log);
-        }
+        // The turn that runs is taken up again, so that the next does not overtake it; dropping the
+        // old state sees to the rest.
         let running = self.running.take().filter(|log| !log.has_ended());
         *self = Self::new(self.seed.clone(), self.life.clone());
         self.running = running;
@@ -285,14 +302,20 @@ impl Handler<BeginTurn> for Conversation {
 
     fn handle(&mut self, asked: BeginTurn, _: &mut Self::Context) -> Self::Result {
         self.idle_checks = 0;
-        let room = self.waiting.len() < self.seed.shared.chat.max_waiting_turns;
+        let waiting = self.waiting.len();
+        let room = self.running.is_none() || waiting < self.seed.shared.chat.max_waiting_turns;
         let shared = Arc::clone(&self.seed.shared);
         let (id, new) = (self.seed.id, asked.new);
         let user = asked.asker.user;
         let submission = turn::Submission { user, id, new, ask: asked.ask.clone(), room };
         let store = async move { turn::submit(&shared, submission).await }.in_current_span();
         AtomicResponse::new(Box::pin(store.into_actor(self).map(move |stored, actor, ctx| {
-            stored.map(|stored| actor.begun(asked, stored, ctx.address()))
+            let begun = stored.map(|stored| actor.begun(asked, stored, ctx.address()));
+            // An id that is nobody's conversation must not keep an actor.
+            if begun.is_err() && actor.is_unused() {
+                actor.end(ctx);
+            }
+            begun
         })))
     }
 }
@@ -302,6 +325,9 @@ impl Handler<Watch> for Conversation {
 
     fn handle(&mut self, Watch(watcher): Watch, _: &mut Self::Context) -> Self::Result {
         self.idle_checks = 0;
+        for job in &self.waiting {
+            watcher.tell(SessionEvent::TurnBegan(Arc::clone(&job.log)));
+        }
         self.watchers.insert(watcher.connection, watcher);
         self.tell_presence();
         MessageResult(self.running.clone())
@@ -344,9 +370,4 @@ impl Handler<TurnEnded> for Conversation {
             self.start(next, ctx.address());
         }
     }
-}
-
-/// The refusal of a question for which there is no room behind the turn that runs.
-pub(crate) fn no_room() -> ClientError {
-    ErrorCode::TurnRunning.into()
 }

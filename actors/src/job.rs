@@ -7,6 +7,7 @@
 //! but the job itself writes to it.
 
 use std::{
+    io::ErrorKind,
     ops::ControlFlow,
     path::PathBuf,
     sync::{
@@ -23,7 +24,7 @@ use callboard_entities::{
     StoreError,
     queries::{
         self,
-        jobs::{Beat, ClaimedJob, Finish},
+        jobs::{Beat, ClaimedJob, Finish, FinishedJob, Retry},
     },
 };
 use callboard_logs::{IngestError, IngestOptions};
@@ -33,7 +34,12 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::{jobs::Seat, keeper::Life, system::Shared, turn::store_failed};
+use crate::{
+    jobs::Seat,
+    keeper::Life,
+    system::Shared,
+    turn::{STORE_RETRIES, store_failed},
+};
 
 /// Messages in the mailbox.
 pub(crate) const MAILBOX: usize = 4;
@@ -204,20 +210,18 @@ fn internal() -> JobError {
 
 fn run_ingest(seed: &JobSeed, ingest: &Ingest, source: SourceId, stop: &AtomicBool) -> Worked {
     let indexed = seed.shared.metrics.log_lines.with_label_values(&["ingest"]);
+    // The server's end is looked at here, too: the actor that passes it on ends with its arbiter.
+    let told = || stop.load(Ordering::Relaxed) || seed.stopping.is_cancelled();
     let mut counted = 0;
     let mut on_progress = |progress: &IngestProgress| {
         indexed.inc_by(progress.lines.saturating_sub(counted));
         counted = progress.lines;
         seed.progress.lock().clone_from(progress);
-        if stop.load(Ordering::Relaxed) {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        }
+        if told() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let options = IngestOptions::whole(source, ingest.name.clone(), Timestamp::now());
     match seed.shared.logs.ingest_file(&ingest.path, &options, &mut on_progress) {
-        Ok(_) if stop.load(Ordering::Relaxed) => Worked::Stopped,
+        Ok(_) if told() => Worked::Stopped,
         Ok(progress) => Worked::Done(progress),
         Err(error) => failed(error),
     }
@@ -237,51 +241,62 @@ fn failed(error: IngestError) -> Worked {
     Worked::Failed { error: error.client_error().into(), again }
 }
 
+/// Stores how the work ended; a database that is away for a moment is tried again. What cannot be
+/// stored at all is found by its silence, and the job runs again from the last commit.
 async fn store_end(seed: &JobSeed, worked: Worked, cancelled: bool) {
-    let (store, claim) = (&seed.shared.store, seed.claimed.claim);
-    let now = Timestamp::now();
-    let progress = match &worked {
-        Worked::Done(progress) => progress.clone(),
-        Worked::Stopped | Worked::Failed { .. } => seed.progress.lock().clone(),
-    };
-    let lines = progress.lines;
-    let finish = async |finish| {
-        queries::jobs::finish(store, claim, &finish, &progress, now).await.map(|_| ())
-    };
-    let job_id = claim.job_id;
-    let (stored, final_end): (Result<(), StoreError>, bool) = match worked {
-        Worked::Done(_) => {
-            info!(%job_id, lines, "job done");
-            (finish(Finish::Succeeded).await, true)
+    let mut waits = STORE_RETRIES.iter();
+    loop {
+        match try_store_end(seed, &worked, cancelled).await {
+            Ok(is_over) => {
+                if is_over {
+                    delete_spool(&seed.claimed.payload).await;
+                }
+                return;
+            }
+            Err(error) => store_failed("store the end of a job", &error),
         }
-        Worked::Stopped if cancelled => (finish(Finish::Cancelled).await, true),
-        // The server ends, or the job is another's: it stays claimed, and goes on at the next
-        // start when nobody has reported for it.
-        Worked::Stopped => return,
-        Worked::Failed { error, again: false } => (finish(Finish::Failed(error)).await, true),
-        Worked::Failed { error, again: true } => {
-            let factor = 2u32.saturating_pow(claim.attempt.saturating_sub(1));
-            let wait = RETRY_AFTER.saturating_mul(factor).min(MAX_RETRY_AFTER);
-            let put_back = queries::jobs::retry(store, claim, &error, now.plus(wait), now).await;
-            let over = matches!(
-                put_back,
-                Ok(queries::jobs::Retry::GivenUp | queries::jobs::Retry::Cancelled)
-            );
-            (put_back.map(|_| ()), over)
+        match waits.next() {
+            Some(wait) => tokio::time::sleep(*wait).await,
+            None => return,
         }
-    };
-    if let Err(error) = stored {
-        store_failed("store the end of a job", &error);
-    } else if final_end {
-        delete_spool(seed).await;
     }
 }
 
+/// Answers whether the job is over for good, and was ours to end.
+async fn try_store_end(
+    seed: &JobSeed,
+    worked: &Worked,
+    cancelled: bool,
+) -> Result<bool, StoreError> {
+    let (store, claim) = (&seed.shared.store, seed.claimed.claim);
+    let now = Timestamp::now();
+    let so_far = seed.progress.lock().clone();
+    let (finish, progress) = match worked {
+        Worked::Done(progress) => (Finish::Succeeded, progress),
+        Worked::Stopped if cancelled => (Finish::Cancelled, &so_far),
+        // The server ends, or the job is another's: it stays claimed, and goes on at the next
+        // start, or when its new owner says so.
+        Worked::Stopped => return Ok(false),
+        Worked::Failed { error, again: false } => (Finish::Failed(error.clone()), &so_far),
+        Worked::Failed { error, again: true } => {
+            let factor = 2u32.saturating_pow(claim.attempt.saturating_sub(1));
+            let wait = RETRY_AFTER.saturating_mul(factor).min(MAX_RETRY_AFTER);
+            let put_back = queries::jobs::retry(store, claim, error, now.plus(wait), now).await?;
+            return Ok(matches!(put_back, Retry::GivenUp | Retry::Cancelled));
+        }
+    };
+    let (job_id, lines) = (claim.job_id, progress.lines);
+    let ended = queries::jobs::finish(store, claim, &finish, progress, now).await?;
+    info!(%job_id, lines, ?finish, "job ended");
+    Ok(ended == FinishedJob::Stored)
+}
+
 /// A spooled upload is not needed once its job has ended for good.
-async fn delete_spool(seed: &JobSeed) {
-    let ingest = serde_json::from_value::<Ingest>(seed.claimed.payload.clone());
-    if let Ok(Ingest { path, delete_after: true, .. }) = ingest
+pub(crate) async fn delete_spool(payload: &serde_json::Value) {
+    if let Ok(Ingest { path, delete_after: true, .. }) = Ingest::deserialize(payload)
         && let Err(error) = tokio::fs::remove_file(&path).await
+        // Cancelled twice.
+        && error.kind() != ErrorKind::NotFound
     {
         warn!(%error, "a spooled upload could not be deleted");
     }

@@ -18,13 +18,13 @@ use callboard_entities::queries::{
     self,
     jobs::{ClaimedJob, NewJob},
 };
-use callboard_protocol::{ClientError, ErrorCode, Job, JobId, Timestamp, UserId};
+use callboard_protocol::{ClientError, ErrorCode, Job, JobId, JobState, Timestamp, UserId};
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
+    config::JobsConfig,
     job::{Ingest, JobSeed, JobWorker},
     keeper::{Keeper, Placement},
     system::Shared,
@@ -33,6 +33,12 @@ use crate::{
 
 /// How often the dispatcher looks by itself.
 const LOOK: Duration = Duration::from_secs(2);
+
+/// How often it looks for jobs whose owner gives no sign …
+const RECOVER: Duration = Duration::from_secs(30);
+
+/// … for this long.
+const SILENT: Duration = Duration::from_secs(60);
 
 /// Messages in the dispatcher's mailbox. A wake that does not fit is not needed: there is one
 /// before it.
@@ -46,20 +52,6 @@ const KINDS: [&str; 1] = ["ingest"];
 
 /// The longest name of a source, in bytes.
 const MAX_NAME: usize = 200;
-
-/// `[jobs]`
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct JobsConfig {
-    /// Jobs that run at once.
-    pub max_running: usize,
-}
-
-impl Default for JobsConfig {
-    fn default() -> Self {
-        Self { max_running: 2 }
-    }
-}
 
 /// The handle to the queue. A cheap clone.
 #[derive(Clone)]
@@ -166,8 +158,16 @@ impl Jobs {
     /// # Errors
     /// `job_not_found`; that the database is away.
     pub async fn cancel(&self, id: JobId) -> Result<Job, ClientError> {
-        let asked = queries::jobs::request_cancel(&self.shared.store, id, Timestamp::now()).await;
-        asked.map_err(|error| {
+        let store = &self.shared.store;
+        let cancelled = async {
+            let job = queries::jobs::request_cancel(store, id, Timestamp::now()).await?;
+            // No worker has seen a job that was cancelled while it waited.
+            if job.state == JobState::Cancelled {
+                crate::job::delete_spool(&queries::jobs::payload(store, id).await?).await;
+            }
+            Ok(job)
+        };
+        cancelled.await.map_err(|error| {
             store_failed("cancel a job", &error);
             error.client()
         })
@@ -239,20 +239,20 @@ pub(crate) struct Dispatcher {
 impl Dispatcher {
     fn arm(&self, ctx: &mut Context<Self>) {
         ctx.run_interval(LOOK, |dispatcher, ctx| dispatcher.claim(ctx));
+        ctx.run_interval(RECOVER, |dispatcher, ctx| dispatcher.recover(SILENT, ctx));
     }
 
-    /// Puts jobs back that a former process left running (the data folder is this process's alone),
-    /// then claims.
-    fn recover(&self, ctx: &mut Context<Self>) {
+    /// Puts jobs back whose owner has given no sign for this long, then claims.
+    fn recover(&self, silent: Duration, ctx: &mut Context<Self>) {
         let store = self.seed.shared.store.clone();
         let recovered = async move {
             let now = Timestamp::now();
-            queries::jobs::recover(&store, now, now).await
+            queries::jobs::recover(&store, now.minus(silent), now).await
         };
         ctx.spawn(recovered.into_actor(self).map(|recovered, dispatcher, ctx| {
             match recovered {
                 Ok(0) => {}
-                Ok(jobs) => warn!(jobs, "jobs were lost with their process and wait again"),
+                Ok(jobs) => warn!(jobs, "jobs were lost by their owner and wait again"),
                 Err(error) => store_failed("recover jobs", &error),
             }
             dispatcher.claim(ctx);
@@ -307,7 +307,8 @@ impl Actor for Dispatcher {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         self.arm(ctx);
-        self.recover(ctx);
+        // The data folder is this process's alone: whatever runs was lost with a former process.
+        self.recover(Duration::ZERO, ctx);
     }
 }
 

@@ -304,7 +304,8 @@ impl<A: Supervised + Actor<Context = Context<A>>> Future for Kept<A> {
                 match catch_unwind(AssertUnwindSafe(|| this.context.as_mut().poll(cx))) {
                     Ok(Poll::Pending) => return Poll::Pending,
                     Ok(Poll::Ready(())) if this.life.is_finished() => this.finished(),
-                    Ok(Poll::Ready(())) if !this.context.address().connected() => this.finished(),
+                    // Nobody holds its address any more.
+                    Ok(Poll::Ready(())) if !this.context.ctx().connected() => this.finished(),
                     Ok(Poll::Ready(())) => this.failed("it stopped by itself".into()),
                     Err(panic) => this.failed(panic_text(&*panic)),
                 }

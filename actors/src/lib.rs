@@ -31,10 +31,10 @@ mod turn_log;
 mod turns;
 
 pub use cache::{Cache, CachedAnswer};
-pub use config::{CacheConfig, ChatConfig, RedisConfig, SessionConfig};
+pub use config::{BadValue, CacheConfig, ChatConfig, JobsConfig, RedisConfig, SessionConfig};
 pub use conversation::{Asker, Begun, SessionEvent, Watcher};
 pub use health::starting;
-pub use jobs::{Jobs, JobsConfig};
+pub use jobs::Jobs;
 pub use keeper::{Keeper, KeptState, KeptStatus, RestartPolicy};
 pub use metrics::Metrics;
 pub use remote_cache::{RemoteCache, RemoteError};

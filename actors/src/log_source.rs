@@ -6,8 +6,9 @@
 //! commit.
 
 use std::{
+    io::ErrorKind,
     ops::ControlFlow,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -70,11 +71,7 @@ impl LogSource {
             return;
         }
         let (seed, id, looking) = (self.seed.clone(), self.id, Looking(Arc::clone(&self.looking)));
-        let look = async move {
-            let _looking = looking;
-            read_on(&seed, id).await
-        };
-        ctx.spawn(look.into_actor(self).map(|read, source, _| {
+        ctx.spawn(read_on(seed, id, looking).into_actor(self).map(|read, source, _| {
             if let Some(id) = read {
                 source.id = Some(id);
                 source.caught_up = Instant::now();
@@ -110,7 +107,7 @@ impl Drop for Looking {
 }
 
 /// Reads what is new; answers the source's id when the end was reached.
-async fn read_on(seed: &SourceSeed, id: Option<SourceId>) -> Option<SourceId> {
+async fn read_on(seed: SourceSeed, id: Option<SourceId>, looking: Looking) -> Option<SourceId> {
     let id = match id {
         Some(id) => id,
         None => {
@@ -126,11 +123,17 @@ async fn read_on(seed: &SourceSeed, id: Option<SourceId>) -> Option<SourceId> {
         }
     };
     let owned = seed.clone();
-    let read = seed.shared.runtime.spawn_blocking(move || ingest(&owned, id)).await;
-    match read {
+    let ingest = move || {
+        // Held by the thread: the actor may be restarted while it reads.
+        let _looking = looking;
+        ingest(&owned, id)
+    };
+    match seed.shared.runtime.spawn_blocking(ingest).await {
         Ok(Ok(())) => Some(id),
         // Not written yet: nothing to read.
-        Ok(Err(IngestError::Open { .. })) => Some(id),
+        Ok(Err(IngestError::Open { source, .. })) if source.kind() == ErrorKind::NotFound => {
+            Some(id)
+        }
         Ok(Err(error)) => {
             // At debug level: the server follows its own log, and must not answer itself.
             debug!(%error, source = seed.name, "a source could not be read");
@@ -152,8 +155,22 @@ fn ingest(seed: &SourceSeed, id: SourceId) -> Result<(), IngestError> {
             ControlFlow::Continue(())
         }
     };
-    let progress = seed.shared.logs.ingest_file(&seed.path, &options, &mut go_on)?;
-    let indexed = &seed.shared.metrics.log_lines;
-    indexed.with_label_values(&[seed.name.as_str()]).inc_by(progress.lines);
+    let indexed = seed.shared.metrics.log_lines.with_label_values(&[seed.name.as_str()]);
+    // The file that was renamed when it was full first: lines may have come since the last look.
+    // What was read of it is known by its first bytes, so nothing is read twice.
+    for path in [&rotated(&seed.path), &seed.path] {
+        match seed.shared.logs.ingest_file(path, &options, &mut go_on) {
+            Ok(progress) => indexed.inc_by(progress.lines),
+            Err(IngestError::Open { .. }) if *path != seed.path => {}
+            Err(error) => return Err(error),
+        }
+    }
     Ok(())
+}
+
+/// Where our own log goes when it is full: `path.1`.
+fn rotated(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".1");
+    name.into()
 }

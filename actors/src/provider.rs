@@ -30,7 +30,7 @@ use tokio::{
 };
 
 use crate::{
-    breaker::{Breaker, BreakerPolicy},
+    breaker::{Breaker, BreakerPolicy, Spell},
     metrics::Metrics,
 };
 
@@ -78,6 +78,7 @@ pub(crate) struct Lease {
     provider: Addr<Provider>,
     user: UserId,
     outcome: Outcome,
+    spell: Spell,
     in_flight: Arc<AtomicUsize>,
     /// Makes the call.
     pub(crate) client: Arc<Client>,
@@ -93,7 +94,7 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         self.in_flight.fetch_sub(1, Ordering::AcqRel);
-        let released = Released { user: self.user, outcome: self.outcome };
+        let released = Released { user: self.user, spell: self.spell, outcome: self.outcome };
         if self.provider.try_send(released).is_err() {
             tracing::warn!("a lease came back to a provider that is gone");
         }
@@ -105,6 +106,7 @@ impl Drop for Lease {
 #[rtype(result = "()")]
 struct Released {
     user: UserId,
+    spell: Spell,
     outcome: Outcome,
 }
 
@@ -167,13 +169,14 @@ impl Provider {
         self.seed.in_flight.load(Ordering::Acquire) < self.seed.config.max_concurrency as usize
     }
 
-    fn lease(&mut self, user: UserId, provider: Addr<Self>) -> Lease {
+    fn lease(&mut self, user: UserId, spell: Spell, provider: Addr<Self>) -> Lease {
         self.seed.in_flight.fetch_add(1, Ordering::AcqRel);
         *self.seed.held.lock().entry(user).or_default() += 1;
         Lease {
             provider,
             user,
             outcome: Outcome::Unknown,
+            spell,
             in_flight: Arc::clone(&self.seed.in_flight),
             client: Arc::clone(&self.seed.client),
         }
@@ -199,7 +202,7 @@ impl Provider {
         while self.has_room() {
             let Some(waiter) = self.next_waiter() else { break };
             let reply = match self.breaker.admit(now) {
-                Ok(()) => Ok(self.lease(waiter.user, address.clone())),
+                Ok(spell) => Ok(self.lease(waiter.user, spell, address.clone())),
                 Err(retry_after) => Err(Refused::CircuitOpen { retry_after }),
             };
             // An asker that just left drops the lease, which comes back as `Released`.
@@ -212,7 +215,8 @@ impl Provider {
         let name = &self.seed.config.name;
         self.seed.metrics.set_breaker(name, self.breaker.state(Instant::now()));
         let depth = i64::try_from(self.waiting.len()).unwrap_or(i64::MAX);
-        self.seed.metrics.actor_mailbox_depth.with_label_values(&["provider"]).set(depth);
+        let actor = format!("provider:{name}");
+        self.seed.metrics.actor_mailbox_depth.with_label_values(&[&actor]).set(depth);
     }
 }
 
@@ -237,9 +241,13 @@ impl Handler<Acquire> for Provider {
     fn handle(&mut self, asked: Acquire, ctx: &mut Self::Context) -> Self::Result {
         let address = ctx.address();
         self.serve(&address);
+        // While it is open nobody need wait for a place: the next provider is asked.
+        if let Some(retry_after) = self.breaker.refuses(Instant::now()) {
+            return Box::pin(std::future::ready(Err(Refused::CircuitOpen { retry_after })));
+        }
         if self.waiting.is_empty() && self.has_room() {
             let reply = match self.breaker.admit(Instant::now()) {
-                Ok(()) => Ok(self.lease(asked.user, address)),
+                Ok(spell) => Ok(self.lease(asked.user, spell, address)),
                 Err(retry_after) => Err(Refused::CircuitOpen { retry_after }),
             };
             self.publish();
@@ -282,7 +290,7 @@ impl Handler<Released> for Provider {
             Outcome::Failed => Some(false),
             Outcome::Unknown => None,
         };
-        self.breaker.record(Instant::now(), outcome);
+        self.breaker.record(Instant::now(), released.spell, outcome);
         let address = ctx.address();
         self.serve(&address);
     }

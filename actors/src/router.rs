@@ -19,8 +19,7 @@ const OBSERVE_TIMEOUT: Duration = Duration::from_millis(500);
 /// One provider of the chain.
 pub(crate) struct Link {
     pub(crate) config: Arc<ProviderConfig>,
-    /// The address is stored once and never cloned per message, so that the bound of its mailbox
-    /// holds.
+    /// Stored once: every clone would have a place of its own in the mailbox.
     pub(crate) address: Addr<Provider>,
 }
 

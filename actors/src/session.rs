@@ -26,7 +26,7 @@ use callboard_protocol::{
     ClientError, ClientFrame, CloseCode, ConversationId, ErrorCode, PROTOCOL_VERSION, Role,
     ServerFrame, SessionId, SystemKind, Timestamp, TurnId, User,
 };
-use futures_util::StreamExt;
+use futures_util::{StreamExt, future, stream};
 use governor::{DefaultDirectRateLimiter, Quota};
 use tokio::time::{Instant, sleep};
 
@@ -96,8 +96,12 @@ pub(crate) struct Session {
     told_to_renew: bool,
 }
 
-/// A frame of a followed turn.
-struct TurnFrame(ServerFrame);
+/// What comes of a followed turn.
+enum Followed {
+    Frame(ServerFrame),
+    /// There is no more.
+    Over(TurnId),
+}
 
 impl Session {
     pub(crate) fn new(
@@ -169,7 +173,8 @@ impl Session {
             self.refuse(ClientError::new(ErrorCode::Overloaded, message), ctx);
             return;
         }
-        let handle = ctx.add_stream(log.follow(after_seq).map(TurnFrame));
+        let over = stream::once(future::ready(Followed::Over(log.turn_id())));
+        let handle = ctx.add_stream(log.follow(after_seq).map(Followed::Frame).chain(over));
         self.following.insert(log.turn_id(), handle);
     }
 
@@ -302,12 +307,14 @@ impl StreamHandler<Incoming> for Session {
     }
 }
 
-impl StreamHandler<TurnFrame> for Session {
-    fn handle(&mut self, TurnFrame(frame): TurnFrame, ctx: &mut SocketContext) {
-        if let Some(turn) = frame.ends_turn() {
-            self.following.remove(&turn);
+impl StreamHandler<Followed> for Session {
+    fn handle(&mut self, followed: Followed, ctx: &mut SocketContext) {
+        match followed {
+            Followed::Frame(frame) => self.send(&frame, ctx),
+            Followed::Over(turn) => {
+                self.following.remove(&turn);
+            }
         }
-        self.send(&frame, ctx);
     }
 
     /// A turn ended; the session goes on.

@@ -20,11 +20,11 @@ use tracing::{info, warn};
 
 use crate::{
     cache::Cache,
-    config::{CacheConfig, ChatConfig, SessionConfig},
+    config::{CacheConfig, ChatConfig, JobsConfig, SessionConfig},
     conversation::{Asker, BeginTurn, Begun, Typing, Unwatch, Watch, Watcher},
     conversations::Conversations,
     health,
-    jobs::{Jobs, JobsConfig},
+    jobs::Jobs,
     keeper::{Keeper, Placement},
     log_source::{self, LogSource, SourceSeed},
     metrics::Metrics,
@@ -82,7 +82,7 @@ pub(crate) struct Shared {
     pub(crate) metrics: Metrics,
     pub(crate) chat: ChatConfig,
     pub(crate) session: SessionConfig,
-    pub(crate) searches: Semaphore,
+    pub(crate) searches: Arc<Semaphore>,
     /// Everything that shutdown waits for.
     pub(crate) tracker: TaskTracker,
     pub(crate) runtime: Handle,
@@ -132,7 +132,7 @@ impl System {
             metrics: parts.metrics,
             chat: parts.chat,
             session: parts.session,
-            searches: Semaphore::new(SEARCHES),
+            searches: Arc::new(Semaphore::new(SEARCHES)),
             tracker: TaskTracker::new(),
             runtime: parts.runtime,
         });
@@ -187,6 +187,11 @@ impl System {
     #[must_use]
     pub fn running_turn(&self, conversation: ConversationId) -> Option<TurnId> {
         self.inner.shared.turns.running_in(conversation)
+    }
+
+    /// Stops the turns of a conversation that was deleted.
+    pub fn cancel_turns(&self, conversation: ConversationId) {
+        self.inner.shared.turns.cancel_in(conversation);
     }
 
     /// Watches a conversation of this user; answers the turn that runs.
@@ -295,10 +300,10 @@ impl System {
         info!(running, sockets = self.inner.sockets.total(), "draining");
         self.inner.jobs.stop();
         shared.tracker.close();
-        if timeout(patience, shared.tracker.wait()).await.is_err() {
+        if timeout(patience, quiet(shared)).await.is_err() {
             warn!(running = shared.turns.running(), "turns outlived their patience; cancelling");
             shared.turns.cancel_all();
-            if timeout(LAST_WORDS, shared.tracker.wait()).await.is_err() {
+            if timeout(LAST_WORDS, quiet(shared)).await.is_err() {
                 warn!("turns are left behind; they will be marked interrupted at the next start");
             }
         }
@@ -311,6 +316,17 @@ impl System {
         if timeout(LAST_WORDS, gone).await.is_err() {
             warn!(sockets = self.inner.sockets.total(), "sockets did not take their goodbye");
         }
+    }
+}
+
+/// Waits until no turn runs and none waits behind one.
+async fn quiet(shared: &Shared) {
+    loop {
+        shared.tracker.wait().await;
+        if shared.turns.running() == 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 

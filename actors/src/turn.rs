@@ -26,7 +26,7 @@ use tokio::time::{Instant, sleep};
 use tracing::{Instrument, error, info, info_span, warn};
 
 use crate::{
-    conversation::{Conversation, TurnEnded, no_room},
+    conversation::{Conversation, TurnEnded},
     keeper::panic_text,
     system::Shared,
     turn_log::{TurnEvent, TurnLog},
@@ -37,7 +37,7 @@ use answer::Draft;
 const TITLE_CHARS: usize = 80;
 
 /// How often, and after which waits, a finished answer is tried to be stored.
-const STORE_RETRIES: [Duration; 3] =
+pub(crate) const STORE_RETRIES: [Duration; 3] =
     [Duration::from_millis(100), Duration::from_millis(500), Duration::from_secs(2)];
 
 /// A question on its way to the database.
@@ -82,9 +82,6 @@ pub(crate) async fn submit(
 ) -> Result<BegunTurn, ClientError> {
     let ask = &submission.ask;
     let client_message_id = ask.client_message_id.clone();
-    if !submission.room {
-        return Err(no_room());
-    }
     let id = submission.id;
     let place = if submission.new { Place::Opens(id) } else { Place::In(id) };
     let new = NewTurn {
@@ -93,6 +90,7 @@ pub(crate) async fn submit(
         client_message_id: client_message_id.unwrap_or_else(ClientMessageId::random),
         content: ask.content.clone(),
         title: title(&ask.content),
+        room: submission.room,
         now: Timestamp::now(),
     };
     messages::begin_turn(&shared.store, &new).await.map_err(|error| {
@@ -187,22 +185,28 @@ async fn run(shared: &Shared, job: &TurnJob) {
 
 /// The conversation so far, without this turn. A turn can do without it.
 async fn history(shared: &Shared, log: &TurnLog) -> Vec<ChatMessage> {
-    let most = shared.chat.history_messages;
-    let recent = messages::recent(&shared.store, log.conversation_id(), most + 2).await;
+    // Those of this turn, and of the turns that wait behind it, stand after what counts.
+    let behind = u32::try_from(shared.chat.max_waiting_turns).unwrap_or(u32::MAX);
+    let behind = behind.saturating_add(1).saturating_mul(2);
+    let most = shared.chat.history_messages.saturating_add(behind);
+    let recent = messages::recent(&shared.store, log.conversation_id(), most).await;
     let messages = recent.unwrap_or_else(|error| {
         store_failed("read the history", &error);
         Vec::new()
     });
+    let before = |message: &Message| message.turn_id != log.turn_id();
     let whole = |message: &Message| {
-        message.turn_id != log.turn_id()
-            && !message.content.is_empty()
+        !message.content.is_empty()
             && match message.author {
                 Author::User => true,
                 Author::Assistant => message.status == MessageStatus::Complete,
             }
     };
-    let whole = messages.into_iter().filter(whole);
-    whole.map(|message| ChatMessage { role: message.author, content: message.content }).collect()
+    let mut whole: Vec<Message> = messages.into_iter().take_while(before).filter(whole).collect();
+    let most = shared.chat.history_messages as usize;
+    whole.drain(..whole.len().saturating_sub(most));
+    let of = |message: Message| ChatMessage { role: message.author, content: message.content };
+    whole.into_iter().map(of).collect()
 }
 
 /// Ends a turn with its answer: cites, stores, fills the cache, announces.
@@ -232,12 +236,14 @@ async fn finish(running: &Running<'_>, draft: Draft) {
         cached: draft.cached,
     };
     if !store_answer(shared, log, stored_answer(running, &answer)).await {
+        // Whoever joined this turn asks anew, and must not find it still in flight.
+        drop(draft);
         log.append(TurnEvent::Failed(ErrorCode::StorageUnavailable.into()));
         return;
     }
     let overhead = running.started.elapsed().saturating_sub(draft.waited);
     shared.metrics.turn_overhead.observe(overhead.as_secs_f64());
-    answer::keep(running, draft, &answer);
+    answer::keep(running, draft, &answer).await;
     log.append(TurnEvent::Answered(Box::new(answer)));
 }
 
@@ -303,6 +309,10 @@ async fn store_answer(shared: &Shared, log: &TurnLog, finished: FinishedAnswer) 
         let now = Timestamp::now();
         let stored = messages::finish_answer(&shared.store, log.message_id(), &finished, now).await;
         let Err(error) = stored else { return true };
+        // Its conversation was deleted meanwhile: there is nothing left to store it in.
+        if matches!(error, StoreError::NotFound(_)) {
+            return true;
+        }
         store_failed("store an answer", &error);
         match waits.next() {
             Some(wait) => sleep(*wait).await,

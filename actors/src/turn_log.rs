@@ -65,7 +65,23 @@ struct State {
     text: String,
     /// Where the answer begins: after the last restart.
     answer_start: usize,
-    ended: Option<Ended>,
+    ended: bool,
+}
+
+impl State {
+    /// How the turn ended: its last entry says so.
+    fn ending(&self) -> Option<Ended> {
+        let last = self.entries.last().filter(|_| self.ended)?;
+        let Entry::Event(event) = last else { return None };
+        match event.as_ref() {
+            TurnEvent::Answered(answer) => Some(Ended::Answered(answer.clone())),
+            TurnEvent::Failed(error) => Some(Ended::Failed(error.clone())),
+            TurnEvent::Started { .. }
+            | TurnEvent::Step { .. }
+            | TurnEvent::Restarted { .. }
+            | TurnEvent::TextEnded { .. } => None,
+        }
+    }
 }
 
 /// See the module.
@@ -150,12 +166,15 @@ impl TurnLog {
     /// [`Full`] when the answer would grow past its bound; the part that fits is kept.
     pub(crate) fn append_text(&self, piece: &str) -> Result<(), Full> {
         let mut state = self.state.lock();
-        if piece.is_empty() || state.ended.is_some() {
+        if piece.is_empty() || state.ended {
             return Ok(());
         }
         let room = self.max_bytes.saturating_sub(state.text.len());
         let fits = piece.floor_char_boundary(room);
-        if fits > 0 && state.entries.len() < MAX_EVENTS {
+        if state.entries.len() >= MAX_EVENTS {
+            return Err(Full);
+        }
+        if fits > 0 {
             state.text.push_str(&piece[..fits]);
             let end = u32::try_from(state.text.len()).map_err(|_| Full)?;
             state.entries.push(Entry::Delta { end });
@@ -167,13 +186,12 @@ impl TurnLog {
     /// Appends an event. [`TurnEvent::Answered`] and [`TurnEvent::Failed`] end the log.
     pub(crate) fn append(&self, event: TurnEvent) {
         let mut state = self.state.lock();
-        if state.ended.is_some() {
+        if state.ended {
             return;
         }
         match &event {
             TurnEvent::Restarted { .. } => state.answer_start = state.text.len(),
-            TurnEvent::Answered(answer) => state.ended = Some(Ended::Answered(answer.clone())),
-            TurnEvent::Failed(error) => state.ended = Some(Ended::Failed(error.clone())),
+            TurnEvent::Answered(_) | TurnEvent::Failed(_) => state.ended = true,
             TurnEvent::Started { .. } | TurnEvent::Step { .. } | TurnEvent::TextEnded { .. } => {}
         }
         state.entries.push(Entry::Event(Box::new(event)));
@@ -195,7 +213,7 @@ impl TurnLog {
     /// Whether the last entry was appended.
     #[must_use]
     pub fn has_ended(&self) -> bool {
-        self.state.lock().ended.is_some()
+        self.state.lock().ended
     }
 
     /// Waits for the end of the turn.
@@ -203,7 +221,7 @@ impl TurnLog {
         let mut length = self.length.subscribe();
         loop {
             length.borrow_and_update();
-            if let Some(ended) = self.state.lock().ended.clone() {
+            if let Some(ended) = self.state.lock().ending() {
                 return ended;
             }
             // The sender lives in `self`, so this fails never; and if it did, nothing more comes.
@@ -324,7 +342,7 @@ impl Reader {
             if length > self.seq {
                 break;
             }
-            if self.log.has_ended() && *self.length.borrow() <= self.seq {
+            if self.log.is_spent(self.seq) {
                 return None;
             }
             self.length.changed().await.ok()?;
@@ -346,6 +364,13 @@ impl Reader {
 }
 
 impl TurnLog {
+    /// Whether the last entry was appended, and it is not after `seq`. Under one lock: the length
+    /// is announced after the end is known, and a reader in between must not leave early.
+    fn is_spent(&self, seq: u64) -> bool {
+        let state = self.state.lock();
+        state.ended && state.entries.len() as u64 <= seq
+    }
+
     fn next_is_text(&self, after_seq: u64) -> bool {
         let state = self.state.lock();
         let next = usize::try_from(after_seq).ok().and_then(|at| state.entries.get(at));

@@ -61,8 +61,17 @@ impl Turns {
     /// The turn that runs in a conversation.
     pub(crate) fn running_in(&self, conversation: ConversationId) -> Option<TurnId> {
         let known = self.known.lock();
-        let mut running = known.logs.values().filter(|log| !log.has_ended());
-        running.find(|log| log.conversation_id() == conversation).map(|log| log.turn_id())
+        let of_it = known.logs.values().filter(|log| log.conversation_id() == conversation);
+        // Ids grow with time: the oldest is the one that runs, the others wait behind it.
+        of_it.filter(|log| !log.has_ended()).map(|log| log.turn_id()).min()
+    }
+
+    /// Stops the turns of a conversation.
+    pub(crate) fn cancel_in(&self, conversation: ConversationId) {
+        let known = self.known.lock();
+        for log in known.logs.values().filter(|log| log.conversation_id() == conversation) {
+            log.cancel();
+        }
     }
 
     /// Turns that run now.

@@ -25,6 +25,8 @@ pub enum Clash {
     Username,
     /// There is an administrator already.
     AdminExists,
+    /// As many turns wait in the conversation as may.
+    TurnsWaiting,
 }
 
 /// Why a query failed. The `Display` text is for the log; [`StoreError::client`] has the other.
@@ -59,6 +61,7 @@ impl StoreError {
                 return ClientError::new(ErrorCode::Conflict, "This user name is taken.");
             }
             Self::Conflict { what: Clash::AdminExists } => ErrorCode::AlreadySetUp,
+            Self::Conflict { what: Clash::TurnsWaiting } => ErrorCode::TurnRunning,
             Self::Unavailable(_) => ErrorCode::StorageUnavailable,
             Self::Internal(_) => ErrorCode::Internal,
         };

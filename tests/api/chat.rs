@@ -227,29 +227,49 @@ async fn turns_of_one_conversation_wait_for_each_other_within_a_bound() {
     let vendor = FakeVendor::start().await;
     vendor.hold();
     let launch = Launch::on(Database::Sqlite).await.provider(&vendor);
-    let server = launch.set("chat.max_waiting_turns=1").start().await;
+    let server = launch.set("chat.max_waiting_turns=2").start().await;
     let ada = server.admin().await;
     let mut socket = ada.connect().await;
     socket.send(&ClientFrame::Message(fresh("first"))).await;
-    let (conversation, _) = accepted(&mut socket).await;
+    let (conversation, first) = accepted(&mut socket).await;
     vendor.until_held(1).await;
-    let next =
-        |text| ClientFrame::Message(Ask { conversation_id: Some(conversation), ..fresh(text) });
-    socket.send(&next("second")).await;
-    accepted(&mut socket).await;
-    socket.send(&next("third")).await;
-    let refused = socket.find(|frame| match frame {
-        ServerFrame::Error { code, .. } => Some(code),
-        _ => None,
-    });
-    assert_eq!(refused.await, ErrorCode::TurnRunning);
-    assert_eq!(vendor.request_count(), 1, "the second waits for the first");
+    let id: ClientMessageId = "third".parse().unwrap();
+    let third = Ask { client_message_id: Some(id), ..fresh("third") };
+    for ask in [fresh("second"), third.clone(), third, fresh("fourth")] {
+        let ask = Ask { conversation_id: Some(conversation), ..ask };
+        socket.send(&ClientFrame::Message(ask)).await;
+    }
+    let mut said = Vec::new();
+    while said.len() < 4 {
+        match socket.next().await {
+            ServerFrame::Accepted { turn_id, .. } => said.push(Ok(turn_id)),
+            ServerFrame::Error { code, .. } => said.push(Err(code)),
+            _ => {}
+        }
+    }
+    assert_eq!(said[1], said[2], "submitted again it is the same turn, however full it is");
+    assert_eq!(said[3], Err(ErrorCode::TurnRunning));
+    assert_eq!(vendor.request_count(), 1, "the others wait for the first");
+    assert_eq!(ada.messages(conversation).await.running_turn, Some(first));
+
+    // A tab that opens now sees those that run and those that wait.
+    let mut late = ada.connect().await;
+    subscribe(&mut late, conversation).await;
     vendor.release();
-    rest_of_turn(&mut socket).await;
-    rest_of_turn(&mut socket).await;
-    let questions: Vec<String> =
-        vendor.requests().iter().map(|request| request.question().to_owned()).collect();
-    assert!(questions[0].contains("first") && questions[1].contains("second"), "{questions:?}");
+    for tab in [&mut socket, &mut late] {
+        for _ in 0..3 {
+            rest_of_turn(tab).await;
+        }
+    }
+    let requests = vendor.requests();
+    let asked: Vec<&str> = ["first", "second", "third"]
+        .into_iter()
+        .zip(&requests)
+        .filter(|(text, request)| request.question().contains(text))
+        .map(|(text, _)| text)
+        .collect();
+    assert_eq!(asked, ["first", "second", "third"], "in their order");
+    assert!(!format!("{:?}", requests[1]).contains("third"), "nothing is asked with its future");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,9 +2,9 @@
 
 use std::process::{Output, Stdio};
 
-use callboard_protocol::{Answer, LogStats, Role};
+use callboard_protocol::{Answer, ErrorCode, LogStats, Role};
 use callboard_testkit::{FakeVendor, Postgres};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     harness::{Database, Launch, PASSWORD, Server, callboard, on_both_databases},
@@ -141,10 +141,17 @@ async fn migrations_are_listed_and_applied_once(on: Database) {
 
 async fn accounts_are_made_by_the_rules(on: Database) {
     let server = Launch::on(on).await.start().await;
-    let ada = server.admin().await;
     let add = async |arguments: &[&str], password: &str| {
         beside(&server, &[&["user", "add"], arguments].concat(), password).await
     };
+    add(&["ada", "--role", "admin"], PASSWORD).await.well();
+    let ada = server.sign_in("ada").await;
+    assert_eq!(ada.user.role, Role::Admin);
+    // With an administrator there, the setup link is good for nothing.
+    let body = json!({ "token": server.setup_token, "username": "eve", "password": PASSWORD });
+    let setup = ada.request(reqwest::Method::POST, "/auth/setup").json(&body);
+    assert_eq!(ada.refused(setup).await.1, ErrorCode::AlreadySetUp);
+
     let made =
         add(&["Bob", "--role", "analyst", "--display-name", "Bob B."], PASSWORD).await.well();
     assert_eq!(made, "bob was made, with the role analyst\n");
@@ -164,7 +171,6 @@ async fn accounts_are_made_by_the_rules(on: Database) {
         let wrong = add(&[name], password).await.badly(1).to_lowercase();
         assert!(wrong.contains(why), "{name}/{password}: {wrong}");
     }
-    drop(ada);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -79,7 +79,7 @@ async fn every_metric_is_exported_and_the_dashboard_names_no_other() {
         "circuit_breaker_state{provider=\"fake\"} 0",
         "service_health{service=\"database\"} 1",
         "websocket_errors_total{type=\"invalid_json\"} 1",
-        "ai_response_quality_score_count 1",
+        "ai_response_quality_score_sum 2",
         "http_requests_total{method=\"GET\",route=\"/api/v1/logs/lines/{id}\",status=\"200\"} 1",
         "http_requests_total{method=\"GET\",route=\"unmatched\",status=\"404\"}",
     ] {
@@ -162,7 +162,9 @@ fn metrics_in(expression: &str) -> Vec<String> {
         }
         rest = after.trim_start();
         if GROUPING.contains(&word) {
-            rest = &rest[rest.find(')').map_or(rest.len(), |at| at + 1)..];
+            if rest.starts_with('(') {
+                rest = &rest[rest.find(')').map_or(rest.len(), |at| at + 1)..];
+            }
             continue;
         }
         let grouped = GROUPING.iter().any(|grouping| rest.starts_with(&format!("{grouping} (")));
@@ -241,6 +243,11 @@ async fn a_lost_redis_degrades_and_a_lost_database_stops_and_both_come_back() {
     assert!(serde_json::from_str::<Liveness>(&live).unwrap().version.starts_with("0."));
     let (status, code) = ada.refused(ada.request(reqwest::Method::GET, "/conversations")).await;
     assert_eq!((status, code), (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::StorageUnavailable));
+    proxy.resume();
+    assert_eq!(until(&server, "database", Health::Up).await, (StatusCode::OK, Health::Up));
+    // Silence is no better than a refusal.
+    proxy.stall();
+    assert_eq!(until(&server, "database", Health::Down).await, down);
     proxy.resume();
     assert_eq!(until(&server, "database", Health::Up).await, (StatusCode::OK, Health::Up));
     assert_eq!(ada.ask(&Ask::new("is all well?")).await.response, "All is well.");

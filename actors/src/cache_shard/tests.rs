@@ -1,7 +1,7 @@
 use std::future::Future;
 
 use actix::Arbiter;
-use callboard_protocol::{ConversationId, FinishReason, MessageId, TurnId, Usage, UserId};
+use callboard_protocol::{ConversationId, FinishReason, MessageId, TurnId, UserId};
 use prometheus::{IntCounterVec, Opts};
 
 use super::*;
@@ -55,13 +55,9 @@ fn log() -> Arc<TurnLog> {
 fn answer(text: &str) -> Arc<CachedAnswer> {
     Arc::new(CachedAnswer {
         response: text.into(),
-        citations: Vec::new(),
-        suggestions: Vec::new(),
         finish_reason: FinishReason::Stop,
-        usage: Usage::default(),
         provider: "p".into(),
         model: "m".into(),
-        evidence: None,
     })
 }
 
@@ -71,11 +67,11 @@ async fn lookup(shard: &Addr<CacheShard>, key: &str) -> Found {
 
 async fn fill(shard: &Addr<CacheShard>, key: &str, text: &str) {
     match lookup(shard, key).await {
-        Found::Fill(permit) => permit.fill(answer(text), Duration::from_secs(60), false),
+        Found::Fill(permit) => {
+            permit.fill(answer(text), Duration::from_secs(60), false).await;
+        }
         Found::Hit { .. } | Found::Joined(_) => panic!("{key} is there already"),
     }
-    // Answered after the fill was handled.
-    shard.send(Observe).await.unwrap();
 }
 
 async fn has(shard: &Addr<CacheShard>, key: &str) -> bool {
@@ -93,7 +89,7 @@ fn of_a_hundred_askers_one_fills_and_the_others_read_along() {
             let Found::Joined(joined) = lookup(&shard, "k").await else { panic!("others join") };
             assert_eq!(joined.turn_id(), leader.turn_id());
         }
-        permit.fill(answer("done"), Duration::from_secs(60), false);
+        assert!(permit.fill(answer("done"), Duration::from_secs(60), false).await);
         let Found::Hit { answer, .. } = lookup(&shard, "k").await else {
             panic!("then it is kept")
         };
@@ -154,7 +150,8 @@ fn invalidation_drops_what_fits_and_what_is_being_made() {
         fill(&shard, "chat:1", "x").await;
         let Found::Fill(permit) = lookup(&shard, "log_question:2").await else { panic!("new") };
         assert_eq!(shard.send(Invalidate("log_question:*".into())).await, Ok(1));
-        permit.fill(answer("stale"), Duration::from_secs(60), false);
+        let kept = permit.fill(answer("stale"), Duration::from_secs(60), false).await;
+        assert!(!kept, "so that the second level does not keep it either");
         assert!(!has(&shard, "log_question:1").await && !has(&shard, "log_question:2").await);
         assert!(has(&shard, "chat:1").await);
     });
@@ -170,7 +167,7 @@ fn a_panic_costs_the_entries_and_nothing_else() {
         assert!(!has(&shard, "k").await);
         assert_eq!(keeper.restarts("cache_shard:0"), 1);
         assert_eq!((metrics.cache_keys.get(), metrics.cache_bytes.get()), (0, 0));
-        permit.fill(answer("x"), Duration::from_secs(60), false);
+        assert!(!permit.fill(answer("x"), Duration::from_secs(60), false).await);
         fill(&shard, "later", "y").await;
         assert!(has(&shard, "later").await);
     });

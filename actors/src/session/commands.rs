@@ -49,10 +49,16 @@ impl Session {
         ask.mode = ask.mode.or_else(|| self.mode.clone());
         self.submitting += 1;
         let system = self.system.clone();
-        let asker = Asker { user: self.who.user.id, watcher: self.watcher() };
+        // Over its limit it asks without watching, and still follows its own turn.
+        let may_watch = self.subscriptions.len() < self.system.session_limits().max_subscriptions;
+        let watcher = self.watcher().filter(|_| may_watch);
+        let asker = Asker { user: self.who.user.id, watcher };
         let asked = async move { system.ask(asker, ask).await };
         ctx.spawn(asked.into_actor(self).map(move |begun, session, ctx| {
             session.submitting -= 1;
+            if let (Ok(begun), true) = (&begun, may_watch) {
+                session.subscriptions.insert(begun.conversation_id);
+            }
             session.submitted(begun, client_message_id, ctx);
         }));
     }
@@ -77,7 +83,6 @@ impl Session {
                 return self.send(&frame, ctx);
             }
         };
-        self.subscriptions.insert(begun.conversation_id);
         let accepted = ServerFrame::Accepted {
             client_message_id: begun.client_message_id,
             conversation_id: begun.conversation_id,
@@ -137,10 +142,16 @@ impl Session {
         ctx: &mut SocketContext,
     ) {
         match watched {
+            // It was unsubscribed meanwhile.
+            Ok(_) if !self.subscriptions.contains(&conversation_id) => {
+                self.system.unwatch(conversation_id, self.place.connection);
+            }
             Ok(running) => {
                 let running_turn = running.as_ref().map(|log| log.turn_id());
                 self.send(&ServerFrame::Subscribed { conversation_id, running_turn }, ctx);
-                if let Some(log) = running {
+                // One that is followed already goes on where it is.
+                let new = |log: &Arc<TurnLog>| !self.following.contains_key(&log.turn_id());
+                if let Some(log) = running.filter(new) {
                     self.follow(&log, 0, ctx);
                 }
             }

@@ -8,7 +8,7 @@ use callboard_protocol::{
 };
 use callboard_providers::{CompletionRequest, ProviderError, ProviderKind, StreamEvent, cost_usd};
 use futures_util::StreamExt;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{info, warn};
 
 use super::Running;
@@ -96,9 +96,8 @@ async fn fill(running: &Running<'_>, place: Place) -> Result<Draft, ClientError>
         && let Some(answer) = remote.get(&place.key).await
     {
         let answer = Arc::new(answer);
-        let draft = replay(running, &answer);
-        place.permit.fill(answer, place.lifetime, true);
-        return Ok(draft);
+        place.permit.fill(Arc::clone(&answer), place.lifetime, true).await;
+        return Ok(replay(running, &answer));
     }
     let mut draft = from_providers(running).await?;
     draft.place = Some(place);
@@ -106,7 +105,7 @@ async fn fill(running: &Running<'_>, place: Place) -> Result<Draft, ClientError>
 }
 
 /// Keeps a finished answer, if it is one worth keeping; otherwise whoever waits asks anew.
-pub(super) fn keep(running: &Running<'_>, draft: Draft, answer: &Answer) {
+pub(super) async fn keep(running: &Running<'_>, draft: Draft, answer: &Answer) {
     let Some(place) = draft.place else { return };
     let worth_it = answer.finish_reason == FinishReason::Stop && !answer.response.trim().is_empty();
     if !worth_it || is_fallback(running, &answer.provider) {
@@ -114,20 +113,17 @@ pub(super) fn keep(running: &Running<'_>, draft: Draft, answer: &Answer) {
     }
     let kept = Arc::new(CachedAnswer {
         response: answer.response.clone(),
-        citations: answer.citations.clone(),
-        suggestions: answer.suggestions.clone(),
         finish_reason: answer.finish_reason,
-        usage: answer.usage,
         provider: answer.provider.clone(),
         model: answer.model.clone(),
-        evidence: running.evidence.as_ref().map(|evidence| evidence.searched.clone()),
     });
-    if let Some(remote) = running.shared.cache.remote().cloned() {
-        let (kept, key, lifetime) = (Arc::clone(&kept), place.key, place.lifetime);
+    let Place { permit, key, lifetime } = place;
+    if permit.fill(Arc::clone(&kept), lifetime, false).await
+        && let Some(remote) = running.shared.cache.remote().cloned()
+    {
         let written = async move { remote.set(&key, &kept, lifetime).await };
         running.shared.tracker.spawn_on(written, &running.shared.runtime);
     }
-    place.permit.fill(kept, place.lifetime, false);
 }
 
 /// Whether the answer came from the index alone although a model was wanted: kept, it would hide
@@ -204,23 +200,25 @@ async fn read_along(
 ) -> Result<Option<Draft>, ClientError> {
     let before = Instant::now();
     let mut frames = Box::pin(leader.follow(0));
-    let mut reading = async || {
+    let mut cut = false;
+    let reading = async {
         while let Some(frame) = frames.next().await {
             if let ServerFrame::StreamStart { model, provider, .. } = frame {
                 announce(running, &model, &provider, true);
             } else if let ServerFrame::StreamChunk { content, .. } = frame {
-                // It fitted the leader's log, whose bound is the same.
-                drop(running.log.append_text(&content));
+                // Text of a leader that failed before counts, too: the copy may not fit.
+                cut |= running.log.append_text(&content).is_err();
             } else if let ServerFrame::StreamRestart { reason, .. } = frame {
                 running.log.append(TurnEvent::Restarted { reason });
             }
         }
         leader.ended().await
     };
-    match bounded(running, reading()).await {
+    match bounded(running, reading).await {
         Ok(Ended::Answered(answer)) if answer.finish_reason != FinishReason::Cancelled => {
+            let finish_reason = if cut { FinishReason::Length } else { answer.finish_reason };
             Ok(Some(Draft {
-                finish_reason: answer.finish_reason,
+                finish_reason,
                 usage: Usage::default(),
                 cost_usd: 0.0,
                 provider: answer.provider,
@@ -354,7 +352,10 @@ fn count(running: &Running<'_>, link: &Link, status: &str) {
 async fn lease(running: &Running<'_>, link: &Link) -> Result<Lease, ClientError> {
     let (user, deadline) = (running.log.owner(), running.deadline);
     let provider = link.config.name.as_str();
-    match link.address.send(Acquire { user, deadline }).await {
+    // A little longer than its queue: an actor that is stuck must not hold the turn.
+    let longest = link.config.queue_timeout() + Duration::from_secs(1);
+    let asked = timeout(longest, link.address.send(Acquire { user, deadline })).await;
+    match asked.unwrap_or(Err(actix::MailboxError::Timeout)) {
         Ok(Ok(lease)) => Ok(lease),
         Ok(Err(refused)) => {
             let (reason, retry_after) = match refused {

@@ -26,14 +26,24 @@ pub(super) async fn retrieve(running: &Running<'_>) -> Option<Arc<Evidence>> {
     let logs = running.shared.logs.clone();
     let question = running.ask.content.clone();
     let now = Timestamp::now();
-    let permit = running.shared.searches.acquire();
+    let permit = Arc::clone(&running.shared.searches).acquire_owned();
     let search = async {
         // The semaphore is never closed; and without its permit there is no search.
-        let _permit = permit.await.ok()?;
-        let search = move || logs.investigate(&question, &InvestigateOptions::at(now));
+        let permit = permit.await.ok()?;
+        let search = move || {
+            // Held by the thread: a search that nobody waits for any more still takes its place.
+            let _permit = permit;
+            logs.investigate(&question, &InvestigateOptions::at(now))
+        };
         running.shared.runtime.spawn_blocking(search).await.ok()
     };
-    match timeout(SEARCH_TIMEOUT, search).await {
+    let cancelled = running.log.cancelled().cancelled();
+    let found = tokio::select! {
+        biased;
+        () = cancelled => return None,
+        found = timeout(SEARCH_TIMEOUT, search) => found,
+    };
+    match found {
         Ok(Some(Ok(evidence))) => {
             let searched = &evidence.searched;
             let summary = format!(

@@ -264,31 +264,6 @@ impl ClientFrame {
     }
 }
 
-impl ServerFrame {
-    /// The turn that this frame ends, if it is the last of one.
-    #[must_use]
-    pub fn ends_turn(&self) -> Option<TurnId> {
-        match self {
-            Self::Response { turn_id, .. } => Some(*turn_id),
-            Self::Error { turn_id, .. } => *turn_id,
-            Self::Connected { .. }
-            | Self::Accepted { .. }
-            | Self::Subscribed { .. }
-            | Self::Message { .. }
-            | Self::Resumed { .. }
-            | Self::StreamStart { .. }
-            | Self::Step { .. }
-            | Self::StreamRestart { .. }
-            | Self::StreamChunk { .. }
-            | Self::StreamEnd { .. }
-            | Self::Typing { .. }
-            | Self::Presence { .. }
-            | Self::System { .. }
-            | Self::Pong { .. } => None,
-        }
-    }
-}
-
 impl From<ClientError> for ServerFrame {
     fn from(error: ClientError) -> Self {
         Self::Error {

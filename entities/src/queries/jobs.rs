@@ -84,6 +84,16 @@ pub async fn get(store: &Store, id: JobId) -> Result<Job, StoreError> {
         .await
 }
 
+/// What a job was given to work with.
+pub async fn payload(store: &Store, id: JobId) -> Result<Value, StoreError> {
+    store
+        .run("jobs.payload", async {
+            let row = Entity::find_by_id(id.0).one(store.reader()).await?;
+            Ok(row.ok_or(StoreError::NotFound(Record::Job))?.payload)
+        })
+        .await
+}
+
 /// The latest jobs, the last first.
 pub async fn list(store: &Store, limit: u32) -> Result<Vec<Job>, StoreError> {
     store

@@ -170,6 +170,7 @@ pub(crate) fn question(
         client_message_id: ClientMessageId::random(),
         content: content.to_owned(),
         title: content.to_owned(),
+        room: true,
         now: at(seconds),
     }
 }

@@ -136,6 +136,7 @@ pub(crate) async fn delete_conversation(
     id: web::Path<ConversationId>,
 ) -> Result<HttpResponse, ApiError> {
     conversations::delete(&state.store, caller.user.id, *id).await?;
+    state.system.cancel_turns(*id);
     trail.note(Some(caller.user.id), "conversation.delete", *id).await;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -13,7 +13,7 @@ use sea_orm::{
 
 use super::{message_of, none};
 use crate::{
-    Record, Store, StoreError,
+    Clash, Record, Store, StoreError,
     entity::{
         conversation,
         message::{ActiveModel, Column, Entity, Model},
@@ -47,6 +47,8 @@ pub struct NewTurn {
     pub content: String,
     /// The title, if a new conversation is opened.
     pub title: String,
+    /// Whether there is room for another turn; a turn that was begun before needs none.
+    pub room: bool,
     /// When.
     pub now: Timestamp,
 }
@@ -110,6 +112,9 @@ pub async fn begin_turn(store: &Store, new: &NewTurn) -> Result<BegunTurn, Store
             let tx = store.begin().await?;
             if let Some(begun) = find_begun(&tx, new).await? {
                 return Ok(begun);
+            }
+            if !new.room {
+                return Err(StoreError::Conflict { what: Clash::TurnsWaiting });
             }
             let conversation = match new.place {
                 Place::In(id) => touch(&tx, new.user, id, new.now).await?,
