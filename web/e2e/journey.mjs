@@ -1,12 +1,14 @@
 // The journey of a first user in a real browser against a real server: set up, upload, ask, see the
 // answer stream, open a citation, in two tabs, over a lost page, and out again.
 //
-//   CALLBOARD_E2E_URL         http://127.0.0.1:8080
-//   CALLBOARD_E2E_SETUP_LINK  the one-time link that the server printed
-//   CALLBOARD_E2E_LOG         a log file to upload
-//   CALLBOARD_E2E_ARTIFACTS   where screenshots go (default: a new folder in the temporary one)
-//   CALLBOARD_E2E_QUESTION    the question (default: about the sample OpenSSH log)
-//   CALLBOARD_CHROMIUM        the browser (default: /usr/bin/chromium)
+// scripts/e2e starts what it needs: the server, and before its built-in provider the fake one of
+// crates/testkit/src/bin/fake-vendor.rs, which answers questions with the word `slowly`.
+//
+//   CALLBOARD_E2E_URL        http://127.0.0.1:8080
+//   CALLBOARD_E2E_SETUP_URL  the one-time link that the server printed
+//   CALLBOARD_E2E_LOG        a log file to upload, of an sshd
+//   CALLBOARD_E2E_ARTIFACTS  where screenshots go (default: a new folder in the temporary one)
+//   CALLBOARD_E2E_CHROMIUM   the browser (default: /usr/bin/chromium)
 import assert from "node:assert/strict";
 import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
 import { createRequire } from "node:module";
@@ -16,6 +18,7 @@ import { chromium } from "playwright-core";
 
 const WAIT_MS = 30_000;
 const INDEX_MS = 120_000;
+const POLL_MS = 20;
 const PASSWORD = "a long enough password 1";
 
 function need(name) {
@@ -25,10 +28,12 @@ function need(name) {
 }
 
 const base = need("CALLBOARD_E2E_URL").replace(/\/$/, "");
-const setupLink = need("CALLBOARD_E2E_SETUP_LINK");
+const setupLink = need("CALLBOARD_E2E_SETUP_URL");
 const logFile = need("CALLBOARD_E2E_LOG");
-const question =
-  process.env.CALLBOARD_E2E_QUESTION ?? "Which IP addresses failed to log in most often, and when?";
+const question = "Which IP addresses failed to log in most often, and when?";
+/** The fake provider's slow answer, and what its 60 tokens cost. */
+const SLOW_ANSWER = Array.from({ length: 60 }, (_, index) => `t${index}`).join(" ");
+const SLOW_COST = "$0.06";
 const artifacts =
   process.env.CALLBOARD_E2E_ARTIFACTS ?? (await mkdtemp(join(tmpdir(), "callboard-e2e-")));
 await mkdir(artifacts, { recursive: true });
@@ -39,8 +44,14 @@ const complaints = [];
 /** Responses that the journey expects to fail: the first look of somebody not signed in. */
 const EXPECTED_FAILURES = [/\/api\/v1\/auth\/(?:me|refresh)$/];
 
+/** Frames that any page received, in their order. */
+const frames = [];
+
 function watch(page, name) {
   page.setDefaultTimeout(WAIT_MS);
+  page.on("websocket", (socket) => {
+    socket.on("framereceived", ({ payload }) => frames.push(JSON.parse(String(payload))));
+  });
   page.on("pageerror", (error) => complaints.push(`${name}: ${error.stack ?? error.message}`));
   page.on("console", (message) => {
     if (message.type() !== "error") return;
@@ -105,8 +116,31 @@ const flat = (text) => text.replace(/\s+/g, " ").trim();
 const prose = async (page, index) =>
   flat(await answers(page).nth(index).locator(".prose-answer").textContent());
 
+/** Waits until more of the answer is on the screen than `shown` characters; tells how many. */
+async function grown(page, index, shown) {
+  const deadline = performance.now() + WAIT_MS;
+  while (performance.now() < deadline) {
+    const texts = await answers(page).locator(".prose-answer").allTextContents();
+    const length = flat(texts[index] ?? "").length;
+    if (length > shown) return length;
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+  throw new Error(`answer ${index} did not grow beyond ${shown} characters`);
+}
+
+/** Sees the answer grow twice on the screen, and not yet be whole. */
+async function seenGrowing(page, index) {
+  const length = await grown(page, index, await grown(page, index, 0));
+  assert.ok(length < SLOW_ANSWER.length, "it grows before it is whole");
+}
+
 async function setUp(page) {
+  await page.goto(base);
+  const token = page.getByLabel("Setup link");
+  await token.waitFor();
+  // In the same tab: only the fragment of its address changes.
   await page.goto(setupLink);
+  await token.waitFor({ state: "detached" });
   await page.getByRole("heading", { name: "Welcome" }).waitFor();
   assert.equal(new URL(page.url()).search + new URL(page.url()).hash, "", "the token left the URL");
   await check(page, "setup");
@@ -150,21 +184,28 @@ async function search(page) {
   await page.locator("li[aria-current=true]").waitFor({ state: "detached" });
 }
 
-/** Asks, and sees that the text came in more than one piece. */
-async function firstAnswer(page) {
+/** Asks, and sees the answer grow on the screen until it is whole. */
+async function streamed(page) {
   await page.getByRole("link", { name: "New chat" }).click();
-  await page.evaluate(() => {
-    window.lengths = new Set();
-    new MutationObserver(() => {
-      const length = document.querySelector(".prose-answer")?.textContent.length;
-      if (length) window.lengths.add(length);
-    }).observe(document.body, { subtree: true, childList: true, characterData: true });
-  });
+  await ask(page, "Who came in the night? Tell it slowly.");
+  await page.waitForURL(/\/c\//);
+  await seenGrowing(page, 0);
+  await screen(page, "growing");
+  await answered(page);
+  assert.equal(await prose(page, 0), SLOW_ANSWER);
+}
+
+/** The built-in provider answers from the log; its text, too, comes before the whole answer. */
+async function fromTheLog(page) {
+  await page.getByRole("link", { name: "New chat" }).click();
+  await page.getByRole("heading", { name: "Ask your logs" }).waitFor();
+  const first = frames.length;
   await ask(page, question);
   await page.waitForURL(/\/c\//);
   await answered(page);
-  const pieces = await page.evaluate(() => window.lengths.size);
-  assert.ok(pieces > 1, `the answer streamed: it was seen growing ${pieces} times`);
+  const kinds = frames.slice(first).map((frame) => frame.type);
+  const [chunk, whole] = [kinds.indexOf("stream_chunk"), kinds.indexOf("response")];
+  assert.ok(chunk >= 0 && chunk < whole, `the answer was streamed: ${kinds.join(", ")}`);
   await check(page, "answer");
 }
 
@@ -202,22 +243,31 @@ async function twoTabs(context, page) {
   return second;
 }
 
-/** Both tabs close as soon as the turn runs; it goes on, and is whole when somebody comes back. */
+/** Both tabs close while the answer grows; it is whole, and there once, when somebody comes back. */
 async function closedInMidAnswer(context, page, second) {
   const address = page.url();
-  await ask(page, "What are the most frequent errors?");
-  await second.getByRole("article", { name: "Question" }).nth(2).waitFor();
+  const text = "What are the most frequent errors? Tell it slowly.";
+  await ask(page, text);
+  await Promise.all([seenGrowing(page, 2), seenGrowing(second, 2)]);
+  assert.equal(await answers(page).nth(2).locator("footer").count(), 0, "it is still running");
   await Promise.all([page.close(), second.close()]);
   const back = await context.newPage();
   watch(back, "came back");
   await back.goto(address);
-  await answered(back, 2);
-  const told = await prose(back, 2);
-  assert.ok(told.length > 0, "the answer is there");
+  await storedOnce(back, text);
   await back.reload();
-  await answered(back, 2);
-  assert.equal(await prose(back, 2), told, "what is shown is what is stored");
+  await storedOnce(back, text);
   return back;
+}
+
+async function storedOnce(page, text) {
+  await answered(page, 2);
+  assert.equal(await prose(page, 2), SLOW_ANSWER, "the whole answer is there");
+  assert.equal(await answers(page).count(), 3, "and it is there once");
+  const questions = page.getByRole("article", { name: "Question" });
+  assert.equal(await questions.filter({ hasText: text }).count(), 1, "as is its question");
+  const footer = flat(await answers(page).nth(2).locator("footer").textContent());
+  assert.ok(footer.includes(SLOW_COST), `it says what it cost: ${footer}`);
 }
 
 async function phone(page) {
@@ -264,7 +314,7 @@ async function signOutAndIn(page) {
 
 const profile = await mkdtemp(join(tmpdir(), "callboard-chromium-"));
 const context = await chromium.launchPersistentContext(profile, {
-  executablePath: process.env.CALLBOARD_CHROMIUM ?? "/usr/bin/chromium",
+  executablePath: process.env.CALLBOARD_E2E_CHROMIUM ?? "/usr/bin/chromium",
   headless: true,
   viewport: { width: 1280, height: 800 },
   args: [
@@ -289,7 +339,8 @@ try {
   await step("the setup link makes an administrator", () => setUp(page));
   await step("a log is uploaded and indexed", () => upload(page));
   await step("the log search finds and opens a line", () => search(page));
-  await step("a question is answered as a stream", () => firstAnswer(page));
+  await step("an answer is seen growing", () => streamed(page));
+  await step("a question is answered from the log", () => fromTheLog(page));
   await step("a citation opens the very line", () => citation(page));
   await step("two tabs show the same turn", async () => {
     second = await twoTabs(context, page);

@@ -4,11 +4,12 @@ import { RouterProvider } from "@tanstack/react-router";
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import "./app.css";
-import { takeSetupToken } from "./auth/setupToken";
+import { reloadOnSetupLink, takeSetupToken } from "./auth/setupToken";
 import { queryClient, router } from "./router";
 import { reloadOnceOnStaleChunks } from "./staleChunks";
 
 takeSetupToken();
+reloadOnSetupLink();
 reloadOnceOnStaleChunks();
 
 const root = document.getElementById("root");

@@ -8,6 +8,7 @@ mod serve;
 
 use std::{
     collections::VecDeque,
+    fmt,
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -26,7 +27,8 @@ use crate::PATIENCE;
 /// A fake provider on a port of its own; it ends when it is dropped.
 ///
 /// Each request takes the next reply of the script; when the script has ended, every request gets
-/// the reply of [`FakeVendor::always`], which is a short answer unless it was set.
+/// the reply of [`FakeVendor::always`] or [`FakeVendor::choose`], which is a short answer unless it
+/// was set.
 #[derive(Debug)]
 pub struct FakeVendor {
     address: SocketAddr,
@@ -80,11 +82,19 @@ struct Shared {
     held: watch::Sender<bool>,
 }
 
-#[derive(Debug)]
 struct Script {
     next: VecDeque<Reply>,
-    always: Reply,
+    beyond: Box<dyn Fn(&RecordedRequest) -> Reply + Send>,
     requests: Vec<RecordedRequest>,
+}
+
+impl fmt::Debug for Script {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Script")
+            .field("next", &self.next)
+            .field("requests", &self.requests)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Shared {
@@ -99,8 +109,8 @@ impl Shared {
     /// Records a request and gives its reply.
     fn accept(&self, request: RecordedRequest) -> Reply {
         let mut script = self.script();
+        let reply = script.next.pop_front().unwrap_or_else(|| (script.beyond)(&request));
         script.requests.push(request);
-        let reply = script.next.pop_front().unwrap_or_else(|| script.always.clone());
         drop(script);
         self.count(|counts| counts.requests += 1);
         reply
@@ -112,10 +122,11 @@ impl FakeVendor {
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
+        let all_is_well = Reply::text(&["All", " is", " well", "."]);
         let shared = Arc::new(Shared {
             script: Mutex::new(Script {
                 next: VecDeque::new(),
-                always: Reply::text(&["All", " is", " well", "."]),
+                beyond: Box::new(move |_| all_is_well.clone()),
                 requests: Vec::new(),
             }),
             counts: watch::Sender::new(Counts::default()),
@@ -138,7 +149,12 @@ impl FakeVendor {
 
     /// Sets the reply to every request beyond the script.
     pub fn always(&self, reply: Reply) {
-        self.shared.script().always = reply;
+        self.choose(move |_| reply.clone());
+    }
+
+    /// Sets what chooses the reply to a request beyond the script.
+    pub fn choose(&self, reply: impl Fn(&RecordedRequest) -> Reply + Send + 'static) {
+        self.shared.script().beyond = Box::new(reply);
     }
 
     /// Closes the gate: replies wait there until [`FakeVendor::release`]. The gate stands before

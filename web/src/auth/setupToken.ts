@@ -18,6 +18,16 @@ export function takeSetupToken(): void {
   if (location.search || location.hash) history.replaceState(null, "", "/setup");
 }
 
+/**
+ * The link may be opened in a tab that shows the form already. Only the fragment changes then, and
+ * the browser loads nothing.
+ */
+export function reloadOnSetupLink(): void {
+  addEventListener("hashchange", () => {
+    if (location.pathname === "/setup" && tokenOf("", location.hash)) location.reload();
+  });
+}
+
 export function setupToken(): string | null {
   return taken;
 }

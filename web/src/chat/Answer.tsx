@@ -49,7 +49,7 @@ export const Answer = memo(function Answer({ message, turn, running, onOpenLine 
         </CitationContext>
       </Boundary>
       <Ending message={message} turn={turn} running={running} />
-      {settled && message && <AnswerFooter message={message} turn={turn} text={text} />}
+      {settled && message && <AnswerFooter message={message} text={text} />}
     </article>
   );
 });

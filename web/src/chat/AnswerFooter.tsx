@@ -1,21 +1,18 @@
 // What an answer rests on and what it cost.
 import { Link } from "@tanstack/react-router";
 import type { Message, SearchedEvidence } from "../api/types";
-import type { LiveTurn } from "../live/state";
 import type { LogView } from "../logs/view";
 import { CopyButton } from "../ui/CopyButton";
 import { count, dollars, plural, utcSeconds } from "../ui/format";
 
 interface AnswerFooterProps {
   message: Message;
-  turn: LiveTurn | null;
   text: string;
 }
 
-export function AnswerFooter({ message, turn, text }: AnswerFooterProps) {
-  const { usage, evidence } = message;
+export function AnswerFooter({ message, text }: AnswerFooterProps) {
+  const { usage, cost_usd: cost, evidence } = message;
   const model = message.model !== message.provider ? message.model : null;
-  const cost = turn?.costUsd ?? null;
   const facts = [
     [message.provider, model].filter(Boolean).join(" / "),
     usage && usage.input_tokens + usage.output_tokens > 0

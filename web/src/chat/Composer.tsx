@@ -91,7 +91,7 @@ export function Composer(props: ComposerProps) {
         )}
       </div>
       <p className="mt-1.5 hidden text-center text-2xs text-soft sm:block">
-        Enter sends, Shift+Enter makes a new line. Check what matters against the cited lines.
+        Enter sends, Shift+Enter makes a new line. Check the cited lines.
       </p>
     </form>
   );

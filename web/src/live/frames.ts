@@ -1,115 +1,16 @@
-// WebSocket frames, written after `crates/protocol/src/frame.rs`.
-import type {
-  Citation,
-  ConversationId,
-  FinishReason,
-  Message,
-  MessageId,
-  SessionId,
-  Timestamp,
-  TurnId,
-  Usage,
-  User,
-} from "../api/types";
+// WebSocket frames, as crates/protocol/src/frame.rs has them.
+import type { Schemas } from "../api/types";
 
-export type StepState = "started" | "done" | "failed";
-export type SystemKind = "draining" | "mode_set" | "auth_renewed" | "auth_expiring";
+export type ClientFrame = Schemas["ClientFrame"];
+export type ServerFrame = Schemas["ServerFrame"];
 
-export type ClientFrame =
-  | {
-      type: "message";
-      client_message_id: string;
-      conversation_id?: ConversationId;
-      content: string;
-    }
-  | { type: "cancel"; turn_id: TurnId }
-  | { type: "resume"; turn_id: TurnId; after_seq: number }
-  | { type: "subscribe"; conversation_id: ConversationId }
-  | { type: "unsubscribe"; conversation_id: ConversationId }
-  | { type: "ping" };
+type FrameOf<Type extends ServerFrame["type"]> = Extract<ServerFrame, { type: Type }>;
+export type ConnectedFrame = FrameOf<"connected">;
+export type AcceptedFrame = FrameOf<"accepted">;
+export type ErrorFrame = FrameOf<"error">;
 
-export type TurnFrame =
-  | {
-      type: "stream_start";
-      turn_id: TurnId;
-      conversation_id: ConversationId;
-      seq: number;
-      model: string;
-      provider: string;
-      cached: boolean;
-    }
-  | {
-      type: "step";
-      turn_id: TurnId;
-      seq: number;
-      tool: string;
-      state: StepState;
-      summary: string;
-    }
-  | { type: "stream_restart"; turn_id: TurnId; seq: number; reason: string }
-  | { type: "stream_chunk"; turn_id: TurnId; seq: number; content: string }
-  | {
-      type: "stream_end";
-      turn_id: TurnId;
-      seq: number;
-      finish_reason: FinishReason;
-      usage: Usage;
-      cost_usd: number;
-    }
-  | {
-      type: "response";
-      turn_id: TurnId;
-      seq: number;
-      message_id: MessageId;
-      response: string;
-      citations: Citation[];
-      suggestions: string[];
-    };
-
-export interface ConnectedFrame {
-  type: "connected";
-  session_id: SessionId;
-  user: User;
-  heartbeat_s: number;
-  protocol: number;
-}
-
-export interface AcceptedFrame {
-  type: "accepted";
-  client_message_id: string;
-  conversation_id: ConversationId;
-  message_id: MessageId;
-  turn_id: TurnId;
-}
-
-export interface ErrorFrame {
-  type: "error";
-  code: string;
-  message: string;
-  retry_after_ms?: number;
-  turn_id?: TurnId;
-  client_message_id?: string;
-}
-
-export interface SystemFrame {
-  type: "system";
-  kind: SystemKind;
-  message: string;
-  reconnect_after_ms?: number;
-}
-
-export type ServerFrame =
-  | TurnFrame
-  | ConnectedFrame
-  | AcceptedFrame
-  | ErrorFrame
-  | SystemFrame
-  | { type: "subscribed"; conversation_id: ConversationId; running_turn: TurnId | null }
-  | { type: "message"; message: Message }
-  | { type: "resumed"; turn_id: TurnId; recovered: boolean }
-  | { type: "typing"; conversation_id: ConversationId; session_id: SessionId; on: boolean }
-  | { type: "presence"; conversation_id: ConversationId; watching: number }
-  | { type: "pong"; at: Timestamp };
+/** A frame with a place in its turn. */
+export type TurnFrame = Extract<ServerFrame, { seq: number }>;
 
 /** Close codes from here on mean: do not connect again. */
 export const FINAL_CLOSE_CODES = 4500;

@@ -128,6 +128,7 @@ describe("a turn", () => {
       provider: "local",
       model: "big",
       usage: { input_tokens: 10, output_tokens: 2 },
+      cost_usd: 0.5,
       citations: [{ line_id: "L1" }],
     });
   });

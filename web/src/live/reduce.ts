@@ -203,6 +203,7 @@ function accepted(state: LiveState, frame: AcceptedFrame, at: string): LiveState
           status: "complete",
           citations: [],
           usage: null,
+          cost_usd: null,
           provider: null,
           model: null,
           cached: false,

@@ -5,10 +5,10 @@ import type {
   FinishReason,
   Message,
   MessageId,
+  StepState,
   TurnId,
   Usage,
 } from "../api/types";
-import type { StepState } from "./frames";
 
 export interface Step {
   tool: string;

@@ -88,6 +88,7 @@ export function finalMessage(
     status: finalStatus(turn),
     citations: frame.citations,
     usage: turn.usage ?? known?.usage ?? null,
+    cost_usd: turn.costUsd ?? known?.cost_usd ?? null,
     provider: turn.provider ?? known?.provider ?? null,
     model: turn.model ?? known?.model ?? null,
     cached: turn.cached,

@@ -84,14 +84,14 @@ function Lines({ context, cited }: { context: LineContext; cited: LineId[] }) {
         </dd>
         <dt className="text-soft">Level</dt>
         <dd>
-          <LevelTag level={line.level} />
+          {line.level === "unknown" ? "The line does not say" : <LevelTag level={line.level} />}
         </dd>
       </dl>
       <ol
         aria-label="The line in its context"
         // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keys
         tabIndex={0}
-        className="min-h-0 flex-1 overflow-y-auto py-1 font-mono text-xs outline-offset-[-2px]"
+        className="grid min-h-0 flex-1 grid-cols-[auto_minmax(0,1fr)] content-start overflow-y-auto py-1 font-mono text-xs outline-offset-[-2px]"
       >
         {lines.map((item) => (
           <ContextLine
@@ -125,10 +125,10 @@ function ContextLine({ line, own, cited, ref }: ContextLineProps) {
       ref={ref}
       aria-current={own ? "true" : undefined}
       data-line={line.id}
-      className={`flex gap-3 border-l-3 px-3 py-1 ${look}`}
+      className={`col-span-2 grid grid-cols-subgrid gap-x-3 border-l-3 px-3 py-1 ${look}`}
     >
-      <span className="w-14 shrink-0 text-right text-soft select-none">{line.id}</span>
-      <span className="min-w-0 flex-1 [overflow-wrap:anywhere] whitespace-pre-wrap">
+      <span className="text-right text-soft select-none">{line.id}</span>
+      <span className="[overflow-wrap:anywhere] whitespace-pre-wrap">
         {line.text}
         {line.truncated && <span className="text-warn"> … cut at the longest line allowed</span>}
         {cited && !own && <span className="ml-2 font-sans text-accent">also cited</span>}

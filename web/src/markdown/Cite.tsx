@@ -19,17 +19,20 @@ export const CitationContext = createContext<CitationScope>({
 const PILL =
   "mx-0.5 inline-flex min-h-6 items-center rounded px-1.5 align-middle font-mono text-xs";
 
-export function Cite({ ids }: { ids: LineId[] }) {
-  return (
-    <>
-      {ids.map((id, index) => (
-        // biome-ignore lint/suspicious/noArrayIndexKey: the same line may be cited twice in a row
-        <One key={index} id={id} />
-      ))}
-      {/* A word joiner: the full stop after a citation stays on its line. */}
-      {"\u2060"}
-    </>
-  );
+interface CiteProps {
+  ids: LineId[];
+  /** The punctuation that follows: it stays on the line of the last citation. */
+  tail: string;
+}
+
+export function Cite({ ids, tail }: CiteProps) {
+  return ids.map((id, index) => (
+    // biome-ignore lint/suspicious/noArrayIndexKey: the same line may be cited twice in a row
+    <span key={index} className="whitespace-nowrap">
+      <One id={id} />
+      {index === ids.length - 1 && tail}
+    </span>
+  ));
 }
 
 function One({ id }: { id: LineId }) {

@@ -75,6 +75,11 @@ describe("a citation", () => {
     expect(open).toHaveBeenCalledWith("L1", button);
   });
 
+  it("leaves the sentence around it as it is", () => {
+    const { root } = show("(It failed [L1]), twice [L1][L1]. Then: [L1]!");
+    expect(root.textContent?.trim()).toBe("(It failed L1), twice L1L1. Then: L1!");
+  });
+
   it("of any other line is flagged and opens nothing", () => {
     show("It failed [L1, L77].");
     expect(screen.getAllByRole("button")).toHaveLength(1);

@@ -39,8 +39,9 @@ const COMPONENTS: Components = {
   img: ({ alt }) => <span className="text-soft">[image: {alt || "without a description"}]</span>,
   input: ({ checked }) => <span aria-hidden="true">{checked ? "☑ " : "☐ "}</span>,
   cite: ({ node }) => {
-    const lines = node?.properties?.dataLines;
-    return typeof lines === "string" ? <Cite ids={lines.split(" ")} /> : null;
+    const { dataLines, dataTail } = node?.properties ?? {};
+    if (typeof dataLines !== "string") return null;
+    return <Cite ids={dataLines.split(" ")} tail={typeof dataTail === "string" ? dataTail : ""} />;
   },
   pre: ({ children }) => (
     <div className="relative">

@@ -26,19 +26,27 @@ interface Node {
   data?: { hName: string; hProperties: Record<string, string> };
 }
 
-function citation(ids: LineId[]): Node {
+const TAIL = /^[.,;:!?)]+/;
+
+function citation(ids: LineId[], tail = ""): Node {
   return {
     type: "citation",
-    data: { hName: "cite", hProperties: { dataLines: ids.join(" ") } },
+    data: { hName: "cite", hProperties: { dataLines: ids.join(" "), dataTail: tail } },
     children: [{ type: "text", value: ids.join(", ") }],
   };
 }
 
 function expand(node: Node): Node[] {
   if (node.type === "text" && node.value?.includes("[L")) {
-    return splitCitations(node.value).map((part) =>
-      typeof part === "string" ? { type: "text", value: part } : citation(part),
-    );
+    const parts = splitCitations(node.value);
+    const tailAfter = (index: number): string => {
+      const next = parts[index + 1];
+      return typeof next === "string" ? (TAIL.exec(next)?.[0] ?? "") : "";
+    };
+    return parts.map((part, index) => {
+      if (typeof part !== "string") return citation(part, tailAfter(index));
+      return { type: "text", value: index > 0 ? part.replace(TAIL, "") : part };
+    });
   }
   // A hostile `[L1]: https://…` would turn a citation into a link; it stays a citation.
   if (node.type === "linkReference" && node.label && LABEL.test(node.label)) {

@@ -17,6 +17,7 @@ export function message(over: Partial<Message> = {}): Message {
     status: "complete",
     citations: [],
     usage: null,
+    cost_usd: null,
     provider: null,
     model: null,
     cached: false,
