@@ -12,6 +12,8 @@ SHELL := /bin/bash
 CARGO_FLAGS ?= --locked
 # Arguments for the server: make run ARGS="--listen 127.0.0.1:9000"
 ARGS ?=
+# Arguments for the load generator: make bench BENCH="turns --sockets 200 --out result.md"
+BENCH ?=
 
 target := $(or $(CARGO_TARGET_DIR),target)
 binary := $(target)/debug/callboard
@@ -68,9 +70,10 @@ fmt: $(packages) ## Format the Rust code and the page
 	cd web && npm run format
 
 .PHONY: bench
-bench: ## Run the benchmarks of the crates and the load generator
-	cargo bench --workspace $(CARGO_FLAGS)
-	cargo run --release -p callboard-bench $(CARGO_FLAGS)
+bench: $(page) ## Run the benchmarks of the crates and the load generator
+	cargo build --release --workspace --bins $(CARGO_FLAGS)
+	cargo bench --workspace --bench '*' $(CARGO_FLAGS)
+	$(target)/release/callboard-bench --server $(target)/release/callboard $(BENCH)
 
 .PHONY: generate
 generate: build ## Write the generated files: OpenAPI, the page's types, errors, configuration

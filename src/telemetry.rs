@@ -42,7 +42,7 @@ impl Default for TelemetryConfig {
     fn default() -> Self {
         Self {
             format: Format::Auto,
-            filter: "info,actix_server=warn,sea_orm_migration=warn,tantivy=warn".to_owned(),
+            filter: "info,actix_server=warn,sea_orm_migration=warn,sqlx::postgres::notice=warn,tantivy=warn".to_owned(),
             own_log: OwnLogConfig::default(),
         }
     }

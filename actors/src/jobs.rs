@@ -50,8 +50,11 @@ const MAX_ATTEMPTS: u32 = 10;
 /// The kinds of jobs that this server runs.
 const KINDS: [&str; 1] = ["ingest"];
 
-/// The longest name of a source, in bytes.
+/// The longest name of an upload, in bytes …
 const MAX_NAME: usize = 200;
+
+/// … and of a file: the longest path that Linux opens (`PATH_MAX`).
+const MAX_PATH: usize = 4_096;
 
 /// The handle to the queue. A cheap clone.
 #[derive(Clone)]
@@ -94,7 +97,7 @@ impl Jobs {
         spool: PathBuf,
         bytes: u64,
     ) -> Result<Job, ClientError> {
-        check_name(name)?;
+        check_name(name, MAX_NAME)?;
         let ingest = Ingest { path: spool, name: name.to_owned(), delete_after: true, bytes };
         self.enqueue(by, "upload", ingest).await
     }
@@ -121,7 +124,7 @@ impl Jobs {
             return Err(invalid(format!("{shown} is not a file")));
         }
         let name = path.display().to_string();
-        check_name(&name)?;
+        check_name(&name, MAX_PATH)?;
         let ingest = Ingest { path, name, delete_after: false, bytes: metadata.len() };
         self.enqueue(by, "file", ingest).await
     }
@@ -194,11 +197,10 @@ fn invalid(message: String) -> ClientError {
     ClientError::new(ErrorCode::ValidationFailed, message)
 }
 
-fn check_name(name: &str) -> Result<(), ClientError> {
-    let fits = (1..=MAX_NAME).contains(&name.len()) && !name.chars().any(char::is_control);
-    fits.then_some(()).ok_or_else(|| {
-        invalid(format!("a name has 1 to {MAX_NAME} bytes and no control characters"))
-    })
+fn check_name(name: &str, most: usize) -> Result<(), ClientError> {
+    let fits = (1..=most).contains(&name.len()) && !name.chars().any(char::is_control);
+    fits.then_some(())
+        .ok_or_else(|| invalid(format!("a name has 1 to {most} bytes and no control characters")))
 }
 
 /// Looks for jobs to start.

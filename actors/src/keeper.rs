@@ -160,6 +160,8 @@ impl Keeper {
         let (sender, receiver) = channel::channel(mailbox);
         let name = name.into();
         self.set(&name, |status| status.state = KeptState::Running);
+        // There from the start, so that the first restart is an increase.
+        self.restarts.with_label_values(&[kind_of(&name)]);
         let keeper = self.clone();
         let started = arbiter.spawn_fn(move || {
             let context = Context::with_receiver(receiver);
@@ -242,8 +244,7 @@ impl<A: Supervised + Actor<Context = Context<A>>> Kept<A> {
         match self.backoff() {
             Some(wait) => {
                 let name = self.name.as_str();
-                let kind = name.split(':').next().unwrap_or(name);
-                self.keeper.restarts.with_label_values(&[kind]).inc();
+                self.keeper.restarts.with_label_values(&[kind_of(name)]).inc();
                 let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
                 warn!(actor = name, failure, wait_ms, "actor failed and will be restarted");
                 self.keeper.set(name, |status| {
@@ -315,6 +316,11 @@ impl<A: Supervised + Actor<Context = Context<A>>> Future for Kept<A> {
             }
         }
     }
+}
+
+/// The kind of an actor: its name up to the colon.
+fn kind_of(name: &str) -> &str {
+    name.split(':').next().unwrap_or(name)
 }
 
 /// What a panic said, for the log.

@@ -7,9 +7,11 @@
 use std::{marker::PhantomData, net::IpAddr};
 
 use actix_web::{
-    FromRequest, HttpRequest,
-    dev::Payload,
+    Error, FromRequest, HttpMessage, HttpRequest,
+    body::{EitherBody, MessageBody},
+    dev::{Payload, ServiceRequest, ServiceResponse},
     http::{Method, header},
+    middleware::Next,
 };
 use callboard_protocol::{ErrorCode, Permission, Timestamp, TokenFamilyId, User};
 use futures_util::future::LocalBoxFuture;
@@ -105,7 +107,7 @@ impl<P: Permit> FromRequest for Allowed<P> {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
         Box::pin(async move {
-            let principal = authenticate(&request).await?;
+            let principal = identified(&request).await?;
             if !principal.user.role.may(P::PERMISSION) {
                 return Err(ErrorCode::Forbidden.into());
             }
@@ -134,7 +136,7 @@ impl FromRequest for LocalOperator {
         let request = request.clone();
         Box::pin(async move {
             // Anonymous callers are told to sign in, as everywhere; others that it will not help.
-            let principal = authenticate(&request).await?;
+            let principal = identified(&request).await?;
             match principal.via {
                 Via::LocalSocket => Ok(Self(principal)),
                 Via::Bearer | Via::Cookie => Err(ApiError::new(
@@ -143,6 +145,33 @@ impl FromRequest for LocalOperator {
                 )),
             }
         })
+    }
+}
+
+/// Finds out who sent the request before its arguments are extracted. Extractors run side by side,
+/// and one that needs no database would otherwise be first with its error.
+///
+/// # Errors
+/// Those of the handler behind it; a caller who is nobody gets an answer.
+pub(crate) async fn identify<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B>>, Error> {
+    match authenticate(request.request()).await {
+        Ok(principal) => {
+            request.extensions_mut().insert(principal);
+            Ok(next.call(request).await?.map_into_left_body())
+        }
+        Err(error) => Ok(request.error_response(error).map_into_right_body()),
+    }
+}
+
+/// Who sent the request, as [`identify`] has found out already, or else now.
+async fn identified(request: &HttpRequest) -> Result<Principal, ApiError> {
+    let known = request.extensions().get::<Principal>().cloned();
+    match known {
+        Some(principal) => Ok(principal),
+        None => authenticate(request).await,
     }
 }
 

@@ -22,12 +22,13 @@ use actix_web::{
         Method,
         header::{self, HeaderValue},
     },
+    middleware::from_fn,
     web,
 };
 use callboard_protocol::{ErrorCode, Permission};
 use futures_util::{FutureExt, future::LocalBoxFuture};
 
-use crate::{ApiError, observe::not_found, web::page, ws};
+use crate::{ApiError, extract, observe::not_found, web::page, ws};
 
 pub(crate) use self::{
     assistant::*, auth::*, cache::*, conversations::*, health::*, jobs::*, logs::*, providers::*,
@@ -86,7 +87,15 @@ where
 {
     let verb = method.clone();
     let handler = Guarded(handler);
-    let route = Box::new(move || verb_route(&verb).to(handler.clone()));
+    let route = Box::new(move || {
+        let route = verb_route(&verb).to(handler.clone());
+        match access {
+            // Before anything of the path, the query or the body is looked at: whoever may not call
+            // it is told so, and not what is wrong with the rest.
+            Access::Needs(_) | Access::LocalOnly => route.wrap(from_fn(extract::identify)),
+            Access::Public | Access::Metrics => route,
+        }
+    });
     Endpoint { method, mount: Mount::Api, path, access, route }
 }
 

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 
 use callboard_protocol::{ErrorBody, ErrorCode, RequestId, Role};
 use reqwest::{Method, StatusCode};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::harness::{Client, Database, Launch};
+use crate::harness::{Client, Database, Launch, Server};
 
 /// The least that a caller must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -67,12 +67,67 @@ const UNDOCUMENTED: &[&str] = &[
     "/api/health",
 ];
 
+/// The query and the body of a request that is well-formed, so that nothing but the caller's role
+/// can be wrong with it.
+fn good(method: &str, path: &str) -> (&'static str, Option<Value>) {
+    let end = path.rsplit("/api/").next().unwrap().trim_start_matches("v1/");
+    let query = match end {
+        "conversations/search" => "?q=word",
+        "logs/upload" => "?name=app.log",
+        "cache/invalidate" => "?pattern=nothing",
+        _ => "",
+    };
+    let body = match (method, end) {
+        ("POST", "auth/setup") => json!({ "token": "x", "username": "x", "password": "x" }),
+        ("POST", "auth/login") => json!({ "username": "nobody", "password": "x" }),
+        ("POST", "auth/refresh") => json!({ "refresh_token": "x" }),
+        ("POST", "assistant/chat") => json!({ "content": "?" }),
+        ("POST", "logs/ingest") => json!({ "path": "/nowhere" }),
+        ("PATCH", _) => json!({ "title": "x" }),
+        ("POST", _) => json!({}),
+        _ => return (query, None),
+    };
+    (query, Some(body))
+}
+
 /// A path with something for each parameter; nothing there exists.
 fn filled(path: &str) -> String {
     let line = if path.starts_with("/api/v1/logs/lines/") { "L1" } else { "" };
     let id = RequestId::new().to_string();
     let id = if line.is_empty() { id.as_str() } else { line };
     path.replace("{id}", id).replace("{session_id}", id)
+}
+
+/// The methods and paths of the server's own document.
+async fn documented(server: &Server) -> BTreeSet<(String, String)> {
+    let document = reqwest::get(server.url("/api/v1/openapi.json")).await.unwrap();
+    let document: Value = document.json().await.unwrap();
+    let paths = document["paths"].as_object().unwrap().iter();
+    let operations = paths.flat_map(|(path, item)| {
+        let methods = item.as_object().unwrap().keys();
+        methods.map(move |method| (method.to_uppercase(), path.clone()))
+    });
+    operations.collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_may_not_call_is_told_so_before_anything_else_is_looked_at() {
+    let server = Launch::on(Database::Sqlite).await.start().await;
+    server.admin().await;
+    let viewer = server.user("vic", Role::Viewer).await;
+    for (method, path) in [
+        (Method::POST, "/logs/ingest"),
+        (Method::POST, "/logs/upload"),
+        (Method::POST, "/cache/invalidate"),
+        (Method::POST, "/jobs/not-an-id/cancel"),
+        (Method::GET, "/jobs/not-an-id"),
+    ] {
+        let refused = viewer.refused(viewer.request(method.clone(), path)).await;
+        assert_eq!(refused, (StatusCode::FORBIDDEN, ErrorCode::Forbidden), "{path}");
+        let url = server.url(&format!("/api/v1{path}"));
+        let anonymous = reqwest::Client::new().request(method, url).send().await.unwrap();
+        assert_eq!(anonymous.status(), StatusCode::UNAUTHORIZED, "{path}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -82,19 +137,10 @@ async fn every_route_is_for_its_role_and_those_above() {
     let analyst = server.user("ann", Role::Analyst).await;
     let viewer = server.user("vic", Role::Viewer).await;
     let http = reqwest::Client::new();
-    let document = http.get(server.url("/api/v1/openapi.json")).send().await.unwrap();
-    let document: Value = document.json().await.unwrap();
-    let documented: BTreeSet<(String, String)> = document["paths"]
-        .as_object()
-        .unwrap()
-        .iter()
-        .flat_map(|(path, item)| {
-            let methods = item.as_object().unwrap().keys();
-            methods.map(move |method| (method.to_uppercase(), path.clone()))
-        })
-        .collect();
-    let expected = ROUTES.iter().map(|(method, path, _)| ((*method).into(), (*path).into()));
-    assert_eq!(documented, expected.collect());
+    assert_eq!(
+        documented(&server).await,
+        ROUTES.iter().map(|(method, path, _)| ((*method).into(), (*path).into())).collect()
+    );
 
     let callers: [(Option<&Client>, Least); 4] = [
         (None, Least::Anybody),
@@ -108,7 +154,12 @@ async fn every_route_is_for_its_role_and_those_above() {
         for path in BTreeSet::from([filled(path), filled(&old)]) {
             for (client, is) in callers {
                 let method = Method::from_bytes(method.as_bytes()).unwrap();
-                let mut request = http.request(method.clone(), server.url(&path));
+                let (query, body) = good(method.as_str(), &path);
+                let mut request =
+                    http.request(method.clone(), server.url(&format!("{path}{query}")));
+                if let Some(body) = &body {
+                    request = request.json(body);
+                }
                 if let Some(client) = client {
                     request = request.bearer_auth(&client.token);
                 }
