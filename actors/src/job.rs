@@ -7,9 +7,11 @@
 //! but the job itself writes to it.
 
 use std::{
+    collections::HashSet,
+    ffi::OsString,
     io::ErrorKind,
     ops::ControlFlow,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -21,7 +23,7 @@ use actix::{
     Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Supervised, WrapFuture,
 };
 use callboard_entities::{
-    StoreError,
+    Store, StoreError,
     queries::{
         self,
         jobs::{Beat, ClaimedJob, Finish, FinishedJob, Retry},
@@ -289,6 +291,28 @@ async fn try_store_end(
     let ended = queries::jobs::finish(store, claim, &finish, progress, now).await?;
     info!(%job_id, lines, ?finish, "job ended");
     Ok(ended == FinishedJob::Stored)
+}
+
+/// Deletes the spooled uploads that no job will read: those of a process that died between the
+/// upload and its job, or between the job's end and this.
+pub(crate) async fn sweep_spool(store: &Store, folder: &Path) -> Result<(), StoreError> {
+    let payloads = queries::jobs::unfinished_payloads(store).await?;
+    let needed: HashSet<OsString> = payloads
+        .iter()
+        .filter_map(|payload| Ingest::deserialize(payload).ok())
+        .filter_map(|ingest| ingest.path.file_name().map(ToOwned::to_owned))
+        .collect();
+    let Ok(mut files) = tokio::fs::read_dir(folder).await else { return Ok(()) };
+    while let Ok(Some(file)) = files.next_entry().await {
+        if needed.contains(&file.file_name()) {
+            continue;
+        }
+        match tokio::fs::remove_file(file.path()).await {
+            Ok(()) => info!(file = %file.path().display(), "an upload without a job was deleted"),
+            Err(error) => warn!(%error, "an upload without a job could not be deleted"),
+        }
+    }
+    Ok(())
 }
 
 /// A spooled upload is not needed once its job has ended for good.

@@ -23,7 +23,7 @@ use crate::{
     config::{CacheConfig, ChatConfig, JobsConfig, SessionConfig},
     conversation::{Asker, BeginTurn, Begun, Typing, Unwatch, Watch, Watcher},
     conversations::Conversations,
-    health,
+    health, job,
     jobs::Jobs,
     keeper::{Keeper, Placement},
     log_source::{self, LogSource, SourceSeed},
@@ -64,6 +64,8 @@ pub struct Parts {
     pub jobs: JobsConfig,
     /// `[[providers]]`, in the order of the fallback chain.
     pub providers: Vec<ProviderConfig>,
+    /// Where uploads wait for their jobs.
+    pub uploads: PathBuf,
     /// The server's own log, to be indexed like any other.
     pub own_log: Option<PathBuf>,
     /// Where turns run: a runtime of several threads.
@@ -118,6 +120,7 @@ impl System {
         if unfinished > 0 {
             warn!(unfinished, "answers were cut by the end of the former run");
         }
+        job::sweep_spool(&parts.store, &parts.uploads).await?;
         let keeper = Keeper::new(parts.metrics.actor_restarts.clone());
         let arbiters: Arc<[ArbiterHandle]> = parts.arbiters.into();
         let router = Router::start(parts.providers, &keeper, &parts.metrics, &arbiters)?;
@@ -174,7 +177,10 @@ impl System {
         let new = ask.conversation_id.is_none();
         let id = ask.conversation_id.unwrap_or_else(ConversationId::new);
         let begin = || BeginTurn { asker: asker.clone(), ask: ask.clone(), new };
-        self.inner.conversations.ask(id, shared, begin).await?
+        let begun = self.inner.conversations.ask(id, shared, begin).await??;
+        // In the span of the request: it ties the request's id to the turn's.
+        info!(turn_id = %begun.turn_id, existing = begun.existing, "turn accepted");
+        Ok(begun)
     }
 
     /// The log of a running or lately ended turn of this user.

@@ -349,9 +349,8 @@ impl Reader {
         }
         if let Some(at) = self.next_text_at
             && self.log.next_is_text(self.seq)
-            && !self.log.has_ended()
         {
-            sleep_until(at).await;
+            self.gather_until(at).await;
         }
         let frame = self.log.read(self.seq)?;
         self.seq += 1;
@@ -360,6 +359,18 @@ impl Reader {
             self.seq = *seq;
         }
         Some(frame)
+    }
+}
+
+impl Reader {
+    /// Lets pieces gather until `at`, or until nothing more comes.
+    async fn gather_until(&mut self, at: Instant) {
+        while !self.log.has_ended() {
+            tokio::select! {
+                () = sleep_until(at) => return,
+                grown = self.length.changed() => if grown.is_err() { return },
+            }
+        }
     }
 }
 

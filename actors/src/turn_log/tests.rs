@@ -109,6 +109,21 @@ async fn the_first_piece_comes_at_once_and_later_ones_in_one_frame_per_interval(
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_end_of_a_turn_is_not_waited_for() {
+    let log = TurnLog::new(head(1 << 20));
+    let mut frames = Box::pin(log.follow(0));
+    let begun = Instant::now();
+    log.append_text("one ").unwrap();
+    assert!(frames.next().await.is_some());
+    let rest = tokio::spawn(frames.collect::<Vec<_>>());
+    log.append_text("two").unwrap();
+    tokio::time::advance(Duration::from_millis(5)).await;
+    log.append(answer(&log, "one two"));
+    assert_eq!(screen(&rest.await.unwrap()), "two");
+    assert_eq!(begun.elapsed(), Duration::from_millis(5));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_reader_that_comes_back_at_any_seq_misses_nothing() {
     let pieces: Vec<String> = (0..20).map(|n| format!("piece {n}, ")).collect();
     let log = whole_turn(&pieces[..5], &pieces[5..]);

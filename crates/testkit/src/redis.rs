@@ -57,6 +57,11 @@ mod tests {
     async fn ping(url: &Url) -> std::io::Result<[u8; 7]> {
         let address = (url.host_str().unwrap(), url.port().unwrap());
         let mut stream = TcpStream::connect(address).await?;
+        // The server that `make test` starts has a password.
+        if let Some(password) = url.password() {
+            stream.write_all(format!("AUTH {password}\r\n").as_bytes()).await?;
+            stream.read_exact(&mut [0; 5]).await?;
+        }
         stream.write_all(b"PING\r\n").await?;
         let mut reply = [0; 7];
         stream.read_exact(&mut reply).await?;

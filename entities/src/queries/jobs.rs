@@ -94,6 +94,18 @@ pub async fn payload(store: &Store, id: JobId) -> Result<Value, StoreError> {
         .await
 }
 
+/// What the jobs that have not ended were given to work with.
+pub async fn unfinished_payloads(store: &Store) -> Result<Vec<Value>, StoreError> {
+    store
+        .run("jobs.unfinished_payloads", async {
+            let unfinished = [name_of(&JobState::Queued)?, name_of(&JobState::Running)?];
+            let rows =
+                Entity::find().filter(Column::State.is_in(unfinished)).all(store.reader()).await?;
+            Ok(rows.into_iter().map(|row| row.payload).collect())
+        })
+        .await
+}
+
 /// The latest jobs, the last first.
 pub async fn list(store: &Store, limit: u32) -> Result<Vec<Job>, StoreError> {
     store

@@ -1,5 +1,7 @@
 //! A server in a temporary folder, and a way to talk to it.
 
+use std::path::Path;
+
 use actix::Arbiter;
 use actix_web::{
     App,
@@ -100,7 +102,7 @@ impl Server {
         std::fs::create_dir(&uploads).unwrap();
         let metrics = Metrics::new().unwrap();
         let logs = LogStore::open(&folder.path().join("index"), &LogsConfig::default()).unwrap();
-        let system = system(&store, &logs, &metrics).await;
+        let system = system(&store, &logs, &metrics, &uploads).await;
         let state =
             AppState { store: store.clone(), logs, identity: identity.clone(), system, uploads };
         let edge = Edge::new(edge, metrics).unwrap();
@@ -145,7 +147,7 @@ impl Server {
 }
 
 /// The actors, with the extractive provider alone.
-async fn system(store: &Store, logs: &LogStore, metrics: &Metrics) -> System {
+async fn system(store: &Store, logs: &LogStore, metrics: &Metrics, uploads: &Path) -> System {
     let parts = Parts {
         store: store.clone(),
         logs: logs.clone(),
@@ -156,6 +158,7 @@ async fn system(store: &Store, logs: &LogStore, metrics: &Metrics) -> System {
         cache: CacheConfig::default(),
         jobs: JobsConfig::default(),
         providers: vec![ProviderConfig::extractive()],
+        uploads: uploads.to_owned(),
         own_log: None,
         runtime: tokio::runtime::Handle::current(),
         arbiters: vec![Arbiter::current()],

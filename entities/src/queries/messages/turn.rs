@@ -5,10 +5,8 @@ use callboard_protocol::{
     MessageId, MessageStatus, SearchedEvidence, Timestamp, TurnId, Usage, UserId,
 };
 use sea_orm::{
-    ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter,
-    QuerySelect,
-    sea_query::{Expr, LockType},
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait,
+    IntoActiveModel, QueryFilter, sea_query::Expr,
 };
 
 use super::{message_of, none};
@@ -109,13 +107,11 @@ pub enum FinishOutcome {
 pub async fn begin_turn(store: &Store, new: &NewTurn) -> Result<BegunTurn, StoreError> {
     store
         .run("messages.begin_turn", async {
-            let tx = store.begin().await?;
-            if let Some(begun) = find_begun(&tx, new).await? {
-                return Ok(begun);
-            }
             if !new.room {
-                return Err(StoreError::Conflict { what: Clash::TurnsWaiting });
+                let begun = find_begun(store.reader(), new).await?;
+                return begun.ok_or(StoreError::Conflict { what: Clash::TurnsWaiting });
             }
+            let tx = store.begin().await?;
             let conversation = match new.place {
                 Place::In(id) => touch(&tx, new.user, id, new.now).await?,
                 Place::Opens(id) => open(&tx, id, new).await?,
@@ -124,7 +120,7 @@ pub async fn begin_turn(store: &Store, new: &NewTurn) -> Result<BegunTurn, Store
             let question = question_row(new, conversation.id, turn_id)?;
             let unique = [Column::OwnerId, Column::ClientMessageId];
             if !insert_new(&tx, question.clone(), unique).await? {
-                // Another call was first, and has committed. Undo what this one did.
+                // It was begun before. Undo what this call did.
                 tx.rollback().await?;
                 let begun = find_begun(store.writer(), new).await?;
                 return begun.ok_or(StoreError::NotFound(Record::Message));
@@ -161,13 +157,15 @@ pub async fn finish_answer(
                 .set(final_columns(answer, now)?)
                 .filter(Column::Id.eq(id.0))
                 .filter(Column::Status.eq(name_of(&MessageStatus::Streaming)?))
-                .exec(&tx)
+                .exec_with_returning(&tx)
                 .await?;
-            let row = Entity::find_by_id(id.0).one(&tx).await?;
-            let row = row.ok_or(StoreError::NotFound(Record::Message))?;
-            if changed.rows_affected == 0 {
-                return Ok(FinishOutcome::AlreadyFinal);
-            }
+            let Some(row) = changed.into_iter().next() else {
+                let there = Entity::find_by_id(id.0).one(&tx).await?;
+                return match there {
+                    Some(_) => Ok(FinishOutcome::AlreadyFinal),
+                    None => Err(StoreError::NotFound(Record::Message)),
+                };
+            };
             touch(&tx, UserId(row.owner_id), ConversationId(row.conversation_id), now).await?;
             tx.commit().await?;
             Ok(FinishOutcome::Stored)
@@ -230,19 +228,16 @@ async fn touch(
     id: ConversationId,
     now: Timestamp,
 ) -> Result<Conversation, StoreError> {
-    let mut row = conversation::Entity::find_by_id(id.0)
-        .filter(conversation::Column::OwnerId.eq(owner.0))
-        .lock(LockType::NoKeyUpdate)
-        .one(tx)
-        .await?
-        .ok_or(StoreError::NotFound(Record::Conversation))?;
-    row.updated_at = row.updated_at.max(now.as_millis());
-    conversation::Entity::update_many()
-        .col_expr(conversation::Column::UpdatedAt, Expr::value(row.updated_at))
+    let (column, now) = (conversation::Column::UpdatedAt, now.as_millis());
+    let later = Expr::case(column.lt(now), now).finally(column.into_expr());
+    let touched = conversation::Entity::update_many()
+        .col_expr(column, later.into())
         .filter(conversation::Column::Id.eq(id.0))
-        .exec(tx)
+        .filter(conversation::Column::OwnerId.eq(owner.0))
+        .exec_with_returning(tx)
         .await?;
-    Ok(conversation_of(row))
+    let row = touched.into_iter().next();
+    Ok(conversation_of(row.ok_or(StoreError::NotFound(Record::Conversation))?))
 }
 
 async fn open(
