@@ -9,6 +9,15 @@ use crate::{
     telemetry, wiring,
 };
 
+/// Writes a line to standard output. Unlike `println!` it does not panic when nobody reads on:
+/// the command ends, and [`run`] knows that this is no failure.
+macro_rules! say {
+    ($($argument:tt)*) => {{
+        use std::io::Write as _;
+        writeln!(std::io::stdout(), $($argument)*)
+    }};
+}
+
 mod accounts;
 mod ask;
 mod client;
@@ -150,18 +159,28 @@ impl Settings {
 pub(crate) fn run(cli: Cli) -> ExitCode {
     // These two need no settings, and must work where the settings are wrong.
     if let Command::Openapi { errors } = cli.command {
-        return config_commands::openapi(errors);
+        return ended(config_commands::openapi(errors));
     }
     if let Command::Config { what: ConfigView::Reference } = cli.command {
-        return config_commands::reference();
+        return ended(config_commands::reference());
     }
     let listen = if let Command::Serve { listen } = &cli.command { listen.as_ref() } else { None };
     match Config::load(&cli.settings.sources(listen)) {
         Err(errors) => fail(2, &errors.to_string()),
-        Ok(config) => match run_command(cli.command, &config) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => fail(1, &format!("{error:#}")),
-        },
+        Ok(config) => ended(run_command(cli.command, &config)),
+    }
+}
+
+fn ended(result: anyhow::Result<()>) -> ExitCode {
+    let broken_pipe = |error: &anyhow::Error| {
+        let cause = error.root_cause().downcast_ref::<std::io::Error>();
+        cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        // `callboard ask … | head` has read what it wanted.
+        Err(error) if broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => fail(1, &format!("{error:#}")),
     }
 }
 

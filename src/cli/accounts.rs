@@ -1,7 +1,5 @@
 //! `user add`.
 
-#![expect(clippy::print_stdout, reason = "commands answer on standard output")]
-
 use std::io::{IsTerminal, Read as _};
 
 use anyhow::{Context, bail};
@@ -29,7 +27,7 @@ pub(super) fn run(config: &Config, command: UserCommand) -> anyhow::Result<()> {
         let identity = Identity::open(store, &config.auth, now).await.map_err(describe)?;
         let account = NewAccount { username, display_name, role, password };
         let user = identity.add_user(account, now).await.map_err(describe)?;
-        println!("{} was made, with the role {}", user.username, user.role);
+        say!("{} was made, with the role {}", user.username, user.role)?;
         Ok(())
     })
 }

@@ -1,6 +1,6 @@
 //! `ask "…"`: streams the answer to the terminal and prints the lines that it cites.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "commands answer on the terminal")]
+#![expect(clippy::print_stderr, reason = "steps are for the person at the terminal")]
 
 use std::io::{IsTerminal as _, Write as _};
 
@@ -38,7 +38,7 @@ async fn ask(client: &Client, question: Question) -> anyhow::Result<()> {
     if question.json {
         let answer: Answer =
             serde_json::from_slice(&body(accepted(request.send().await?).await?).await?)?;
-        println!("{}", serde_json::to_string_pretty(&answer)?);
+        say!("{}", serde_json::to_string_pretty(&answer)?)?;
         return Ok(());
     }
     let request = request.header(header::ACCEPT, "text/event-stream");
@@ -86,16 +86,16 @@ impl Printer {
                 eprintln!("· {}\n", printable(&summary));
             }
             ServerFrame::StreamChunk { content, .. } => {
-                print!("{}", printable(&content));
+                write!(std::io::stdout(), "{}", printable(&content))?;
                 std::io::stdout().flush()?;
             }
             ServerFrame::StreamRestart { reason, .. } => {
-                println!("\n\n[{}: the answer starts again]\n", printable(&reason));
+                say!("\n\n[{}: the answer starts again]\n", printable(&reason))?;
             }
             ServerFrame::Response { citations, .. } => {
                 self.ended = true;
-                println!();
-                cite(&citations);
+                say!()?;
+                cite(&citations)?;
             }
             ServerFrame::Error { code, message, .. } => bail!("{message} ({code})"),
             ServerFrame::Connected { .. }
@@ -122,19 +122,20 @@ impl Printer {
     }
 }
 
-fn cite(citations: &[Citation]) {
+fn cite(citations: &[Citation]) -> std::io::Result<()> {
     if citations.is_empty() {
-        return;
+        return Ok(());
     }
-    println!("\nCited lines:");
+    say!("\nCited lines:")?;
     for citation in citations {
-        println!(
+        say!(
             "  [{}] {}: {}",
             citation.line_id,
             printable(&citation.source),
             printable(&citation.excerpt)
-        );
+        )?;
     }
+    Ok(())
 }
 
 /// Log text must not steer the terminal: control characters but line feeds and tabs are shown as

@@ -113,7 +113,7 @@ pub(super) fn health(config: &Config, url: Option<String>) -> anyhow::Result<()>
         let status = reply.status();
         let readiness: Readiness = serde_json::from_slice(&body(reply).await?)
             .with_context(|| format!("the server answered with the status {status}"))?;
-        print(&readiness);
+        print(&readiness)?;
         if status != StatusCode::OK {
             bail!("the server is not ready");
         }
@@ -121,8 +121,7 @@ pub(super) fn health(config: &Config, url: Option<String>) -> anyhow::Result<()>
     })
 }
 
-#[expect(clippy::print_stdout, reason = "commands answer on standard output")]
-fn print(readiness: &Readiness) {
+fn print(readiness: &Readiness) -> std::io::Result<()> {
     for dependency in &readiness.dependencies {
         let health = match dependency.health {
             Health::Up => "up",
@@ -130,6 +129,7 @@ fn print(readiness: &Readiness) {
             Health::Down => "down",
         };
         let message = dependency.message.as_deref().unwrap_or_default();
-        println!("{health:9} {:24} {message}", dependency.name);
+        say!("{health:9} {:24} {message}", dependency.name)?;
     }
+    Ok(())
 }

@@ -1,7 +1,5 @@
 //! `ingest PATH…`: one job for each file, with a progress bar.
 
-#![expect(clippy::print_stdout, reason = "commands answer on standard output")]
-
 use std::{
     path::{Path, PathBuf},
     time::Duration,
@@ -31,7 +29,7 @@ pub(super) fn run(config: &Config, paths: &[PathBuf]) -> anyhow::Result<()> {
         for file in &files {
             if let Err(error) = ingest(&client, file).await {
                 failed += 1;
-                println!("{}: {error:#}", file.display());
+                say!("{}: {error:#}", file.display())?;
             }
         }
         client.close().await;
@@ -122,6 +120,6 @@ fn report(file: &Path, job: &Job) -> anyhow::Result<()> {
     }
     let format = progress.format.as_deref().unwrap_or("no format");
     let notes = if notes.is_empty() { String::new() } else { format!(" ({})", notes.join(", ")) };
-    println!("{}: {} lines, {format}{notes}", file.display(), progress.lines);
+    say!("{}: {} lines, {format}{notes}", file.display(), progress.lines)?;
     Ok(())
 }

@@ -1,7 +1,5 @@
 //! `migrate status` and `migrate up`.
 
-#![expect(clippy::print_stdout, reason = "commands answer on standard output")]
-
 use secrecy::ExposeSecret;
 
 use super::MigrateAction;
@@ -16,16 +14,16 @@ pub(super) fn run(config: &Config, action: MigrateAction) -> anyhow::Result<()> 
             MigrateAction::Status => {
                 for migration in callboard_migration::status(&url).await? {
                     let state = if migration.applied { "applied" } else { "pending" };
-                    println!("{state:8} {}", migration.name);
+                    say!("{state:8} {}", migration.name)?;
                 }
             }
             MigrateAction::Up => {
                 let applied = callboard_migration::up(&url).await?;
                 for name in &applied {
-                    println!("applied  {name}");
+                    say!("applied  {name}")?;
                 }
                 if applied.is_empty() {
-                    println!("nothing to apply");
+                    say!("nothing to apply")?;
                 }
             }
         }

@@ -266,3 +266,21 @@ async fn a_database_that_is_away_is_a_clear_error() {
     run(launch.command(&["migrate", "up"])).await.badly(1);
     postgres.execute("SELECT name FROM users").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_whose_reader_leaves_ends_without_a_word() {
+    let launch = Launch::on(Database::Sqlite).await;
+    for arguments in [&["config", "print"][..], &["openapi"], &["ask", "anything?"]] {
+        let mut child = launch
+            .command(arguments)
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let output =
+            tokio::task::spawn_blocking(move || child.wait_with_output().unwrap()).await.unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success() && !stderr.contains("panicked"), "{arguments:?}: {stderr}");
+    }
+}
