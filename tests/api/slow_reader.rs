@@ -1,7 +1,7 @@
 //! Clients that stop reading: they cost their place in the log, and slow nobody.
 
 use callboard_protocol::{ClientFrame, FinishReason};
-use callboard_testkit::{FakeVendor, Reply};
+use callboard_testkit::{FakeVendor, PATIENCE, Reply, eventually};
 
 use crate::{
     chat::{accepted, rest_of_turn, screen, subscribe},
@@ -15,9 +15,8 @@ const STILL: usize = 40;
 /// kept for each what it does not read.
 const ANSWER: usize = 8_000_000;
 
-/// What the server may grow by: the answer itself, what the turn makes of it at its end, and what
-/// the allocator holds back; far from a copy for each reader.
-const MAY_GROW: u64 = 120_000_000;
+/// What the server may keep: half of what a copy for each reader would take.
+const MAY_GROW: u64 = (STILL * ANSWER / 2) as u64;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_that_stop_reading_cost_no_memory_and_slow_nobody() {
@@ -47,8 +46,9 @@ async fn clients_that_stop_reading_cost_no_memory_and_slow_nobody() {
     accepted(&mut reader).await;
     let frames = rest_of_turn(&mut reader).await;
     assert_eq!(screen(&frames).len(), ANSWER, "the one that reads gets all of it");
-    let grown = server.memory().saturating_sub(before);
-    assert!(grown < MAY_GROW, "{STILL} still readers of {ANSWER} bytes cost {grown} bytes");
+    // Storing and sending the answer makes copies of it that go again; what is kept for readers
+    // that stand still would stay.
+    eventually(PATIENCE, || server.memory().saturating_sub(before) < MAY_GROW).await;
 
     // One of them reads on, and gets everything from where it stood.
     let late = rest_of_turn(&mut still[0]).await;
