@@ -145,8 +145,16 @@ impl Inquiry<'_> {
         if let Some((level, name)) = &question.level {
             base.push(self.level(&base, level, name, range)?);
         }
+        // An address or an id names one thing: an answer without it would be about something else,
+        // and when no line has it, that is the answer.
+        let (named, terms): (Vec<String>, Vec<String>) =
+            terms.into_iter().partition(|term| names_one_thing(term));
+        base.extend(named.iter().map(|term| term_clause(term)));
+        if !named.is_empty() {
+            self.note(format!("only lines with {}", named.join(" and ")));
+        }
         if terms.is_empty() {
-            return Ok((Clause::all(base), false));
+            return Ok((Clause::all(base), !named.is_empty()));
         }
         let wanted: Vec<Clause> = terms.iter().map(|term| term_clause(term)).collect();
         let with_all = Clause::all(base.iter().chain(&wanted).cloned());
@@ -343,6 +351,12 @@ impl Inquiry<'_> {
         }
         Ok(lines)
     }
+}
+
+/// Whether a word is an address, an id, or another name with a number in it. Small numbers are not:
+/// `top 5` does not ask for lines with a five.
+fn names_one_thing(term: &str) -> bool {
+    term.len() >= 4 && term.bytes().any(|byte| byte.is_ascii_digit())
 }
 
 fn any_of(phrases: &[&str]) -> Clause {

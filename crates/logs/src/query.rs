@@ -80,7 +80,10 @@ impl fmt::Display for Clause {
                 f.write_str("source:")?;
                 write_text(f, name)
             }
-            Self::Not(clause) => write!(f, "-{clause}"),
+            Self::Not(clause) => {
+                f.write_str("-")?;
+                grouped(f, clause)
+            }
             Self::All(clauses) => join(f, clauses, " "),
             Self::Any(clauses) => join(f, clauses, " OR "),
         }
@@ -92,14 +95,19 @@ fn join(f: &mut fmt::Formatter<'_>, clauses: &[Clause], between: &str) -> fmt::R
         if index > 0 {
             f.write_str(between)?;
         }
-        match clause {
-            Clause::All(_) | Clause::Any(_) => write!(f, "({clause})")?,
-            Clause::Text(_) | Clause::Level(_) | Clause::Source(_) | Clause::Not(_) => {
-                write!(f, "{clause}")?;
-            }
-        }
+        grouped(f, clause)?;
     }
     Ok(())
+}
+
+/// In parentheses, if it is more than one.
+fn grouped(f: &mut fmt::Formatter<'_>, clause: &Clause) -> fmt::Result {
+    match clause {
+        Clause::All(_) | Clause::Any(_) => write!(f, "({clause})"),
+        Clause::Text(_) | Clause::Level(_) | Clause::Source(_) | Clause::Not(_) => {
+            write!(f, "{clause}")
+        }
+    }
 }
 
 /// In quotes, unless it would read the same without.

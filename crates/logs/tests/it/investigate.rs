@@ -114,6 +114,15 @@ fn words_must_all_occur_or_else_any() {
 }
 
 #[test]
+fn an_address_is_never_left_out() {
+    let fixture = Fixture::of(SSHD);
+    assert_eq!(ask(&fixture, "failed logins for 10.0.0.99").searched.matched, 0);
+    assert_eq!(ask(&fixture, "failed logins for 192.0.2.7").searched.matched, 1);
+    let successful = ask(&fixture, "was there a successful login from 192.0.2.9?");
+    assert_eq!(successful.searched.matched, 0, "{:?}", successful.searched);
+}
+
+#[test]
 fn a_summary_covers_everything() {
     let fixture = Fixture::of(SSHD);
     let evidence = ask(&fixture, "summarise");
