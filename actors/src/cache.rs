@@ -249,7 +249,7 @@ impl Cache {
 
 #[cfg(test)]
 mod tests {
-    use callboard_protocol::{SearchedEvidence, TimeRange};
+    use callboard_protocol::{LineOrder, SearchedEvidence, TimeRange, Wanted};
 
     use super::*;
 
@@ -293,6 +293,8 @@ mod tests {
             bucket_ms: 0,
             levels: Vec::new(),
             lines: Vec::new(),
+            order: LineOrder::Best,
+            wanted: Wanted::default(),
             generation: 1,
         }
     }

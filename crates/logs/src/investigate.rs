@@ -3,16 +3,20 @@
 //! Called once per turn. Counting is done here, over all matching lines, and never by a model. The
 //! evidence states how the question was read, what was searched, and how much of it was counted.
 
+mod clause;
+mod exclusions;
 mod lexicon;
 mod question;
 mod ranking;
+mod sequence;
 mod time_words;
 mod values;
+mod wanted;
 
 use callboard_protocol::{
-    Evidence, Level, LineId, LogLine, Ranking, SearchedEvidence, TimeRange, Timestamp,
+    Evidence, LineId, LineOrder, LogLine, Ranking, SearchedEvidence, TimeRange, Timestamp, Wanted,
 };
-use tantivy::{DocAddress, collector::Count, query::Query};
+use tantivy::{DocAddress, query::Query};
 use time::UtcOffset;
 
 use crate::{
@@ -21,16 +25,18 @@ use crate::{
     query::Clause,
     store::{Snapshot, level_counts},
     survey::{Survey, Surveyed},
-    tokenizer,
 };
-use lexicon::{Concept, Told};
-use question::{Question, term_clause};
+use clause::Found;
+use question::Question;
 use ranking::Counter;
-use time_words::Calendar;
+use time_words::{Calendar, TimeWords};
 use values::Kind;
+use wanted::Shape;
 
 /// Kinds that are counted for one question.
 const MAX_KINDS: usize = 4;
+/// Years in which a day is looked for that is named without one.
+const MAX_YEARS_BACK: i32 = 30;
 
 /// How to look into a question.
 #[derive(Clone, Copy, Debug)]
@@ -65,18 +71,26 @@ impl LogStore {
     ) -> Result<Evidence, SearchError> {
         let question = Question::read(question);
         let snapshot = self.snapshot();
-        let mut inquiry =
-            Inquiry { store: self, snapshot: &snapshot, options, reading: Vec::new() };
-        let range = inquiry.range(&question);
-        let (clause, by_words) = inquiry.clause(&question, range)?;
+        let mut inquiry = Inquiry {
+            store: self,
+            snapshot: &snapshot,
+            options,
+            range: TimeRange::default(),
+            reading: Vec::new(),
+        };
+        let (sources, terms) = inquiry.sources(&question.terms);
+        inquiry.range = inquiry.range(&question, &sources)?;
+        let range = inquiry.range;
+        let Found { clause, by_words } = inquiry.clause(&question, sources, &terms)?;
         let query = snapshot.compiler(self.inner.fields).search(&clause, range);
-        let (found, addresses) = inquiry.find(by_words, &*query)?;
-        let (rankings, counter) = inquiry.rank(&question, &*query)?;
+        let by_default = if by_words { LineOrder::Best } else { LineOrder::Newest };
+        let order = question.shape.order.unwrap_or(by_default);
+        let wanted = question.shape.wanted;
+        let (found, addresses) = inquiry.find(order, wanted, &*query)?;
+        let (rankings, counted) = inquiry.rank(&question, &*query)?;
         let lines = inquiry.lines(&addresses, &rankings)?;
-        if question.time.is_none() {
-            inquiry.note("all time");
-        }
-        let (histogram, bucket_ms) = found.timeline.finish();
+        let (histogram, bucket_ms) = found.timeline.finish_in(question.shape.slice_ms);
+        inquiry.say_shape(&question.shape, bucket_ms);
         Ok(Evidence {
             searched: SearchedEvidence {
                 query: clause.to_string(),
@@ -85,13 +99,15 @@ impl LogStore {
                 covered: covered(found.first, found.last),
                 matched: found.matched,
                 searched: snapshot.catalogue.lines(),
-                counted: counter,
+                counted,
             },
             rankings,
             histogram,
             bucket_ms,
             levels: level_counts(&found.levels),
             lines,
+            order,
+            wanted,
             generation: snapshot.catalogue.generation,
         })
     }
@@ -102,6 +118,8 @@ struct Inquiry<'a> {
     store: &'a LogStore,
     snapshot: &'a Snapshot,
     options: &'a InvestigateOptions,
+    /// The span that is searched.
+    range: TimeRange,
     /// How the question was read, part by part.
     reading: Vec<String>,
 }
@@ -111,192 +129,69 @@ impl Inquiry<'_> {
         self.reading.push(part.into());
     }
 
-    fn range(&mut self, question: &Question) -> TimeRange {
-        let Some((time, named)) = &question.time else { return TimeRange::default() };
+    /// The span of time that the question names. A day or a month without a year is of the latest
+    /// year in which the sources have lines then.
+    fn range(&mut self, question: &Question, sources: &[Clause]) -> Result<TimeRange, SearchError> {
+        if question.times.is_empty() {
+            self.note("all time");
+            return Ok(TimeRange::default());
+        }
         let newest = self.snapshot.catalogue.covered().to;
         let newest = newest.map(|to| to.minus(std::time::Duration::from_millis(1)));
-        let calendar = Calendar { now: self.options.now, zone: self.options.zone, newest };
-        let resolved = time.resolve(&calendar);
-        match resolved.remark {
-            Some(remark) => self.note(format!("{named} ({remark})")),
-            None => self.note(named.clone()),
+        let calendar = |years_back| Calendar {
+            now: self.options.now,
+            zone: self.options.zone,
+            newest,
+            years_back,
+        };
+        let mut resolved = time_words::resolve(&question.times, &calendar(0));
+        if question.times.iter().any(TimeWords::is_yearless) {
+            let sources = Clause::all(sources.iter().cloned());
+            for years_back in 0..MAX_YEARS_BACK {
+                let other = time_words::resolve(&question.times, &calendar(years_back));
+                if self.lines_of(&sources, other.range)? > 0 {
+                    resolved = other;
+                    break;
+                }
+            }
         }
+        let named = &question.named_times;
+        self.note(match resolved.remark {
+            Some(remark) => format!("{named} ({remark})"),
+            None => named.clone(),
+        });
         if let (Some(from), Some(newest)) = (resolved.range.from, newest)
             && newest < from
         {
             self.note(format!("the newest line is of {newest}, before that"));
         }
-        resolved.range
+        Ok(resolved.range)
     }
 
-    /// What to search for, and whether words of the question are a part of it. When no line has all
-    /// of the words, lines with any of them are searched for, and last those with none.
-    fn clause(
-        &mut self,
-        question: &Question,
-        range: TimeRange,
-    ) -> Result<(Clause, bool), SearchError> {
-        let (sources, terms) = self.sources(&question.terms);
-        let mut base = sources;
-        base.extend(question.phrases.iter().map(|phrase| Clause::text(phrase)));
-        if let Some(concept) = question.concept {
-            base.push(self.concept(concept, range)?);
+    fn say_shape(&mut self, shape: &Shape, bucket_ms: u64) {
+        for said in &shape.said {
+            self.note(said.clone());
         }
-        if let Some((level, name)) = &question.level {
-            base.push(self.level(&base, level, name, range)?);
+        if shape.slice_ms.is_some_and(|asked| asked < bucket_ms) {
+            self.note("in wider slices of time, since there are too many of those");
         }
-        // An address or an id names one thing: an answer without it would be about something else,
-        // and when no line has it, that is the answer.
-        let (named, terms): (Vec<String>, Vec<String>) =
-            terms.into_iter().partition(|term| names_one_thing(term));
-        base.extend(named.iter().map(|term| term_clause(term)));
-        if !named.is_empty() {
-            self.note(format!("only lines with {}", named.join(" and ")));
-        }
-        if terms.is_empty() {
-            return Ok((Clause::all(base), !named.is_empty()));
-        }
-        let wanted: Vec<Clause> = terms.iter().map(|term| term_clause(term)).collect();
-        let with_all = Clause::all(base.iter().chain(&wanted).cloned());
-        if self.occurs(&with_all, range)? {
-            self.note(format!("lines with {}", terms.join(" and ")));
-            return Ok((with_all, true));
-        }
-        let with_any = Clause::all(base.iter().cloned().chain([Clause::any(wanted)]));
-        if base.is_empty() || self.occurs(&with_any, range)? {
-            self.note(match &terms[..] {
-                [term] => format!("no line has {term}"),
-                terms => format!("no line has all of {}; lines with any of them", terms.join(", ")),
-            });
-            return Ok((with_any, true));
-        }
-        self.note(format!("no such line has {}, which was left out", terms.join(" or ")));
-        Ok((Clause::all(base), false))
     }
 
-    /// Words that name one of several sources restrict the search to it; and the other words.
-    fn sources(&mut self, terms: &[String]) -> (Vec<Clause>, Vec<String>) {
-        let sources = &self.snapshot.catalogue.sources;
-        let names = |term: &str| {
-            sources.len() > 1
-                && term.len() > 3
-                && sources
-                    .iter()
-                    .any(|source| tokenizer::parts(&source.name).iter().any(|part| part == term))
-        };
-        let (named, rest): (Vec<String>, Vec<String>) =
-            terms.iter().cloned().partition(|term| names(term));
-        let clauses: Vec<Clause> = named.iter().map(|name| Clause::Source(name.clone())).collect();
-        if clauses.is_empty() {
-            return (Vec::new(), rest);
-        }
-        self.note(format!("sources named {}", named.join(" or ")));
-        (vec![Clause::any(clauses)], rest)
-    }
-
-    fn concept(&mut self, concept: &Concept, range: TimeRange) -> Result<Clause, SearchError> {
-        let clause = match concept.told {
-            Told::Any(phrases) => {
-                let all = any_of(phrases);
-                let mut occurring = Vec::new();
-                for phrase in phrases {
-                    if self.occurs(&Clause::text(phrase), range)? {
-                        occurring.push(*phrase);
-                    }
-                }
-                if occurring.is_empty() { all } else { any_of(&occurring) }
-            }
-            Told::First(groups) => self.first_group(groups, range)?,
-        };
-        self.note(format!("{}: lines with {clause}", concept.name));
-        Ok(clause)
-    }
-
-    /// In each source the first group that occurs there.
-    fn first_group(
-        &self,
-        groups: &[&'static [&'static str]],
-        range: TimeRange,
-    ) -> Result<Clause, SearchError> {
-        let sources = &self.snapshot.catalogue.sources;
-        let mut taken: Vec<bool> = vec![false; sources.len()];
-        let mut chosen: Vec<(Clause, Vec<String>)> = Vec::new();
-        for group in groups {
-            let clause = any_of(group);
-            let mut names = Vec::new();
-            let lines = self.by_source(&clause, range)?;
-            for ((source, lines), taken) in sources.iter().zip(lines).zip(&mut taken) {
-                if lines > 0 && !*taken {
-                    *taken = true;
-                    names.push(source.name.clone());
-                }
-            }
-            if !names.is_empty() {
-                chosen.push((clause, names));
-            }
-        }
-        if chosen.len() <= 1 {
-            let only = chosen.pop().map(|(clause, _)| clause);
-            return Ok(only.unwrap_or_else(|| any_of(&groups.concat())));
-        }
-        let restricted = chosen.into_iter().map(|(clause, names)| {
-            let sources = names.into_iter().map(Clause::Source).collect();
-            Clause::all([clause, Clause::any(sources)])
-        });
-        Ok(Clause::any(restricted.collect()))
-    }
-
-    /// Lines of a level, or, where lines have no levels, those that speak of errors.
-    fn level(
-        &mut self,
-        base: &[Clause],
-        level: &Clause,
-        name: &'static str,
-        range: TimeRange,
-    ) -> Result<Clause, SearchError> {
-        /// What lines without a level say of a fault.
-        const FAULTS: &[&str] =
-            &["error", "errors", "failed", "failure", "fatal", "exception", "panic", "critical"];
-        let with_base = |clause: &Clause| Clause::all(base.iter().chain([clause]).cloned());
-        if self.occurs(&with_base(level), range)? {
-            self.note(name);
-            return Ok(level.clone());
-        }
-        let graver = matches!(level, Clause::Level(levels) if levels.contains(&Level::Fatal));
-        let words = any_of(FAULTS);
-        if graver && self.occurs(&with_base(&words), range)? {
-            self.note(format!("no line has such a level; {name} by their words: {words}"));
-            return Ok(words);
-        }
-        self.note(name);
-        Ok(level.clone())
-    }
-
-    /// Whether a line matches.
-    fn occurs(&self, clause: &Clause, range: TimeRange) -> Result<bool, SearchError> {
-        let query = self.snapshot.compiler(self.store.inner.fields).search(clause, range);
-        Ok(self.snapshot.searcher.search(&*query, &Count)? > 0)
-    }
-
-    /// Matching lines by the number of their source.
-    fn by_source(&self, clause: &Clause, range: TimeRange) -> Result<Vec<u64>, SearchError> {
-        let query = self.snapshot.compiler(self.store.inner.fields).search(clause, range);
-        Ok(self.snapshot.searcher.search(&*query, &Survey::default())?.sources)
-    }
-
-    /// What matches, and the lines to cite: the best for words, and otherwise the newest.
+    /// What matches, and the lines to cite.
     fn find(
         &self,
-        by_words: bool,
+        order: LineOrder,
+        wanted: Wanted,
         query: &dyn Query,
     ) -> Result<(Surveyed, Vec<DocAddress>), SearchError> {
-        let lines = self.options.lines.max(1);
-        if by_words {
-            return self.snapshot.best(query, lines);
+        let asked = wanted.lines.unwrap_or_default() as usize;
+        let most = self.options.lines.max(1).max(asked);
+        if order == LineOrder::Best {
+            return self.snapshot.best(query, most);
         }
-        let survey = Survey { newest: lines, before: None };
+        let survey = Survey { most, before: None, oldest: order == LineOrder::Oldest };
         let found = self.snapshot.searcher.search(query, &survey)?;
-        let addresses = found.newest.iter().map(|(_, address)| *address).collect();
+        let addresses = found.lines.iter().map(|(_, address)| *address).collect();
         Ok((found, addresses))
     }
 
@@ -317,11 +212,16 @@ impl Inquiry<'_> {
         let mut counter = Counter::new(kinds, self.store.inner.config.count_limit);
         counter.count(self.snapshot, query)?;
         let (counted, repeats) = (counter.counted, counter.repeats);
-        if repeats.0 > 0 {
-            let (lines, are) = if repeats.0 == 1 { ("line", "stands") } else { ("lines", "stand") };
-            self.note(format!("{} {lines} among them {are} for {} repeats", repeats.0, repeats.1));
+        if repeats.0 > 0 && question.concept.is_some() {
+            let lines = if repeats.0 == 1 { "line says" } else { "lines say" };
+            let events = counted - repeats.0 + repeats.1;
+            self.note(format!(
+                "{} {lines} that a message was repeated, {} times in all: {events} events",
+                repeats.0, repeats.1
+            ));
         }
-        let values = self.options.values.max(1);
+        let asked = question.shape.wanted.values.map(|values| values as usize);
+        let values = asked.unwrap_or(self.options.values).max(1);
         let most = |index| if index == 0 { values } else { values.div_ceil(3) };
         let mut rankings = Vec::new();
         for (index, (ranking, holding)) in counter.finish(most).into_iter().enumerate() {
@@ -351,14 +251,4 @@ impl Inquiry<'_> {
         }
         Ok(lines)
     }
-}
-
-/// Whether a word is an address, an id, or another name with a number in it. Small numbers are not:
-/// `top 5` does not ask for lines with a five.
-fn names_one_thing(term: &str) -> bool {
-    term.len() >= 4 && term.bytes().any(|byte| byte.is_ascii_digit())
-}
-
-fn any_of(phrases: &[&str]) -> Clause {
-    Clause::any(phrases.iter().map(|phrase| Clause::text(phrase)).collect())
 }

@@ -15,6 +15,7 @@
 //! and printed back by `Display` so that it reads the same.
 
 mod compile;
+mod excludable;
 mod parse;
 
 use std::fmt;
@@ -66,8 +67,16 @@ impl Clause {
     }
 
     /// Any of these, without needless groups.
-    pub(crate) fn any(mut clauses: Vec<Self>) -> Self {
-        if clauses.len() == 1 { clauses.remove(0) } else { Self::Any(clauses) }
+    pub(crate) fn any(clauses: Vec<Self>) -> Self {
+        let mut flat = Vec::new();
+        for clause in clauses {
+            if let Self::Any(inner) = clause {
+                flat.extend(inner);
+            } else {
+                flat.push(clause);
+            }
+        }
+        if flat.len() == 1 { flat.remove(0) } else { Self::Any(flat) }
     }
 }
 
@@ -80,6 +89,7 @@ impl fmt::Display for Clause {
                 f.write_str("source:")?;
                 write_text(f, name)
             }
+            Self::Not(clause) if matches!(**clause, Self::Not(_)) => write!(f, "-({clause})"),
             Self::Not(clause) => {
                 f.write_str("-")?;
                 grouped(f, clause)

@@ -42,9 +42,9 @@ impl LogStore {
         let (found, addresses) = match search.order {
             SearchOrder::Newest => {
                 let before = search.cursor.as_deref().map(read_cursor).transpose()?;
-                let survey = Survey { newest: limit + 1, before };
+                let survey = Survey { most: limit + 1, before, oldest: false };
                 let found = snapshot.searcher.search(&*query, &survey)?;
-                let addresses = found.newest.iter().map(|(_, address)| *address).collect();
+                let addresses = found.lines.iter().map(|(_, address)| *address).collect();
                 (found, addresses)
             }
             SearchOrder::Best if search.cursor.is_some() => {
@@ -53,7 +53,7 @@ impl LogStore {
             SearchOrder::Best => snapshot.best(&*query, limit)?,
         };
         let next_cursor =
-            (found.newest.len() > limit).then(|| write_cursor(found.newest[limit - 1].0));
+            (found.lines.len() > limit).then(|| write_cursor(found.lines[limit - 1].0));
         let page: Vec<DocAddress> = addresses.into_iter().take(limit).collect();
         let lines = snapshot.lines(self.inner.fields, &page)?;
         let (histogram, bucket_ms) = found.timeline.finish();

@@ -21,13 +21,23 @@ pub(crate) struct Recency {
     pub(crate) id: u64,
 }
 
+impl Recency {
+    /// Greater for older lines; those without a timestamp stay the least.
+    fn turned(self) -> Self {
+        let millis = if self.millis == i64::MIN { i64::MIN } else { !self.millis };
+        Self { millis, id: !self.id }
+    }
+}
+
 /// What to collect.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Survey {
     /// How many of the newest lines.
-    pub(crate) newest: usize,
+    pub(crate) most: usize,
     /// Only lines older than this are among the newest; all are counted.
     pub(crate) before: Option<Recency>,
+    /// The oldest lines instead.
+    pub(crate) oldest: bool,
 }
 
 /// What was collected.
@@ -42,8 +52,8 @@ pub(crate) struct Surveyed {
     pub(crate) last: Option<i64>,
     /// Lines by the number of their source.
     pub(crate) sources: Vec<u64>,
-    /// The newest first.
-    pub(crate) newest: Vec<(Recency, DocAddress)>,
+    /// The newest first, or the oldest.
+    pub(crate) lines: Vec<(Recency, DocAddress)>,
 }
 
 impl Collector for Survey {
@@ -70,8 +80,8 @@ impl Collector for Survey {
 
     fn merge_fruits(&self, fruits: Vec<Surveyed>) -> tantivy::Result<Surveyed> {
         let mut all = fruits.into_iter().fold(Surveyed::default(), Surveyed::merge);
-        all.newest.sort_unstable_by_key(|(recency, _)| Reverse(*recency));
-        all.newest.truncate(self.newest);
+        all.lines.sort_unstable_by_key(|(recency, _)| Reverse(*recency));
+        all.lines.truncate(self.most);
         Ok(all)
     }
 }
@@ -87,7 +97,7 @@ impl Surveyed {
             self.sources.resize(other.sources.len(), 0);
         }
         self.sources.iter_mut().zip(other.sources).for_each(|(sum, count)| *sum += count);
-        self.newest.extend(other.newest);
+        self.lines.extend(other.lines);
         self
     }
 }
@@ -104,10 +114,10 @@ pub(crate) struct SegmentSurvey {
 
 impl SegmentSurvey {
     fn offer(&mut self, recency: Recency, doc: DocId) {
-        if self.survey.newest == 0 || self.survey.before.is_some_and(|before| recency >= before) {
+        if self.survey.most == 0 || self.survey.before.is_some_and(|before| recency >= before) {
             return;
         }
-        if self.heap.len() < self.survey.newest {
+        if self.heap.len() < self.survey.most {
             self.heap.push(Reverse((recency, doc)));
             return;
         }
@@ -137,13 +147,13 @@ impl SegmentCollector for SegmentSurvey {
             self.found.last = self.found.last.max(Some(millis));
         }
         let recency = Recency { millis: millis.unwrap_or(i64::MIN), id: self.columns.id(doc).0 };
-        self.offer(recency, doc);
+        self.offer(if self.survey.oldest { recency.turned() } else { recency }, doc);
     }
 
     fn harvest(mut self) -> Surveyed {
         let segment = self.segment;
         let address = |doc| DocAddress::new(segment, doc);
-        self.found.newest =
+        self.found.lines =
             self.heap.into_iter().map(|Reverse((recency, doc))| (recency, address(doc))).collect();
         self.found
     }

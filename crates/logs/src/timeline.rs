@@ -84,8 +84,17 @@ impl Timeline {
 
     /// The slices from the first to the last with a count, and their width in milliseconds; at most
     /// [`MAX_BUCKETS`]. Empty when nothing was counted.
-    pub(crate) fn finish(mut self) -> (Vec<Bucket>, u64) {
+    pub(crate) fn finish(self) -> (Vec<Bucket>, u64) {
+        self.finish_in(None)
+    }
+
+    /// The same, in slices of this width unless there were too many.
+    pub(crate) fn finish_in(mut self, width_ms: Option<u64>) -> (Vec<Bucket>, u64) {
         self.settle();
+        let asked = width_ms.unwrap_or_default();
+        while WIDTHS[self.scale].unsigned_abs() < asked && self.scale + 1 < WIDTHS.len() {
+            self.coarsen();
+        }
         loop {
             let (Some(first), Some(last)) =
                 (self.slots.keys().min().copied(), self.slots.keys().max().copied())

@@ -86,6 +86,35 @@ pub struct LevelCount {
     pub count: u64,
 }
 
+/// Which of the matching lines are cited first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LineOrder {
+    /// Those that fit the question best.
+    #[default]
+    Best,
+    /// The newest.
+    Newest,
+    /// The oldest.
+    Oldest,
+}
+
+/// What a question wants shown, as far as it says: `top 3 users`, `last 5 errors`, `per hour`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Wanted {
+    /// How many values of the first ranking.
+    #[serde(default)]
+    #[schema(required)]
+    pub values: Option<u32>,
+    /// How many lines, before anything else.
+    #[serde(default)]
+    #[schema(required)]
+    pub lines: Option<u32>,
+    /// The counts over time.
+    #[serde(default)]
+    pub over_time: bool,
+}
+
 /// All that the engine found for a question.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Evidence {
@@ -99,8 +128,14 @@ pub struct Evidence {
     pub bucket_ms: u64,
     /// Matching lines by level.
     pub levels: Vec<LevelCount>,
-    /// The lines that fit best, best first; also every line that a ranking points at.
+    /// Matching lines in `order`; after them every further line that a ranking points at.
     pub lines: Vec<LogLine>,
+    /// The order of the lines.
+    #[serde(default)]
+    pub order: LineOrder,
+    /// What the question wants shown.
+    #[serde(default)]
+    pub wanted: Wanted,
     /// Grows whenever the index changes; a part of every cache key.
     pub generation: u64,
 }

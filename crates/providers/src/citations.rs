@@ -106,7 +106,7 @@ fn read_bracket(text: &str) -> Option<(Vec<LineId>, usize)> {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use callboard_protocol::{Level, SearchedEvidence, SourceId, TimeRange};
+    use callboard_protocol::{Level, LineOrder, SearchedEvidence, SourceId, TimeRange, Wanted};
     use proptest::prelude::*;
 
     use super::*;
@@ -138,6 +138,8 @@ pub(crate) mod tests {
             bucket_ms: 0,
             levels: Vec::new(),
             lines: ids.iter().map(line).collect(),
+            order: LineOrder::Best,
+            wanted: Wanted::default(),
             generation: 1,
         }
     }

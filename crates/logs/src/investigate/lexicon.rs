@@ -28,10 +28,10 @@ pub(crate) enum Told {
 }
 
 /// The earlier ones are more particular, and win.
-pub(crate) const CONCEPTS: [Concept; 14] = [
+pub(crate) static CONCEPTS: [Concept; 15] = [
     Concept {
         name: "failed sign-ins",
-        asked: r"\b(fail\w*|wrong|invalid|bad|unsuccessful\w*|reject\w*|refus\w*|den(y|ied))( \w+){0,3} (log(ged|ging)?[ -]?(in|on)s?|sign(ed)?[ -]?ins?|auth\w*|passwords?|credentials?)\b|\b(log ?ins?|sign-?ins?|ssh|auth\w*|passwords?|credentials?)( \w+){0,2} (fail\w*|errors?|attempts?)\b|\bbrute[ -]?forc\w*",
+        asked: r"\b(fail\w*|wrong|invalid|bad|unsuccessful\w*|reject\w*|refus\w*|den(y|ied)|could not|couldn't|cannot|can't|can not|unable|not able)( (a|an|to|at|their|any|all|ssh|sshd|root|user|remote|by|with|on|of)){0,3} (log(ged|ging)?[ -]?(in|on)s?|sign(ed)?[ -]?ins?|sign[ -]?in|auth\w*|passwords?|credentials?)\b|\b(log ?ins?|sign-?ins?|ssh|auth\w*|passwords?|credentials?)( (was|were|that|which|have|has|had|of|for|root|user|attempts?)){0,2} (fail\w*|errors?)\b|\bbrute[ -]?forc\w*( attempts?| attacks?)?\b",
         told: Told::First(&[
             &["Failed password"],
             &["authentication failure"],
@@ -46,6 +46,16 @@ pub(crate) const CONCEPTS: [Concept; 14] = [
                 "invalid password",
             ],
             &["Invalid user"],
+        ]),
+        kinds: &[Kind::Ip, Kind::User],
+    },
+    Concept {
+        name: "attempts to sign in",
+        asked: r"\b(tr(y|ies|ied|ying)|attempt(s|ed|ing)?)( (to|at|an?|ssh|remote)){0,3} (log(ging)?[ -]?(in|on)s?|sign(ing)?[ -]?in|auth\w*|connect)\b|\b(log ?in|sign-?in|ssh|auth\w*|password) (attempt|tr(y|ie))s?\b",
+        told: Told::First(&[
+            &["Failed password", "Accepted password", "Accepted publickey"],
+            &["authentication failure", "session opened"],
+            &["login failed", "failed login", "login successful", "logged in"],
         ]),
         kinds: &[Kind::Ip, Kind::User],
     },
@@ -227,6 +237,26 @@ pub(crate) const CONCEPTS: [Concept; 14] = [
     },
 ];
 
+/// What lines say of a fault when their level does not.
+pub(crate) const FAULTS: &[&str] = &[
+    "error",
+    "failed",
+    "failure",
+    "fatal",
+    "exception",
+    "panic",
+    "critical",
+    "abnormally",
+    "unable to",
+    "cannot",
+    "could not",
+];
+
+/// The places of these two in [`CONCEPTS`]: whoever failed to sign in, and then did not fail, is
+/// asked for as one thing.
+pub(crate) const FAILED_SIGN_INS: usize = 0;
+pub(crate) const SIGN_INS: usize = 2;
+
 /// The expressions of [`CONCEPTS`], in its order.
 pub(crate) static ASKED: LazyLock<Vec<Regex>> = LazyLock::new(|| {
     CONCEPTS.iter().map(|concept| super::values::pattern(concept.asked)).collect()
@@ -234,19 +264,88 @@ pub(crate) static ASKED: LazyLock<Vec<Regex>> = LazyLock::new(|| {
 
 /// Words of a question that say nothing about the lines.
 const STOP_WORDS: &str = "\
-    a about after again all also am an and any anything are as at be been before being between \
-    but by can cause caused causes could count counts day did do does doing during each entries \
-    entry event events ever every find first for frequent frequently from get give go going got \
-    had happen happened happening happens has have how i if in into is it its just kind kinds \
-    last latest least line lines list log logs logged lot many me message messages more most \
-    much my new no not number occur occurred occurrences occurs of often on one or order our \
-    over overview per please recent recently report reported said same say saw see seen show \
-    since so some something sort such summarise summarize summary tell than that the their them \
-    then there these they this time times to today too top total try tried trying type types up \
-    us very was we were what when where which while who whom whose why will with within would \
-    you your";
+    a about after again all also am an and any anything appear appeared appears are as at be been before being between \
+    both but by can cause caused causes could count counts day detail details did do does doing \
+    don't during each either else entire entries entry environment event events ever every \
+    everything everyone find first for frequent frequently from full general get give go going \
+    got had happen happened happening happens has have how however i if in infrastructure interesting into is \
+    it its just kind kinds last latest least line lines list log logs look looking logged lot many me message \
+    messages more most much my named near need never new no nor not now number occur occurred \
+    occurrences occurs of off often on one only or order our over overview own particular per \
+    please recent recently report reported said same say saw see seen should show since so some \
+    someone something sort still strange such summarise summarize summary system systems tell than that \
+    the their them then there these they thing things this those time times to today together too \
+    top total tried try trying type types until unusual up us very want was we were what when where whether \
+    which while who whom whose why will with within without would yet you your";
 
 /// Whether a word of a question says nothing about the lines.
 pub(crate) fn is_stop_word(word: &str) -> bool {
-    STOP_WORDS.split(' ').any(|known| known == word)
+    STOP_WORDS.split_ascii_whitespace().any(|known| known == word)
+}
+
+/// Other forms of an English word that a log may have: `crashes`, `crashed` and `crashing` for
+/// `crash`, `sshd` for `ssh`. Most of them are no words; the index knows which occur.
+pub(crate) fn forms(word: &str) -> Vec<String> {
+    let is_plain = word.len() >= 3 && word.bytes().all(|byte| byte.is_ascii_alphabetic());
+    if !is_plain {
+        return Vec::new();
+    }
+    let word = word.to_ascii_lowercase();
+    let stem_of = |ending: &str, more: &str| {
+        let stem = word.strip_suffix(ending).filter(|stem| stem.len() >= 3)?;
+        Some(format!("{stem}{more}"))
+    };
+    let mut stems = vec![word.clone()];
+    stems.extend(stem_of("ies", "y"));
+    let plurals = ["es", "s"].iter().filter(|_| !word.ends_with("ss"));
+    stems.extend(plurals.filter_map(|ending| stem_of(ending, "")));
+    for ending in ["ed", "ing"].iter().filter(|_| word.len() > 5) {
+        stems.extend(stem_of(ending, "").into_iter().chain(stem_of(ending, "e")));
+    }
+    let mut forms: Vec<String> = Vec::new();
+    for stem in &stems {
+        let short = stem.strip_suffix('e').unwrap_or(stem);
+        let plural = stem.strip_suffix('y').map(|stem| format!("{stem}ies"));
+        let long = if word.len() >= 4 { &["es", "ed", "ing"][..] } else { &[] };
+        forms.push(stem.clone());
+        forms.extend(["s", "d"].map(|ending| format!("{stem}{ending}")));
+        forms.extend(long.iter().map(|ending| format!("{short}{ending}")));
+        forms.extend(plural);
+    }
+    forms.sort_unstable();
+    forms.dedup();
+    forms.retain(|form| *form != word);
+    forms
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms_of_a_word_are_those_that_logs_have() {
+        for (word, form) in [
+            ("crash", "crashes"),
+            ("crashes", "crash"),
+            ("crashed", "crashing"),
+            ("retry", "retries"),
+            ("retries", "retry"),
+            ("evict", "evicted"),
+            ("delete", "deleting"),
+            ("deleting", "delete"),
+            ("ssh", "sshd"),
+            ("users", "user"),
+            ("addresses", "address"),
+        ] {
+            assert!(forms(word).contains(&form.to_owned()), "{word}: {:?}", forms(word));
+        }
+        assert!(!forms("address").contains(&"addres".to_owned()));
+        assert!(forms("10.0.0.1").is_empty() && forms("mod_jk").is_empty());
+    }
+
+    #[test]
+    fn the_named_concepts_are_where_they_are_said_to_be() {
+        assert_eq!(CONCEPTS[FAILED_SIGN_INS].name, "failed sign-ins");
+        assert_eq!(CONCEPTS[SIGN_INS].name, "sign-ins");
+    }
 }

@@ -13,10 +13,9 @@ use tantivy::{
         OwnedValue,
         document::{DeserializeError, DocumentDeserialize, DocumentDeserializer},
     },
-    store::StoreReader,
 };
 
-use super::values::Kind;
+use super::values::{Kind, Line};
 use crate::{SearchError, schema::Columns, store::Snapshot, survey::Recency};
 
 /// Different values that are counted of one kind; further ones are left out.
@@ -78,13 +77,14 @@ impl Counter {
             if self.counted >= self.limit {
                 break;
             }
-            self.count_segment(segment, &*weight)?;
+            self.count_segment(snapshot, segment, &*weight)?;
         }
         Ok(())
     }
 
     fn count_segment(
         &mut self,
+        snapshot: &Snapshot,
         segment: &SegmentReader,
         weight: &dyn Weight,
     ) -> tantivy::Result<()> {
@@ -94,33 +94,31 @@ impl Counter {
         weight.for_each_no_score(segment, &mut |docs| {
             for doc in docs {
                 if result.is_ok() && self.counted < self.limit && !segment.is_deleted(*doc) {
-                    result = self.count_line(&store, &columns, *doc);
+                    result = store.get(*doc).map(|StoredText(text)| {
+                        let source = snapshot.catalogue.sources.get(columns.source(*doc) as usize);
+                        let source = source.map_or("", |source| source.name.as_str());
+                        let line = Line { text: &text, level: columns.level(*doc), source };
+                        self.count_line(line, &columns, *doc);
+                    });
                 }
             }
         })?;
         result
     }
 
-    fn count_line(
-        &mut self,
-        store: &StoreReader,
-        columns: &Columns,
-        doc: DocId,
-    ) -> tantivy::Result<()> {
-        let StoredText(text) = store.get(doc)?;
+    fn count_line(&mut self, line: Line<'_>, columns: &Columns, doc: DocId) {
         let seen = columns.timestamp(doc);
         let millis = seen.map_or(i64::MIN, Timestamp::as_millis);
         let at = Recency { millis, id: columns.id(doc).0 };
         self.counted += 1;
-        if let Some(times) = repeated(&text) {
+        if let Some(times) = repeated(line.text) {
             self.repeats.0 += 1;
             self.repeats.1 += times;
         }
-        let level = columns.level(doc);
         for ((kind, tally), holding) in
             self.kinds.iter().zip(&mut self.tallies).zip(&mut self.holding)
         {
-            let values = kind.values(&text, level);
+            let values = kind.values(line);
             *holding += u64::from(!values.is_empty());
             for value in values {
                 if let Some(known) = tally.get_mut(&*value) {
@@ -130,7 +128,21 @@ impl Counter {
                 }
             }
         }
-        Ok(())
+    }
+
+    /// The values of the first kind that occur here, and later also there; the most frequent
+    /// first.
+    pub(crate) fn followed_by(&self, later: &Self) -> Vec<String> {
+        let (Some(earlier), Some(later)) = (self.tallies.first(), later.tallies.first()) else {
+            return Vec::new();
+        };
+        let both = earlier
+            .iter()
+            .filter(|(value, tally)| later.get(*value).is_some_and(|then| then.last > tally.first));
+        let mut values: Vec<(&String, u64)> =
+            both.map(|(value, tally)| (value, tally.lines)).collect();
+        values.sort_unstable_by_key(|(value, lines)| (Reverse(*lines), *value));
+        values.into_iter().map(|(value, _)| value.clone()).collect()
     }
 
     /// The most frequent values, and how many lines held one, by kind; kinds without a value are

@@ -1,11 +1,13 @@
 //! Words of a question that name a time: `yesterday`, `last 15 minutes`, `between 10:00 and 11:00`,
-//! `on Dec 10`, `since 2015-07-29 17:00`. Called by `question`; resolved by `investigate`, which
-//! knows which days the index has.
+//! `on Dec 10`, `since 2015-07-29 17:00`, `this morning`. Called by `question`; resolved by
+//! `investigate`, which knows which days the index has.
 
-use std::time::Duration;
+mod read;
+
+use std::{ops::Range, time::Duration};
 
 use callboard_protocol::{TimeRange, Timestamp};
-use time::{Date, Month, OffsetDateTime, Time, UtcOffset};
+use time::{Date, Month, OffsetDateTime, Time, UtcOffset, Weekday};
 
 /// A span of time as a question names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,7 +15,13 @@ pub(crate) enum TimeWords {
     /// The time up to now: `last 2 hours`.
     Past(Duration),
     /// Up to this point, from this one, or both; or a whole day.
-    Span { from: Option<Point>, to: Option<Point> },
+    Span {
+        from: Option<Point>,
+        to: Option<Point>,
+    },
+    /// A month, of the latest year that has it if none is named.
+    Month(Month, Option<i32>),
+    Year(i32),
 }
 
 /// A point in time as far as it is named.
@@ -30,6 +38,8 @@ enum Day {
     Date(Date),
     /// Of the latest year that has it.
     Yearless(Month, u8),
+    /// The latest one.
+    Weekday(Weekday),
 }
 
 /// Now, and the days that the index has.
@@ -39,6 +49,8 @@ pub(crate) struct Calendar {
     pub(crate) zone: UtcOffset,
     /// The instant of the newest line.
     pub(crate) newest: Option<Timestamp>,
+    /// How many years before the latest possible one a day is that is named without a year.
+    pub(crate) years_back: i32,
 }
 
 /// The span that was meant, and a remark when it had to be guessed.
@@ -48,236 +60,142 @@ pub(crate) struct Resolved {
     pub(crate) remark: Option<String>,
 }
 
-/// Finds the first words that name a time: what they mean, and which words they are.
-pub(crate) fn find(words: &[&str]) -> Option<(TimeWords, std::ops::Range<usize>)> {
-    (0..words.len()).find_map(|start| {
-        let (time, len) = read(&words[start..])?;
-        Some((time, start..start + len))
-    })
-}
-
-fn read(words: &[&str]) -> Option<(TimeWords, usize)> {
-    let span = |from, to| TimeWords::Span { from, to };
-    match *words.first()? {
-        "last" | "past" | "previous" | "this" => past(words),
-        "between" | "from" => {
-            let (from, used) = point(&words[1..])?;
-            let joint = words.get(1 + used)?;
-            if !matches!(*joint, "and" | "to" | "until" | "till" | "-") {
-                return None;
-            }
-            let (to, more) = point(&words[2 + used..])?;
-            Some((span(Some(from), Some(to)), 2 + used + more))
-        }
-        "since" | "after" => {
-            let (from, used) = point(&words[1..])?;
-            Some((span(Some(from), None), 1 + used))
-        }
-        "before" | "until" => {
-            let (to, used) = point(&words[1..])?;
-            Some((span(None, Some(to)), 1 + used))
-        }
-        "around" | "about" => {
-            let (at, used) = point(&words[1..])?;
-            at.clock?;
-            Some((around(at, 15 * 60, 15 * 60), 1 + used))
-        }
-        _ => {
-            let (at, used) = point(words)?;
-            Some((at.as_span(), used))
-        }
-    }
-}
-
-/// `last hour`, `past 2 days`, `last 15m`, `this week`.
-fn past(words: &[&str]) -> Option<(TimeWords, usize)> {
-    let second = *words.get(1)?;
-    if let Some(unit) = unit(second) {
-        return Some((TimeWords::Past(Duration::from_secs(unit)), 2));
-    }
-    let digits = second.bytes().take_while(u8::is_ascii_digit).count();
-    let count: u64 = match second {
-        "few" | "couple" => 3,
-        _ => second[..digits].parse().ok()?,
-    };
-    let (seconds, used) = match unit(&second[digits..]) {
-        Some(seconds) if digits > 0 => (seconds, 2),
-        _ => (unit(words.get(2)?)?, 3),
-    };
-    Some((TimeWords::Past(Duration::from_secs(count.min(100_000) * seconds)), used))
-}
-
-fn unit(word: &str) -> Option<u64> {
-    Some(match word {
-        "second" | "seconds" | "sec" | "secs" | "s" => 1,
-        "minute" | "minutes" | "min" | "mins" | "m" => 60,
-        "hour" | "hours" | "h" => 3600,
-        "day" | "days" | "d" => 86_400,
-        "week" | "weeks" | "w" => 604_800,
-        "month" | "months" => 2_592_000,
-        "year" | "years" => 31_536_000,
-        _ => return None,
-    })
-}
-
-/// A day, a time of day, or both in either order; and how many words it takes.
-fn point(words: &[&str]) -> Option<(Point, usize)> {
-    let (mut point, mut used) = (Point::default(), 0);
-    while used < words.len() {
-        let rest = &words[used..];
-        let rest_after_on = match rest {
-            ["on" | "at", rest @ ..] if used > 0 => rest,
-            rest => rest,
-        };
-        let skipped = rest.len() - rest_after_on.len();
-        if point.day.is_none()
-            && let Some((day, clock, len)) = day(rest_after_on)
-        {
-            point.day = Some(day);
-            point.clock = point.clock.or(clock);
-            used += skipped + len;
-        } else if point.clock.is_none()
-            && let Some((clock, len)) = clock(rest_after_on)
-        {
-            point.clock = Some(clock);
-            used += skipped + len;
-        } else {
-            break;
-        }
-    }
-    (used > 0).then_some((point, used))
-}
-
-/// `today`, `2015-07-29`, `dec 10`, `10th of december`; an ISO date may carry its time.
-fn day(words: &[&str]) -> Option<(Day, Option<Time>, usize)> {
-    let first = *words.first()?;
-    match first {
-        "today" | "tonight" => return Some((Day::Ago(0), None, 1)),
-        "yesterday" => return Some((Day::Ago(1), None, 1)),
-        _ => {}
-    }
-    if let Some(date) = iso_date(first) {
-        let time = first.get(10..).and_then(|rest| rest.strip_prefix('t')).and_then(clock_digits);
-        return Some((Day::Date(date), time, 1));
-    }
-    let second = words.get(1).copied().unwrap_or_default();
-    let (month, number, mut used) = match (month(first), month(second)) {
-        (Some(month), _) => (month, ordinal(second)?, 2),
-        (None, Some(month)) => (month, ordinal(first)?, 2),
-        (None, None) if second == "of" => (month(words.get(2)?)?, ordinal(first)?, 3),
-        (None, None) => return None,
-    };
-    let year = words.get(used).filter(|word| word.len() == 4).and_then(|word| word.parse().ok());
-    let day = match year {
-        Some(year) => {
-            used += 1;
-            Day::Date(Date::from_calendar_date(year, month, number).ok()?)
-        }
-        None => Day::Yearless(month, number),
-    };
-    Some((day, None, used))
-}
-
-fn iso_date(word: &str) -> Option<Date> {
-    let mut parts = word.get(..10)?.splitn(3, ['-', '/']);
-    let year = parts.next().filter(|year| year.len() == 4)?.parse().ok()?;
-    let month = Month::try_from(parts.next()?.parse::<u8>().ok()?).ok()?;
-    Date::from_calendar_date(year, month, parts.next()?.parse().ok()?).ok()
-}
-
-fn month(word: &str) -> Option<Month> {
-    const NAMES: [&str; 12] = [
-        "january",
-        "february",
-        "march",
-        "april",
-        "may",
-        "june",
-        "july",
-        "august",
-        "september",
-        "october",
-        "november",
-        "december",
-    ];
-    let index = NAMES.iter().position(|name| {
-        word == *name || (word.len() >= 3 && word.len() <= 4 && name.starts_with(word))
+/// Finds the first words that name a time: what they mean, and which words they are, with the
+/// preposition before them.
+pub(crate) fn find(words: &[&str]) -> Option<(TimeWords, Range<usize>)> {
+    let (mut start, time, len) = (0..words.len()).find_map(|start| {
+        let (time, len) = read::read(&words[start..])?;
+        Some((start, time, len))
     })?;
-    Month::try_from(u8::try_from(index + 1).ok()?).ok()
-}
-
-/// `10`, `10th`.
-fn ordinal(word: &str) -> Option<u8> {
-    let digits = word.bytes().take_while(u8::is_ascii_digit).count();
-    matches!(&word[digits..], "" | "st" | "nd" | "rd" | "th").then_some(())?;
-    word[..digits].parse().ok().filter(|day| (1..=31).contains(day))
-}
-
-/// `10:00`, `10:00:30`, `10am`, `10 pm`, `noon`, `midnight`.
-fn clock(words: &[&str]) -> Option<(Time, usize)> {
-    let first = *words.first()?;
-    match first {
-        "noon" => return Some((Time::from_hms(12, 0, 0).ok()?, 1)),
-        "midnight" => return Some((Time::MIDNIGHT, 1)),
-        _ => {}
+    let mut end = start + len;
+    if words.get(end).is_some_and(|word| matches!(*word, "utc" | "gmt")) {
+        end += 1;
     }
-    let attached = ["am", "pm"].into_iter().find_map(|half| {
-        Some((first.strip_suffix(half).filter(|rest| !rest.is_empty())?, half, 1))
-    });
-    let apart = words.get(1).filter(|half| matches!(**half, "am" | "pm"));
-    let (digits, half, used) =
-        attached.or_else(|| apart.map(|half| (first, *half, 2))).unwrap_or((first, "", 1));
-    let time = match digits.parse::<u8>() {
-        Ok(hour) if !half.is_empty() => Time::from_hms(hour, 0, 0).ok()?,
-        _ => clock_digits(digits)?,
-    };
-    let hour = match (half, time.hour()) {
-        ("am", 12) => 0,
-        ("pm", hour @ 1..=11) => hour + 12,
-        (_, hour) => hour,
-    };
-    Some((time.replace_hour(hour).ok()?, used))
-}
-
-fn clock_digits(text: &str) -> Option<Time> {
-    let text = text.trim_end_matches('z');
-    let mut parts = text.splitn(3, ':').map(|part| part.parse::<u8>());
-    let (hour, minute) = (parts.next()?.ok()?, parts.next()?.ok()?);
-    let second = parts.next().unwrap_or(Ok(0)).ok()?;
-    Time::from_hms(hour, minute, second).ok()
-}
-
-/// A span about a point, which `resolve` finds by its seconds before and after.
-fn around(at: Point, before: i64, after: i64) -> TimeWords {
-    let clock = at.clock.unwrap_or(Time::MIDNIGHT);
-    let seconds = i64::from(clock.hour()) * 3600 + i64::from(clock.minute()) * 60;
-    let shifted = |by: i64| {
-        let of_day = (seconds + by).clamp(0, 86_399);
-        let time = Time::MIDNIGHT + time::Duration::seconds(of_day);
-        Some(Point { clock: Some(time), ..at })
-    };
-    TimeWords::Span { from: shifted(-before), to: shifted(after) }
-}
-
-impl Point {
-    /// A day is all of it; a time of day is its minute.
-    fn as_span(self) -> TimeWords {
-        match self.clock {
-            Some(_) => around(self, 0, 60),
-            None => TimeWords::Span { from: Some(self), to: Some(self) },
-        }
+    while start > 0 && is_preposition(words[start - 1]) && !ends_sign_in(&words[..start]) {
+        start -= 1;
     }
+    Some((time, start..end))
+}
+
+fn is_preposition(word: &str) -> bool {
+    matches!(word, "in" | "on" | "at" | "during" | "within" | "over" | "for" | "from" | "of" | "by")
+}
+
+/// Whether the words end with `log in` as a verb, whose `in` does not belong to the time after it:
+/// `who could log in yesterday`, and not `errors in the server log in the last hour`.
+fn ends_sign_in(words: &[&str]) -> bool {
+    let [before @ .., verb, "in" | "on"] = words else { return false };
+    match *verb {
+        "logged" | "logging" | "signed" | "signing" => true,
+        "log" | "logs" | "sign" | "signs" => !before.last().is_some_and(|word| {
+            word.ends_with("'s") || word.ends_with("’s") || NAMES_A_LOG.contains(word)
+        }),
+        _ => false,
+    }
+}
+
+/// Before `log`, these say that it is a noun.
+const NAMES_A_LOG: [&str; 18] = [
+    "own",
+    "this",
+    "that",
+    "my",
+    "our",
+    "your",
+    "its",
+    "error",
+    "access",
+    "auth",
+    "system",
+    "server",
+    "app",
+    "application",
+    "audit",
+    "in",
+    "event",
+    "security",
+];
+
+/// One span from several that a question names: the hours of a day that stands elsewhere, and
+/// otherwise what is common to all.
+pub(crate) fn resolve(times: &[TimeWords], calendar: &Calendar) -> Resolved {
+    let whole = times.iter().find_map(TimeWords::whole_day);
+    let day = whole.filter(|_| times.iter().any(TimeWords::lacks_day));
+    let parts: Vec<Resolved> = times
+        .iter()
+        .filter(|time| day.is_none() || time.whole_day() != day)
+        .map(|time| time.clone().on(day).resolve(calendar))
+        .collect();
+    let all = parts.iter().map(|part| part.range);
+    let Some(common) = all.clone().reduce(common) else { return Resolved::default() };
+    let is_empty = matches!((common.from, common.to), (Some(from), Some(to)) if to <= from);
+    let range = if is_empty { all.reduce(hull).unwrap_or_default() } else { common };
+    let mut remarks: Vec<String> = parts.into_iter().filter_map(|part| part.remark).collect();
+    if is_empty {
+        remarks.push("these have no moment in common, so from the first to the last".to_owned());
+    }
+    let remark = (!remarks.is_empty()).then(|| remarks.join("; "));
+    Resolved { range, remark }
+}
+
+fn common(a: TimeRange, b: TimeRange) -> TimeRange {
+    let to = match (a.to, b.to) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    };
+    TimeRange { from: a.from.max(b.from), to }
+}
+
+fn hull(a: TimeRange, b: TimeRange) -> TimeRange {
+    let from = a.from.zip(b.from).map(|(a, b)| a.min(b));
+    TimeRange { from, to: a.to.zip(b.to).map(|(a, b)| a.max(b)) }
 }
 
 impl TimeWords {
+    /// The day, if this is all of one.
+    fn whole_day(&self) -> Option<Day> {
+        match self {
+            Self::Span { from: Some(from), to: Some(to) } if from == to && from.clock.is_none() => {
+                from.day
+            }
+            Self::Span { .. } | Self::Past(_) | Self::Month(..) | Self::Year(_) => None,
+        }
+    }
+
+    /// Whether it is of a day or a month of a year that is not named.
+    pub(crate) fn is_yearless(&self) -> bool {
+        let is_yearless = |at: &Point| matches!(at.day, Some(Day::Yearless(..)));
+        match self {
+            Self::Span { from, to } => from.iter().chain(to).any(is_yearless),
+            Self::Month(_, year) => year.is_none(),
+            Self::Past(_) | Self::Year(_) => false,
+        }
+    }
+
+    /// Whether it is a time of day, of no day that it names.
+    fn lacks_day(&self) -> bool {
+        matches!(self, Self::Span { from, to } if from.iter().chain(to).all(|at| at.day.is_none()))
+    }
+
+    /// Of this day, unless it names one.
+    fn on(mut self, day: Option<Day>) -> Self {
+        if self.lacks_day()
+            && let Self::Span { from, to } = &mut self
+            && let Some(first) = from.as_mut().or(to.as_mut())
+        {
+            first.day = day;
+        }
+        self
+    }
+
     /// The span that is meant. A time of day without a day is of today, or, when the index ends
     /// before today, of the last day that it has.
-    pub(crate) fn resolve(&self, calendar: &Calendar) -> Resolved {
+    fn resolve(&self, calendar: &Calendar) -> Resolved {
+        let whole = |range| Resolved { range, remark: None };
         let (from, to) = match self {
-            Self::Past(duration) => {
-                let from = Some(calendar.now.minus(*duration));
-                return Resolved { range: TimeRange { from, to: None }, remark: None };
-            }
+            Self::Past(duration) => return whole(calendar.past(*duration)),
+            Self::Month(month, year) => return whole(calendar.month(*month, *year)),
+            Self::Year(year) => return whole(calendar.year(*year)),
             Self::Span { from, to } => (*from, *to),
         };
         let named = from.and_then(|at| at.day).or(to.and_then(|at| at.day));
@@ -326,16 +244,52 @@ impl Calendar {
         }
     }
 
+    /// The time up to now, this millisecond included.
+    fn past(&self, duration: Duration) -> TimeRange {
+        let to = self.now.plus(Duration::from_millis(1));
+        TimeRange { from: Some(self.now.minus(duration)), to: Some(to) }
+    }
+
+    fn year(&self, year: i32) -> TimeRange {
+        let first = |year| Date::from_calendar_date(year, Month::January, 1).ok();
+        let start = |date: Option<Date>| date.map(|date| self.at(date, Time::MIDNIGHT));
+        TimeRange { from: start(first(year)), to: start(first(year + 1)) }
+    }
+
+    fn month(&self, month: Month, year: Option<i32>) -> TimeRange {
+        let latest = self.latest();
+        let this_year = if month as u8 <= latest.month() as u8 { 0 } else { 1 };
+        let year = year.unwrap_or(latest.year() - this_year - self.years_back);
+        let start = |year, month| {
+            let first = Date::from_calendar_date(year, month, 1).ok()?;
+            Some(self.at(first, Time::MIDNIGHT))
+        };
+        let next_year = if month == Month::December { year + 1 } else { year };
+        TimeRange { from: start(year, month), to: start(next_year, month.next()) }
+    }
+
+    /// The day of the newest line.
+    fn latest(&self) -> Date {
+        self.newest.map_or(self.today(), |newest| self.day_of(newest))
+    }
+
     fn date(&self, day: Day) -> Date {
         match day {
             Day::Date(date) => date,
             Day::Ago(days) => self.today().saturating_sub(time::Duration::days(days)),
+            Day::Weekday(name) => {
+                let today = self.today();
+                let since = i64::from(today.weekday().number_days_from_monday())
+                    - i64::from(name.number_days_from_monday());
+                today.saturating_sub(time::Duration::days(since.rem_euclid(7)))
+            }
             Day::Yearless(month, number) => {
-                let latest = self.newest.map_or(self.today(), |newest| self.day_of(newest));
-                (latest.year() - 8..=latest.year())
+                let latest = self.latest();
+                (latest.year() - 8 - self.years_back..=latest.year())
                     .rev()
                     .filter_map(|year| Date::from_calendar_date(year, month, number).ok())
-                    .find(|date| *date <= latest)
+                    .filter(|date| *date <= latest)
+                    .find(|date| date.year() <= latest.year() - self.years_back)
                     .unwrap_or(latest)
             }
         }
@@ -350,14 +304,19 @@ mod tests {
 
     /// The span of a question asked on 21 November 2026 at 03:00, of an index that ends then.
     fn range(question: &str, newest: &str) -> (String, String) {
-        let words: Vec<&str> = question.split(' ').collect();
+        let mut words: Vec<&str> = question.split(' ').collect();
         let calendar = Calendar {
             now: "2026-11-21T03:00:00Z".parse().unwrap(),
             zone: UtcOffset::UTC,
             newest: Some(newest.parse().unwrap()),
+            years_back: 0,
         };
-        let (time, _) = find(&words).unwrap_or_else(|| panic!("no time in {question}"));
-        let range = time.resolve(&calendar).range;
+        let mut times = Vec::new();
+        while let Some((time, range)) = find(&words) {
+            times.push(time);
+            words.drain(range);
+        }
+        let range = resolve(&times, &calendar).range;
         let text =
             |at: Option<Timestamp>| at.map_or(String::new(), |at| at.to_string()[..16].to_owned());
         (text(range.from), text(range.to))
@@ -368,10 +327,26 @@ mod tests {
         for (question, from, to) in [
             ("errors today", "2026-11-21T00:00", "2026-11-22T00:00"),
             ("errors yesterday", "2026-11-20T00:00", "2026-11-21T00:00"),
-            ("in the last hour", "2026-11-21T02:00", ""),
-            ("in the last 15 minutes", "2026-11-21T02:45", ""),
-            ("past 2 days", "2026-11-19T03:00", ""),
-            ("last 24h", "2026-11-20T03:00", ""),
+            ("in the last hour", "2026-11-21T02:00", "2026-11-21T03:00"),
+            ("in the last 15 minutes", "2026-11-21T02:45", "2026-11-21T03:00"),
+            ("past 2 days", "2026-11-19T03:00", "2026-11-21T03:00"),
+            ("last 24h", "2026-11-20T03:00", "2026-11-21T03:00"),
+            ("errors this morning", "2026-11-21T00:00", "2026-11-21T12:00"),
+            ("yesterday evening", "2026-11-20T18:00", "2026-11-21T00:00"),
+            ("last night", "2026-11-20T18:00", "2026-11-21T06:00"),
+            ("last friday", "2026-11-20T00:00", "2026-11-21T00:00"),
+            ("on monday", "2026-11-16T00:00", "2026-11-17T00:00"),
+            ("in december", "2025-12-01T00:00", "2026-01-01T00:00"),
+            ("in july 2015", "2015-07-01T00:00", "2015-08-01T00:00"),
+            ("in 2015", "2015-01-01T00:00", "2016-01-01T00:00"),
+            ("on dec 10 between 09:00 and 10:00", "2025-12-10T09:00", "2025-12-10T10:00"),
+            ("between 09:00 and 10:00 on dec 10", "2025-12-10T09:00", "2025-12-10T10:00"),
+            ("from sshd yesterday between 9 and 10", "2026-11-20T09:00", "2026-11-20T10:00"),
+            ("on dec 10 x 22:00-02:00", "2025-12-10T22:00", "2025-12-11T02:00"),
+            ("on dec 10 in morning", "2025-12-10T00:00", "2025-12-10T12:00"),
+            ("today x last 2 hours", "2026-11-21T01:00", "2026-11-21T03:00"),
+            ("yesterday x today", "2026-11-20T00:00", "2026-11-22T00:00"),
+            ("since 09:00 utc on dec 10", "2025-12-10T09:00", ""),
             ("since 01:30", "2026-11-21T01:30", ""),
             ("since yesterday", "2026-11-20T00:00", ""),
             ("before 2am", "", "2026-11-21T02:00"),
@@ -403,13 +378,28 @@ mod tests {
             now: "2026-11-21T03:00:00Z".parse().unwrap(),
             zone: UtcOffset::UTC,
             newest: Some("2025-12-10T11:04:45Z".parse().unwrap()),
+            years_back: 0,
         };
         let (time, words) = find(&["what", "since", "10:00"]).unwrap();
         assert_eq!(words, 1..3);
-        let remark = time.resolve(&calendar).remark.unwrap();
+        let remark = resolve(&[time], &calendar).remark.unwrap();
         assert_eq!(remark, "no lines today, so of 2025-12-10, the latest day with lines");
         let (time, _) = find(&["today"]).unwrap();
-        assert_eq!(time.resolve(&calendar).remark, None);
+        assert_eq!(resolve(&[time], &calendar).remark, None);
+    }
+
+    #[test]
+    fn prepositions_belong_to_the_time_unless_they_end_a_verb() {
+        for (question, expected) in [
+            ("errors in callboard's own log in last hour", 5..8),
+            ("errors on dec 10", 1..4),
+            ("who logged in yesterday", 3..4),
+            ("failed to log in yesterday", 4..5),
+            ("failed to log in in last hour", 4..7),
+        ] {
+            let words: Vec<&str> = question.split(' ').collect();
+            assert_eq!(find(&words).unwrap().1, expected, "{question}");
+        }
     }
 
     #[test]
@@ -429,9 +419,10 @@ mod tests {
                 now: Timestamp::from_millis(i64::MAX),
                 zone: UtcOffset::UTC,
                 newest: Some(Timestamp::from_millis(i64::MIN)),
+                years_back: 3,
             };
             if let Some((time, _)) = find(&words) {
-                time.resolve(&calendar);
+                resolve(&[time], &calendar);
             }
         }
     }

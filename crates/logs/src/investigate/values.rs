@@ -8,9 +8,20 @@ use time::UtcOffset;
 
 use crate::format::stamp::{self, Clock};
 
+/// What values are found in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Line<'a> {
+    pub(crate) text: &'a str,
+    pub(crate) level: Level,
+    /// The name of its source.
+    pub(crate) source: &'a str,
+}
+
 /// A kind of value that questions ask about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
+    /// Names of sources.
+    Source,
     /// IPv4 and IPv6 addresses.
     Ip,
     /// Names of users.
@@ -37,7 +48,12 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// How questions name it, as a regular expression over lower-case text; what it is called.
-    const ASKED: [(Self, &'static str, &'static str); 11] = [
+    const ASKED: [(Self, &'static str, &'static str); 12] = [
+        (
+            Self::Source,
+            r"\b(log )?sources?\b|\blog ?files?\b|\b(what|which|whose|my|all) logs?\b|\blist( \w+)? logs\b",
+            "log sources",
+        ),
         (Self::Ip, r"\bips?( address(es)?)?\b|\baddress(es)?\b", "IP addresses"),
         (Self::User, r"\busers?( ?names?)?\b|\baccounts?\b|\bwho\b", "users"),
         (Self::Host, r"\b(remote )?(hosts?|hostnames?|machines?|clients?)\b", "hosts"),
@@ -65,20 +81,25 @@ impl Kind {
         found.map_or("values", |(.., name)| name)
     }
 
-    /// The kinds that a question names, and where.
+    /// The kinds that a question names, and where: no word names two.
     pub(crate) fn asked(question: &str) -> Vec<(Self, std::ops::Range<usize>)> {
-        let mut found: Vec<(Self, std::ops::Range<usize>)> = Self::ASKED
-            .iter()
-            .zip(&*ASKED)
-            .filter_map(|((kind, ..), pattern)| Some((*kind, pattern.find(question)?.range())))
-            .collect();
+        let mut unread = question.to_owned();
+        let mut found: Vec<(Self, std::ops::Range<usize>)> = Vec::new();
+        for ((kind, ..), pattern) in Self::ASKED.iter().zip(&*ASKED) {
+            if let Some(range) = pattern.find(&unread).map(|found| found.range()) {
+                unread.replace_range(range.clone(), &" ".repeat(range.len()));
+                found.push((*kind, range));
+            }
+        }
         found.sort_by_key(|(_, range)| range.start);
         found
     }
 
     /// The different values in a line.
-    pub(crate) fn values(self, text: &str, level: Level) -> Vec<Cow<'_, str>> {
+    pub(crate) fn values(self, line: Line<'_>) -> Vec<Cow<'_, str>> {
+        let Line { text, level, source } = line;
         let mut values: Vec<Cow<'_, str>> = match self {
+            Self::Source => vec![Cow::Borrowed(source)],
             Self::Ip => ips(text),
             Self::User => captured(&USER, text),
             Self::Host => captured(&HOST, text),
@@ -241,7 +262,8 @@ mod tests {
 
     use super::*;
 
-    const ALL: [Kind; 11] = [
+    const ALL: [Kind; 12] = [
+        Kind::Source,
         Kind::Ip,
         Kind::User,
         Kind::Host,
@@ -254,6 +276,10 @@ mod tests {
         Kind::Level,
         Kind::Message,
     ];
+
+    fn line(text: &str) -> Line<'_> {
+        Line { text, level: Level::Info, source: "app.log" }
+    }
 
     #[test]
     fn values_are_found_where_logs_put_them() {
@@ -295,7 +321,7 @@ mod tests {
             ),
             (Kind::Process, "Jun  9 06:06:20 combo kernel: klogd started", vec!["kernel"]),
         ] {
-            assert_eq!(kind.values(text, Level::Unknown), expected, "{kind:?} in {text}");
+            assert_eq!(kind.values(line(text)), expected, "{kind:?} in {text}");
         }
     }
 
@@ -307,6 +333,8 @@ mod tests {
         assert_eq!(kinds("which users and ip addresses failed"), [Kind::User, Kind::Ip]);
         assert_eq!(kinds("what status codes per path"), [Kind::Status, Kind::Path]);
         assert!(kinds("what happened").is_empty());
+        assert_eq!(kinds("what logs do you have"), [Kind::Source]);
+        assert_eq!(kinds("which log files name most files"), [Kind::Source, Kind::Path]);
     }
 
     #[test]
@@ -337,7 +365,7 @@ mod tests {
         #[test]
         fn any_line_can_be_read(text in "\\PC{0,300}") {
             for kind in ALL {
-                for value in kind.values(&text, Level::Info) {
+                for value in kind.values(line(&text)) {
                     prop_assert!(!value.is_empty());
                 }
             }

@@ -12,7 +12,7 @@ use tantivy::{
     schema::IndexRecordOption,
 };
 
-use super::Clause;
+use super::{Clause, excludable::Excludable};
 use crate::{catalogue::Catalogue, schema::Fields, tokenizer};
 
 /// What names in a query refer to.
@@ -41,7 +41,7 @@ impl Compiler<'_> {
             Clause::Source(name) => self.one_of(self.fields.source, self.sources(name).into_iter()),
             Clause::Not(clause) => Box::new(BooleanQuery::new(vec![
                 (Occur::Must, everything()),
-                (Occur::MustNot, self.compile(clause)),
+                (Occur::MustNot, self.excluded(clause)),
             ])),
             Clause::All(clauses) => self.all(clauses),
             Clause::Any(clauses) => {
@@ -65,20 +65,23 @@ impl Compiler<'_> {
     fn all(&self, clauses: &[Clause]) -> Box<dyn Query> {
         let mut parts: Vec<(Occur, Box<dyn Query>)> = Vec::new();
         for clause in clauses {
-            let (occur, clause) = match clause {
-                Clause::Not(clause) => (Occur::MustNot, &**clause),
+            parts.push(match clause {
+                Clause::Not(clause) => (Occur::MustNot, self.excluded(clause)),
                 Clause::Text(_)
                 | Clause::Level(_)
                 | Clause::Source(_)
                 | Clause::All(_)
-                | Clause::Any(_) => (Occur::Must, clause),
-            };
-            parts.push((occur, self.compile(clause)));
+                | Clause::Any(_) => (Occur::Must, self.compile(clause)),
+            });
         }
         if parts.iter().all(|(occur, _)| *occur == Occur::MustNot) {
             parts.push((Occur::Must, everything()));
         }
         Box::new(BooleanQuery::new(parts))
+    }
+
+    fn excluded(&self, clause: &Clause) -> Box<dyn Query> {
+        Box::new(Excludable(self.compile(clause)))
     }
 
     /// The parts in their order; a line where they stand as one identifier fits better.

@@ -75,6 +75,11 @@ fn queries_are_bounded() {
     assert!(refused(&"(".repeat(50)).1.contains("nested"));
 }
 
+#[test]
+fn what_is_excluded_twice_prints_to_the_same() {
+    assert_eq!(printed("-(-a)"), "-(-a)");
+}
+
 proptest! {
     #[test]
     fn no_text_makes_the_parser_panic(query in "\\PC{0,100}") {

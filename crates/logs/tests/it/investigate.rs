@@ -47,7 +47,8 @@ fn failed_sign_ins_are_counted_once_each() {
     }
     let reading = &evidence.searched.reading;
     assert!(reading.contains("lines with \"Failed password\""), "{reading}");
-    assert!(reading.contains("1 line among them stands for 5 repeats"), "{reading}");
+    let repeats = "1 line says that a message was repeated, 5 times in all: 8 events";
+    assert!(reading.contains(repeats), "{reading}");
 }
 
 #[test]
@@ -101,10 +102,11 @@ fn words_must_all_occur_or_else_any() {
     let fixture = Fixture::of(SSHD);
     assert_eq!(ask(&fixture, "failed logins of root").searched.matched, 3);
     assert_eq!(ask(&fixture, "failed logins of root or eve").searched.matched, 4);
-    let evidence = ask(&fixture, "failed logins of mallory");
+    let evidence = ask(&fixture, "failed logins, suspiciously");
     assert_eq!(evidence.searched.matched, 4);
-    assert!(evidence.searched.reading.contains("mallory, which was left out"));
-    let evidence = ask(&fixture, "disconnects or preauth methods of the gatekeeper");
+    let reading = &evidence.searched.reading;
+    assert!(reading.contains("no line has “suspiciously”, left out"), "{reading}");
+    let evidence = ask(&fixture, "disconnects or preauth methods, oddly");
     assert!(evidence.searched.matched >= 1);
     let quoted = ask(&fixture, "how often \"No more methods\"?");
     assert_eq!(

@@ -5,4 +5,6 @@
 mod fixture;
 mod ingest;
 mod investigate;
+mod model;
+mod questions;
 mod search;

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use callboard_protocol::{Evidence, LineId, Ranking, SearchedEvidence, ValueCount};
+use callboard_protocol::{Evidence, LineId, LineOrder, Ranking, SearchedEvidence, ValueCount};
 
 use super::phrase;
 use crate::markdown::{cell, code, prose};
@@ -19,8 +19,12 @@ const LINE_CHARS: usize = 300;
 /// One value of a ranking.
 const VALUE_CHARS: usize = 120;
 
-/// The reading and the query.
+/// The query; how the question was read stands in full, since what was left out stands there.
 const QUERY_CHARS: usize = 300;
+const READING_CHARS: usize = 2_000;
+
+/// Slices of time that are listed.
+const SLICES: usize = 60;
 
 const CLOSING: &str =
     "\n*This answer was put together from the log index alone, without a language model.*\n";
@@ -33,11 +37,18 @@ pub(super) fn compose(evidence: &Evidence) -> Vec<String> {
     } else {
         let citable: HashSet<LineId> = evidence.lines.iter().map(|line| line.id).collect();
         lead(&evidence.searched, &mut pieces);
-        for ranking in &evidence.rankings {
-            rank(ranking, &evidence.searched, &citable, &mut pieces);
+        if evidence.wanted.lines.is_some() {
+            shown_lines(evidence, &mut pieces);
+        }
+        for (index, ranking) in evidence.rankings.iter().enumerate() {
+            let asked = evidence.wanted.values.filter(|_| index == 0);
+            let rows = asked.map_or(ROWS, |rows| rows as usize);
+            rank(ranking, rows, &evidence.searched, &citable, &mut pieces);
         }
         times(evidence, &mut pieces);
-        best_lines(evidence, &mut pieces);
+        if evidence.wanted.lines.is_none() {
+            shown_lines(evidence, &mut pieces);
+        }
         coverage(&evidence.searched, &mut pieces);
     }
     pieces.push(CLOSING.to_owned());
@@ -48,7 +59,7 @@ fn lead(searched: &SearchedEvidence, pieces: &mut Vec<String>) {
     let matched = if searched.matched == 1 { "line matches" } else { "lines match" };
     let mut sentence = format!(
         "I read the question as “{}”: **{} {matched}**, of {} searched",
-        prose(&searched.reading, QUERY_CHARS),
+        prose(&searched.reading, READING_CHARS),
         phrase::number(searched.matched),
         phrase::number(searched.searched),
     );
@@ -61,6 +72,7 @@ fn lead(searched: &SearchedEvidence, pieces: &mut Vec<String>) {
 
 fn rank(
     ranking: &Ranking,
+    rows: usize,
     searched: &SearchedEvidence,
     citable: &HashSet<LineId>,
     pieces: &mut Vec<String>,
@@ -68,8 +80,8 @@ fn rank(
     let Some(first) = ranking.top.first() else { return };
     let kind = prose(&ranking.kind, VALUE_CHARS);
     pieces.push(format!("\n{}", winner(ranking, first, &kind, searched)));
-    if ranking.distinct as usize > ranking.top.len().min(ROWS) {
-        let shown = ranking.top.len().min(ROWS);
+    let shown = ranking.top.len().min(rows);
+    if ranking.distinct as usize > shown {
         pieces.push(format!(
             " There are {} different {kind}; these are the first {shown}:\n",
             phrase::number(ranking.distinct)
@@ -81,7 +93,7 @@ fn rank(
         "\n| {} | Lines | First seen (UTC) | Last seen (UTC) |\n|---|---:|---|---|\n",
         capitalised(&kind)
     ));
-    for value in ranking.top.iter().take(ROWS) {
+    for value in ranking.top.iter().take(rows) {
         pieces.push(row(value, citable));
     }
 }
@@ -95,11 +107,16 @@ fn winner(
 ) -> String {
     let tied = ranking.top.iter().take_while(|value| value.lines == first.lines).count();
     if tied > 1 && ranking.distinct > 1 {
-        let all = if tied as u64 == ranking.distinct { "All" } else { "The first" };
-        return format!(
-            "{all} {tied} {kind} occur equally often, in {} each.",
-            phrase::lines(first.lines)
-        );
+        let lines = phrase::lines(first.lines);
+        let all = tied == ranking.distinct as usize;
+        let more = tied == ranking.top.len() && !all;
+        return match (all, more) {
+            (true, _) => format!("All {tied} {kind} occur equally often, in {lines} each."),
+            (false, true) => {
+                format!("At least {tied} {kind} share the first place, with {lines} each.")
+            }
+            (false, false) => format!("{tied} {kind} share the first place, with {lines} each."),
+        };
     }
     let whole = if searched.counted < searched.matched { " of those counted" } else { "" };
     let share = phrase::share(first.lines, searched.counted)
@@ -136,6 +153,9 @@ fn times(evidence: &Evidence, pieces: &mut Vec<String>) {
             phrase::number(peak.count),
         ));
     }
+    if evidence.wanted.over_time {
+        over_time(evidence, pieces);
+    }
     let known = evidence.levels.iter().filter(|level| level.count > 0);
     let known: Vec<String> = known
         .map(|level| format!("{} {}", phrase::number(level.count), level.level.as_str()))
@@ -150,19 +170,32 @@ fn times(evidence: &Evidence, pieces: &mut Vec<String>) {
     }
 }
 
-fn best_lines(evidence: &Evidence, pieces: &mut Vec<String>) {
-    if evidence.lines.is_empty() {
-        return;
+/// The counts slice by slice; the engine chooses a width at which there are not too many.
+fn over_time(evidence: &Evidence, pieces: &mut Vec<String>) {
+    pieces.push("\n| Time (UTC) | Lines |\n|---|---:|\n".to_owned());
+    for bucket in evidence.histogram.iter().take(SLICES) {
+        let slice = phrase::slice(*bucket, evidence.bucket_ms);
+        pieces.push(format!("| {slice} | {} |\n", phrase::number(bucket.count)));
     }
-    let one_source =
-        evidence.lines.iter().all(|line| line.source_id == evidence.lines[0].source_id);
-    let heading = if one_source {
-        format!("\n**Lines that fit best**, from {}:\n\n", code(&evidence.lines[0].source, 120))
-    } else {
-        "\n**Lines that fit best:**\n\n".to_owned()
+}
+
+fn shown_lines(evidence: &Evidence, pieces: &mut Vec<String>) {
+    let Some(first) = evidence.lines.first() else { return };
+    let asked = evidence.wanted.lines.map_or(LINES, |lines| lines as usize);
+    let shown = &evidence.lines[..asked.min(evidence.lines.len())];
+    let one_source = shown.iter().all(|line| line.source_id == first.source_id);
+    let which = match evidence.order {
+        LineOrder::Best => "Lines that fit best",
+        LineOrder::Newest => "The latest lines",
+        LineOrder::Oldest => "The earliest lines",
     };
-    pieces.push(heading);
-    for line in evidence.lines.iter().take(LINES) {
+    let from = if one_source {
+        format!("**, from {}:\n\n", code(&first.source, 120))
+    } else {
+        ":**\n\n".to_owned()
+    };
+    pieces.push(format!("\n**{which}{from}"));
+    for line in shown {
         let source =
             if one_source { String::new() } else { format!(" {}", code(&line.source, 120)) };
         pieces.push(format!("- [{}]{source} {}\n", line.id, code(&line.text, LINE_CHARS)));
@@ -194,7 +227,7 @@ fn what_was_searched(searched: &SearchedEvidence) -> String {
 }
 
 fn nothing(searched: &SearchedEvidence, pieces: &mut Vec<String>) {
-    let reading = prose(&searched.reading, QUERY_CHARS);
+    let reading = prose(&searched.reading, READING_CHARS);
     pieces.push(format!("I read the question as “{reading}”, and **no line matches**.\n"));
     pieces.push(format!("\n{}\n", what_was_searched(searched)));
     pieces.push("\nTo widen the search:\n\n".to_owned());

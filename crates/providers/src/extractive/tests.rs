@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
 use callboard_protocol::{
-    Bucket, Level, LevelCount, LineId, LogLine, Ranking, SearchedEvidence, SourceId, TimeRange,
-    Timestamp, ValueCount,
+    Bucket, Level, LevelCount, LineId, LineOrder, LogLine, Ranking, SearchedEvidence, SourceId,
+    TimeRange, Timestamp, ValueCount, Wanted,
 };
 use futures_util::StreamExt as _;
 use pulldown_cmark::{Event, Options, Parser, Tag};
@@ -68,6 +68,8 @@ fn sign_ins() -> Evidence {
             line(2, "Failed password for root from 183.62.140.253 port 2"),
             line(3, "Failed password for root from 187.141.143.180 port 3"),
         ],
+        order: LineOrder::Best,
+        wanted: Wanted::default(),
         generation: 1,
     }
 }
@@ -162,8 +164,37 @@ async fn a_tie_names_no_winner() {
     assert!(text.contains("All 2 IP addresses occur equally often, in 286 lines each."), "{text}");
     evidence.rankings[0].distinct = 40;
     let (text, ..) = read(Some(evidence)).await;
-    assert!(text.contains("The first 2 IP addresses occur equally often"), "{text}");
+    assert!(
+        text.contains("At least 2 IP addresses share the first place, with 286 lines each."),
+        "{text}"
+    );
     assert!(text.contains("There are 40 different IP addresses; these are the first 2:"), "{text}");
+}
+
+#[tokio::test]
+async fn what_the_question_wants_shown_is_shown() {
+    let mut evidence = sign_ins();
+    evidence.wanted = Wanted { values: Some(1), lines: None, over_time: true };
+    let (text, ..) = read(Some(evidence.clone())).await;
+    assert!(
+        text.contains("these are the first 1:") && !text.contains("187.141.143.180` |"),
+        "{text}"
+    );
+    assert!(text.contains("| between 2015-12-10 09:00 and 10:00 UTC | 120 |"), "{text}");
+    evidence.wanted = Wanted { values: None, lines: Some(2), over_time: false };
+    evidence.order = LineOrder::Oldest;
+    let (text, ..) = read(Some(evidence)).await;
+    let lines = text.find("**The earliest lines**, from `OpenSSH_2k.log`").unwrap();
+    assert!(lines < text.find("Of the IP addresses").unwrap(), "{text}");
+    assert!(text.contains("- [L2] ") && !text.contains("- [L3] "), "{text}");
+}
+
+#[tokio::test]
+async fn what_was_left_out_is_never_cut() {
+    let mut evidence = sign_ins();
+    evidence.searched.reading = format!("{}; left out", "lines with many words ".repeat(30));
+    let (text, ..) = read(Some(evidence)).await;
+    assert!(text.contains("; left out”"), "{text}");
 }
 
 #[tokio::test]

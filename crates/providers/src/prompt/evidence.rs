@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use callboard_protocol::{Bucket, Evidence, LogLine, Ranking, TimeRange, Timestamp};
+use callboard_protocol::{Bucket, Evidence, LineOrder, LogLine, Ranking, TimeRange, Timestamp};
 
 use super::defuse;
 use crate::markdown::fold;
@@ -28,7 +28,12 @@ pub(super) fn render(evidence: &Evidence, max_bytes: usize) -> String {
     }
     fits = fits && render_times(evidence, &mut text);
     let mut shown = 0;
-    if fits && !evidence.lines.is_empty() && text.line("Lines, those that fit best first:") {
+    let heading = match evidence.order {
+        LineOrder::Best => "Lines, those that fit best first:",
+        LineOrder::Newest => "Lines, the latest first:",
+        LineOrder::Oldest => "Lines, the earliest first:",
+    };
+    if fits && !evidence.lines.is_empty() && text.line(heading) {
         shown = evidence.lines.iter().take_while(|line| text.line(&render_line(line))).count();
     }
     let left_out = evidence.lines.len() - shown;
@@ -65,7 +70,7 @@ fn render_search(evidence: &Evidence, text: &mut Bounded) -> bool {
         String::new()
     };
     let lines = [
-        format!("The question was read as: {}", fold(&searched.reading, 400)),
+        format!("The question was read as: {}", fold(&searched.reading, 1_200)),
         format!("Query: {}", fold(&searched.query, 400)),
         format!("Searched span: {}", span(searched.range)),
         format!("Lines searched: {}", searched.searched),
@@ -112,8 +117,8 @@ fn render_times(evidence: &Evidence, text: &mut Bounded) -> bool {
         return true;
     }
     fullest.sort_by_key(|bucket| std::cmp::Reverse(bucket.count));
-    let all = fullest.len() <= SLICES;
-    fullest.truncate(SLICES);
+    let all = fullest.len() <= SLICES || evidence.wanted.over_time;
+    fullest.truncate(if all { usize::MAX } else { SLICES });
     fullest.sort_by_key(|bucket| bucket.start);
     let which = if all { "" } else { ", the fullest slices only" };
     let width = evidence.bucket_ms / 1_000;
