@@ -67,9 +67,8 @@ enum Command {
     Ask {
         /// The question
         question: String,
-        /// Print the whole answer as JSON, when it is there
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        show: ask::Show,
         /// The model to ask first
         #[arg(long)]
         model: Option<String>,
@@ -155,7 +154,22 @@ impl Settings {
     }
 }
 
-/// Runs a command; its exit status is 0, 1 for a failure, 2 for bad settings.
+/// Ctrl-C ended a command that had something to stop first.
+#[derive(Debug)]
+struct Interrupted;
+
+impl std::fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("interrupted")
+    }
+}
+
+impl std::error::Error for Interrupted {}
+
+/// What shells say of a command that SIGINT (2) ended: 128 and its number.
+const INTERRUPTED: u8 = 130;
+
+/// Runs a command; its exit status is 0, 1 for a failure, 2 for bad settings, 130 after Ctrl-C.
 pub(crate) fn run(cli: Cli) -> ExitCode {
     // These two need no settings, and must work where the settings are wrong.
     if let Command::Openapi { errors } = cli.command {
@@ -180,6 +194,7 @@ fn ended(result: anyhow::Result<()>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         // `callboard ask … | head` has read what it wanted.
         Err(error) if broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) if error.is::<Interrupted>() => fail(INTERRUPTED, &format!("{error:#}")),
         Err(error) => fail(1, &format!("{error:#}")),
     }
 }
@@ -190,8 +205,8 @@ fn run_command(command: Command, config: &Config) -> anyhow::Result<()> {
     match command {
         Command::Serve { .. } => wiring::serve(config),
         Command::Ingest { paths } => ingest::run(config, &paths),
-        Command::Ask { question, json, model, mode } => {
-            ask::run(config, ask::Question { question, json, model, mode })
+        Command::Ask { question, show, model, mode } => {
+            ask::run(config, ask::Question { question, show, model, mode })
         }
         Command::Migrate { action } => migrate::run(config, action),
         Command::CheckConfig => config_commands::check(config),

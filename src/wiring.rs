@@ -71,6 +71,11 @@ pub(crate) fn socket_path(folder: &Path) -> PathBuf {
     folder.join("callboard.sock")
 }
 
+/// The log index of a data folder.
+pub(crate) fn index_path(folder: &Path) -> PathBuf {
+    folder.join("index")
+}
+
 /// The runtime for turns, blocking work and commands.
 pub(crate) fn runtime() -> anyhow::Result<Runtime> {
     Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
@@ -297,7 +302,7 @@ async fn open(config: &Config, metrics: Metrics, own_log: Option<&Path>) -> anyh
     let store = Store::open(&database)
         .await?
         .observed(move |op, took, ok| observer.db_operation(op, took, ok));
-    let (index, logs_config) = (config.data.folder.join("index"), config.logs.clone());
+    let (index, logs_config) = (index_path(&config.data.folder), config.logs.clone());
     let logs = tokio::task::spawn_blocking(move || LogStore::open(&index, &logs_config)).await??;
     let uploads = config.data.folder.join("uploads");
     make_folder(&uploads)?;

@@ -6,6 +6,8 @@
 //! is told to stop and waited for, then the work goes on. The mailbox takes [`MAILBOX`]; nobody
 //! but the job itself writes to it.
 
+mod not_text;
+
 use std::{
     collections::HashSet,
     ffi::OsString,
@@ -224,6 +226,12 @@ fn run_ingest(seed: &JobSeed, ingest: &Ingest, source: SourceId, stop: &AtomicBo
     let options = IngestOptions::whole(source, ingest.name.clone(), Timestamp::now());
     match seed.shared.logs.ingest_file(&ingest.path, &options, &mut on_progress) {
         Ok(_) if told() => Worked::Stopped,
+        // One file is the whole job: without it nothing was done.
+        Ok(progress) if progress.skipped_files > 0 => {
+            seed.progress.lock().clone_from(&progress);
+            let error = not_text::reason(&ingest.path).into();
+            Worked::Failed { error, again: false }
+        }
         Ok(progress) => Worked::Done(progress),
         Err(error) => failed(error),
     }

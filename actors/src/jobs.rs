@@ -85,11 +85,21 @@ impl Jobs {
         Self { shared, dispatcher, stopping }
     }
 
+    /// The name of an upload as it is kept: without blanks around it. It is shown and searched for,
+    /// and never used as a path. The edge asks before it receives the file.
+    ///
+    /// # Errors
+    /// `invalid_parameter` when it is empty, too long, or holds control characters.
+    pub fn upload_name(name: &str) -> Result<&str, ClientError> {
+        checked_name(name, MAX_NAME)
+            .map_err(|message| ClientError::new(ErrorCode::InvalidParameter, message))
+    }
+
     /// Indexes an uploaded file, which the job takes over and deletes when it is done. A file of
     /// the same name that grew since goes on where the last one ended.
     ///
     /// # Errors
-    /// `validation_failed` for a bad name; that the database is away.
+    /// `invalid_parameter` for a bad name; that the database is away.
     pub async fn enqueue_upload(
         &self,
         by: UserId,
@@ -97,8 +107,8 @@ impl Jobs {
         spool: PathBuf,
         bytes: u64,
     ) -> Result<Job, ClientError> {
-        check_name(name, MAX_NAME)?;
-        let ingest = Ingest { path: spool, name: name.to_owned(), delete_after: true, bytes };
+        let name = Self::upload_name(name)?.to_owned();
+        let ingest = Ingest { path: spool, name, delete_after: true, bytes };
         self.enqueue(by, "upload", ingest).await
     }
 
@@ -124,7 +134,9 @@ impl Jobs {
             return Err(invalid(format!("{shown} is not a file")));
         }
         let name = path.display().to_string();
-        check_name(&name, MAX_PATH)?;
+        if let Err(message) = checked_name(&name, MAX_PATH) {
+            return Err(invalid(message));
+        }
         let ingest = Ingest { path, name, delete_after: false, bytes: metadata.len() };
         self.enqueue(by, "file", ingest).await
     }
@@ -197,10 +209,12 @@ fn invalid(message: String) -> ClientError {
     ClientError::new(ErrorCode::ValidationFailed, message)
 }
 
-fn check_name(name: &str, most: usize) -> Result<(), ClientError> {
+/// The name without blanks around it, or what is wrong with it.
+fn checked_name(name: &str, most: usize) -> Result<&str, String> {
+    let name = name.trim();
     let fits = (1..=most).contains(&name.len()) && !name.chars().any(char::is_control);
-    fits.then_some(())
-        .ok_or_else(|| invalid(format!("a name has 1 to {most} bytes and no control characters")))
+    fits.then_some(name)
+        .ok_or_else(|| format!("a name has 1 to {most} bytes and no control characters"))
 }
 
 /// Looks for jobs to start.
@@ -325,5 +339,19 @@ impl Handler<Wake> for Dispatcher {
 
     fn handle(&mut self, _: Wake, ctx: &mut Self::Context) {
         self.claim(ctx);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_an_upload_is_plain_text() {
+        assert_eq!(Jobs::upload_name(" OpenSSH 2k.log ").unwrap(), "OpenSSH 2k.log");
+        for name in ["", "  ", "a\nb", "a\0", &"x".repeat(201)] {
+            let error = Jobs::upload_name(name).unwrap_err();
+            assert_eq!(error.code, ErrorCode::InvalidParameter, "{name:?}");
+        }
     }
 }

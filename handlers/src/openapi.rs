@@ -42,6 +42,7 @@ use crate::{
         routes::logout,
         routes::me,
         routes::chat,
+        routes::cancel_turn,
         routes::list_conversations,
         routes::search_conversations,
         routes::read_conversation,
@@ -220,6 +221,19 @@ mod tests {
             routed.insert(format!("{} {prefix}{}", row.method, row.path));
         }
         assert_eq!(documented, routed);
+    }
+
+    #[test]
+    fn an_upload_is_a_file() {
+        let json: serde_json::Value = serde_json::from_str(&super::json()).unwrap();
+        let body = &json["paths"]["/api/v1/logs/upload"]["post"]["requestBody"];
+        assert_eq!(body["required"], true);
+        let kinds = body["content"].as_object().unwrap();
+        assert_eq!(kinds.keys().collect::<Vec<_>>(), ["application/octet-stream", "text/plain"]);
+        for content in kinds.values() {
+            let schema = &content["schema"];
+            assert_eq!((&schema["type"], &schema["format"]), (&"string".into(), &"binary".into()));
+        }
     }
 
     #[test]

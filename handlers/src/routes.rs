@@ -155,6 +155,7 @@ pub fn table() -> Vec<Endpoint> {
         endpoint(get.clone(), "/auth/me", Needs(AccountUse), me),
 
         endpoint(post.clone(), "/assistant/chat", Needs(ChatUse), chat),
+        endpoint(post.clone(), "/assistant/turns/{id}/cancel", Needs(ChatUse), cancel_turn),
         endpoint(get.clone(), "/conversations", Needs(ChatUse), list_conversations),
         endpoint(get.clone(), "/conversations/search", Needs(ChatUse), search_conversations),
         endpoint(get.clone(), "/conversations/{id}", Needs(ChatUse), read_conversation),

@@ -1,6 +1,7 @@
 //! Receives an upload into a spool file.
 //!
-//! The body goes to the disk piece by piece: memory holds one piece at a time. It is bounded in
+//! The body is the file as it is; a form around it, or a packed body, is refused, because it would
+//! be indexed as if it were log text. The body goes to the disk piece by piece: memory holds one piece at a time. It is bounded in
 //! size, in the pause between two pieces, and in how many run at once. The file disappears with the
 //! [`Spool`] unless it was handed over to a job, so that a client that leaves in the middle leaves
 //! nothing behind.
@@ -10,12 +11,20 @@ use std::{
     time::Duration,
 };
 
-use actix_web::{http::header::ContentLength, web};
+use actix_web::{
+    HttpRequest,
+    http::header::{self, ContentLength, Header},
+    web,
+};
 use callboard_protocol::{ErrorCode, RequestId};
 use futures_util::StreamExt;
 use tokio::{fs::File, io::AsyncWriteExt};
 
 use crate::{ApiError, edge::State};
+
+/// How a file is sent, in the words of the tool that most people have.
+const HOW_TO_SEND: &str = "send the file itself as the body: curl --data-binary @app.log \
+    -H 'Authorization: Bearer TOKEN' 'https://HOST/api/v1/logs/upload?name=app.log'";
 
 /// A received file.
 pub(crate) struct Spool {
@@ -69,9 +78,11 @@ struct Bounds {
 /// Receives a whole body.
 pub(crate) async fn receive(
     state: &State,
-    announced: Option<ContentLength>,
+    request: &HttpRequest,
     body: web::Payload,
 ) -> Result<Spool, ApiError> {
+    check_kind(request)?;
+    let announced = ContentLength::parse(request).ok();
     let limits = state.edge().config().limits;
     if announced.is_some_and(|length| length.0 as u64 > limits.upload_bytes) {
         return Err(too_large(limits.upload_bytes));
@@ -84,6 +95,25 @@ pub(crate) async fn receive(
         Bounds { bytes: limits.upload_bytes, idle: Duration::from_secs(limits.upload_idle_s) };
     let pieces = body.map(|piece| piece.map_err(ApiError::from));
     write(&state.uploads, bounds, std::pin::pin!(pieces)).await
+}
+
+/// Whether the body can be the file itself. Any content type is taken but a form's: few clients
+/// know the type of a log, and `curl --data-binary` calls everything a form of the other kind.
+fn check_kind(request: &HttpRequest) -> Result<(), ApiError> {
+    let value = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let refuse = |what: &str| {
+        let message = format!("{what}; {HOW_TO_SEND}");
+        Err(ApiError::new(ErrorCode::UnsupportedMediaType, message))
+    };
+    let kind = value(header::CONTENT_TYPE).unwrap_or_default().trim().to_ascii_lowercase();
+    if kind.starts_with("multipart/") {
+        return refuse("a form (multipart, curl -F) is not read here");
+    }
+    let packed = value(header::CONTENT_ENCODING).unwrap_or("identity").trim();
+    if !packed.eq_ignore_ascii_case("identity") {
+        return refuse("a compressed body is not read here; decompress the file");
+    }
+    Ok(())
 }
 
 fn too_large(limit: u64) -> ApiError {

@@ -3,7 +3,8 @@
 //! Everything that is not the API comes here, as the app's default service. Assets have a hash in
 //! their name and never change; `index.html` and the rest are asked for anew each time. A path
 //! that looks like a file and is none is a 404, never `index.html`: a browser that gets HTML for a
-//! script breaks in ways that nobody can read.
+//! script breaks in ways that nobody can read. A path that is none of the page's [`SCREENS`] is a
+//! 404 as well, with the page in it, which tells people so.
 
 use std::{
     borrow::Cow,
@@ -11,7 +12,7 @@ use std::{
 };
 
 use actix_web::{
-    HttpRequest, HttpResponse,
+    HttpRequest, HttpResponse, HttpResponseBuilder,
     http::{
         Method,
         header::{
@@ -28,8 +29,12 @@ use rust_embed::RustEmbed;
 use crate::{ApiError, Edge, headers};
 
 const INDEX: &str = "index.html";
+/// How long the rest than the files with a hash may be kept: not without asking.
+const ASK_ANEW: &str = "no-cache";
 /// The folder whose files have a hash in their names.
 const HASHED: &str = "assets/";
+/// The page's own screens, as `web/src/router.tsx` has them; `*` stands for one part of a path.
+const SCREENS: [&str; 5] = ["", "setup", "sign-in", "c/*", "logs"];
 const NOT_BUILT: &str = "The page was not built into this server.\n\
     Run `make web` and build again; the API works without it.\n";
 
@@ -105,12 +110,24 @@ pub(crate) async fn page(request: HttpRequest) -> Result<HttpResponse, ApiError>
         return Err(ErrorCode::NotFound.into());
     }
     match edge.web().find(INDEX, &accepts).await {
-        Some(file) => Ok(answer(&request, INDEX, file)),
+        Some(file) if is_screen(name) => Ok(answer(&request, INDEX, file)),
+        Some(file) => Ok(missing(file)),
         None => Ok(HttpResponse::ServiceUnavailable().content_type("text/plain").body(NOT_BUILT)),
     }
 }
 
-/// Whether a path may be one of the page's own screens: it names no file.
+/// Whether a path is one of the page's own screens.
+fn is_screen(name: &str) -> bool {
+    let parts: Vec<&str> = name.trim_end_matches('/').split('/').collect();
+    SCREENS.iter().any(|screen| {
+        let pattern: Vec<&str> = screen.split('/').collect();
+        let fits =
+            |(part, wanted): (&&str, &&str)| part == wanted || (*wanted == "*" && !part.is_empty());
+        pattern.len() == parts.len() && parts.iter().zip(&pattern).all(fits)
+    })
+}
+
+/// Whether a path is one that a person may have typed: it names no file.
 fn is_navigation(name: &str) -> bool {
     let last = name.rsplit('/').next().unwrap_or_default();
     !last.contains('.')
@@ -118,18 +135,30 @@ fn is_navigation(name: &str) -> bool {
         && !name.split('/').any(|part| part.starts_with('.'))
 }
 
+/// The page, which says that there is nothing at this path. It is no answer to keep or to compare.
+fn missing(file: File) -> HttpResponse {
+    let mut response = HttpResponse::NotFound();
+    response.insert_header((header::CACHE_CONTROL, HeaderValue::from_static(ASK_ANEW)));
+    response.insert_header((header::VARY, "accept-encoding"));
+    send(response, INDEX, file)
+}
+
 fn answer(request: &HttpRequest, name: &str, file: File) -> HttpResponse {
     let tag = URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, &file.bytes));
     let tag = EntityTag::new_strong(tag);
     let mut response = HttpResponse::Ok();
     let lasts =
-        if name.starts_with(HASHED) { "public, max-age=31536000, immutable" } else { "no-cache" };
+        if name.starts_with(HASHED) { "public, max-age=31536000, immutable" } else { ASK_ANEW };
     response.insert_header((header::CACHE_CONTROL, HeaderValue::from_static(lasts)));
     response.insert_header((header::VARY, "accept-encoding"));
     response.insert_header(header::ETag(tag.clone()));
     if is_unchanged(request, &tag) {
         return response.status(actix_web::http::StatusCode::NOT_MODIFIED).finish();
     }
+    send(response, name, file)
+}
+
+fn send(mut response: HttpResponseBuilder, name: &str, file: File) -> HttpResponse {
     if let Some(packed) = file.packed {
         response.insert_header((header::CONTENT_ENCODING, packed.as_str()));
     }
@@ -210,8 +239,8 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_names_a_file_is_not_a_screen() {
-        for name in ["", "logs", "conversations/0192", "admin/users"] {
+    fn a_path_that_names_a_file_is_nobodys_typing() {
+        for name in ["", "logs", "c/0192", "nonsense"] {
             assert!(is_navigation(name), "{name}");
         }
         for name in [
@@ -224,6 +253,29 @@ mod tests {
             ".git/config",
         ] {
             assert!(!is_navigation(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_screens_are_those_of_the_pages_router() {
+        let router = include_str!("../../web/src/router.tsx");
+        let paths = router.lines().filter_map(|line| line.trim().strip_prefix("path: \"/"));
+        let mut routed: Vec<String> = paths
+            .map(|rest| {
+                let path = rest.split('"').next().unwrap();
+                let part = |part: &str| if part.starts_with('$') { "*" } else { part }.to_owned();
+                path.split('/').map(part).collect::<Vec<_>>().join("/")
+            })
+            .collect();
+        routed.sort();
+        let mut screens = SCREENS.to_vec();
+        screens.sort_unstable();
+        assert_eq!(routed, screens);
+        for name in ["", "c/x", "c/x/", "logs", "logs/"] {
+            assert!(is_screen(name), "{name}");
+        }
+        for name in ["c", "c/", "c//", "c/x/y", "login", "logs/x", "Logs"] {
+            assert!(!is_screen(name), "{name}");
         }
     }
 

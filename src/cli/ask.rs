@@ -1,168 +1,172 @@
-//! `ask "…"`: streams the answer to the terminal and prints the lines that it cites.
+//! `ask "…"`: streams the answer to the terminal, then prints the lines that it cites and what was
+//! searched for it.
+//!
+//! A turn belongs to the server and goes on without its reader, so Ctrl-C stops it there before the
+//! command ends. An answer that is not whole is never a success.
 
-#![expect(clippy::print_stderr, reason = "steps are for the person at the terminal")]
+#![expect(clippy::print_stderr, reason = "notes are for the person at the terminal")]
 
-use std::io::{IsTerminal as _, Write as _};
+mod footer;
+mod frames;
+mod printer;
 
-use anyhow::bail;
-use callboard_protocol::{Answer, Ask, Citation, ServerFrame, StepState};
-use reqwest::{Method, header};
+use std::{pin::pin, time::Duration};
 
-use super::client::{Client, accepted, body};
+use anyhow::{Context, bail};
+use callboard_protocol::{Answer, Ask, FinishReason, MessagePage, SearchedEvidence, TurnId};
+use clap::Args;
+use reqwest::Method;
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    time::timeout,
+};
+
+use self::{footer::Searched, frames::Frames, printer::Printer};
+use super::{
+    Interrupted,
+    client::{Client, Folder, accepted, body},
+};
 use crate::{config::Config, wiring};
 
-/// The longest event of the stream: a `response` frame holds the whole answer.
-const MAX_EVENT: usize = 8 * 1024 * 1024;
+/// How long the command waits for the server when nothing but a word is left to be said.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// What to ask, and how to print the answer.
 pub(super) struct Question {
     pub(super) question: String,
-    pub(super) json: bool,
+    pub(super) show: Show,
     pub(super) model: Option<String>,
     pub(super) mode: Option<String>,
 }
 
+/// What to print.
+#[derive(Clone, Copy, Debug, Args)]
+pub(super) struct Show {
+    /// Print the whole answer as JSON, with what was searched for it, when it is there
+    #[arg(long, conflicts_with_all = ["brief", "all_lines"])]
+    json: bool,
+    /// Print the answer and what was searched, but not the cited lines
+    #[arg(long, conflicts_with = "all_lines")]
+    brief: bool,
+    /// Print every cited line, and whole; otherwise the first 10, each cut to the terminal's width
+    #[arg(long)]
+    all_lines: bool,
+}
+
 pub(super) fn run(config: &Config, question: Question) -> anyhow::Result<()> {
     wiring::block_on(async {
-        let client = Client::connect(config).await?;
-        let asked = ask(&client, question).await;
-        client.close().await;
-        asked
+        let client = Client::connect(config, Folder::MustHoldIndex).await?;
+        let mut interrupts = signal(SignalKind::interrupt())?;
+        let asked = ask(&client, question, &mut interrupts).await;
+        tokio::select! {
+            () = client.close() => asked,
+            // Whoever asks twice does not want to wait for the end of the server either.
+            _ = interrupts.recv() => Err(Interrupted.into()),
+        }
     })
 }
 
-async fn ask(client: &Client, question: Question) -> anyhow::Result<()> {
-    let body_of_ask =
-        Ask { model: question.model, mode: question.mode, ..Ask::new(question.question) };
-    let request = client.request(Method::POST, "/assistant/chat").json(&body_of_ask);
-    if question.json {
-        let answer: Answer =
-            serde_json::from_slice(&body(accepted(request.send().await?).await?).await?)?;
-        say!("{}", serde_json::to_string_pretty(&answer)?)?;
-        return Ok(());
-    }
-    let request = request.header(header::ACCEPT, "text/event-stream");
-    let mut reply = accepted(request.send().await?).await?;
-    let mut printer = Printer::default();
-    let mut events = Vec::new();
-    while let Some(piece) = reply.chunk().await? {
-        events.extend_from_slice(&piece);
-        while let Some(end) = find(&events, b"\n\n") {
-            let event: Vec<u8> = events.drain(..end + 2).collect();
-            if let Some(frame) = frame(&event)? {
-                printer.print(frame)?;
-            }
+async fn ask(client: &Client, question: Question, interrupts: &mut Signal) -> anyhow::Result<()> {
+    let Question { question, show, model, mode } = question;
+    let ask = Ask { model, mode, ..Ask::new(question) };
+    let mut printer = Printer::new(show);
+    let mut opening = pin!(Frames::open(client, &ask));
+    let (mut frames, interrupted) = tokio::select! {
+        frames = &mut opening => (frames?, false),
+        // The server may have accepted the question: its turn can be stopped once it is known.
+        _ = interrupts.recv() => {
+            (timeout(LAST_WORDS, opening).await.map_err(|_| Interrupted)??, true)
         }
-        if events.len() > MAX_EVENT {
-            bail!("the server's reply is too long");
+    };
+    let read = async {
+        if interrupted {
+            return Err(Interrupted.into());
+        }
+        tokio::select! {
+            answer = read(&mut frames, &mut printer) => answer,
+            _ = interrupts.recv() => Err(Interrupted.into()),
+        }
+    };
+    let answer = match read.await {
+        Ok(answer) => answer,
+        Err(error) => {
+            // Nobody reads the rest; a turn that has ended is not changed by this.
+            let stopped = stop(client, frames.turn_id).await;
+            if let (true, Err(why)) = (error.is::<Interrupted>(), stopped) {
+                eprintln!("callboard: the turn could not be stopped on the server: {why:#}");
+            }
+            return Err(error);
+        }
+    };
+    let searched = match answer.finish_reason {
+        // There is more to be said of it than what it was to rest on.
+        FinishReason::Cancelled => Searched::Unknown,
+        FinishReason::Stop
+        | FinishReason::Length
+        | FinishReason::ContentFilter
+        | FinishReason::Error => searched(client, &answer).await,
+    };
+    printer.finish(&answer, &searched)?;
+    verdict(answer.finish_reason)
+}
+
+/// Reads and prints the turn to its end.
+async fn read(frames: &mut Frames, printer: &mut Printer) -> anyhow::Result<Answer> {
+    while let Some(frame) = frames.next().await? {
+        if let Some(answer) = printer.print(frame, frames.conversation_id)? {
+            return Ok(answer);
         }
     }
-    printer.finish()
+    bail!("the answer was cut off: the server ended before it did")
 }
 
-fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
-    bytes.windows(what.len()).position(|window| window == what)
-}
-
-/// The frame in an event's `data` field; comments have none.
-fn frame(event: &[u8]) -> anyhow::Result<Option<ServerFrame>> {
-    let event = std::str::from_utf8(event)?;
-    let data = event.lines().find_map(|line| line.strip_prefix("data:"));
-    Ok(data.map(|data| serde_json::from_str(data.trim_start())).transpose()?)
-}
-
-/// Writes frames as a person reads them.
-#[derive(Default)]
-struct Printer {
-    ended: bool,
-}
-
-impl Printer {
-    fn print(&mut self, frame: ServerFrame) -> anyhow::Result<()> {
-        match frame {
-            ServerFrame::Step { state: StepState::Done | StepState::Failed, summary, .. }
-                if std::io::stderr().is_terminal() =>
-            {
-                eprintln!("· {}\n", printable(&summary));
-            }
-            ServerFrame::StreamChunk { content, .. } => {
-                write!(std::io::stdout(), "{}", printable(&content))?;
-                std::io::stdout().flush()?;
-            }
-            ServerFrame::StreamRestart { reason, .. } => {
-                say!("\n\n[{}: the answer starts again]\n", printable(&reason))?;
-            }
-            ServerFrame::Response { citations, .. } => {
-                self.ended = true;
-                say!()?;
-                cite(&citations)?;
-            }
-            ServerFrame::Error { code, message, .. } => bail!("{message} ({code})"),
-            ServerFrame::Connected { .. }
-            | ServerFrame::Accepted { .. }
-            | ServerFrame::Subscribed { .. }
-            | ServerFrame::Message { .. }
-            | ServerFrame::Resumed { .. }
-            | ServerFrame::StreamStart { .. }
-            | ServerFrame::Step { .. }
-            | ServerFrame::StreamEnd { .. }
-            | ServerFrame::Typing { .. }
-            | ServerFrame::Presence { .. }
-            | ServerFrame::System { .. }
-            | ServerFrame::Pong { .. } => {}
+/// Whether the answer is whole.
+fn verdict(reason: FinishReason) -> anyhow::Result<()> {
+    match reason {
+        FinishReason::Stop => {}
+        FinishReason::Length => {
+            eprintln!("callboard: the answer ends here because it reached the longest length");
         }
-        Ok(())
-    }
-
-    fn finish(&self) -> anyhow::Result<()> {
-        if !self.ended {
-            bail!("the connection ended before the answer did");
+        FinishReason::ContentFilter => {
+            eprintln!("callboard: the provider's content filter cut the answer");
         }
-        Ok(())
-    }
-}
-
-fn cite(citations: &[Citation]) -> std::io::Result<()> {
-    if citations.is_empty() {
-        return Ok(());
-    }
-    say!("\nCited lines:")?;
-    for citation in citations {
-        say!(
-            "  [{}] {}: {}",
-            citation.line_id,
-            printable(&citation.source),
-            printable(&citation.excerpt)
-        )?;
+        FinishReason::Cancelled => bail!(
+            "the answer was cut off: the server is shutting down, or somebody stopped the turn"
+        ),
+        FinishReason::Error => bail!("the answer was cut off: no provider could finish it"),
     }
     Ok(())
 }
 
-/// Log text must not steer the terminal: control characters but line feeds and tabs are shown as
-/// what they are.
-fn printable(text: &str) -> String {
-    let shown = |c: char| match c {
-        '\n' | '\t' => c.to_string(),
-        c if c.is_control() => c.escape_unicode().to_string(),
-        c => c.to_string(),
-    };
-    text.chars().map(shown).collect()
+/// Stops the turn on the server, which keeps what was written.
+async fn stop(client: &Client, turn: TurnId) -> anyhow::Result<()> {
+    let path = format!("/assistant/turns/{turn}/cancel");
+    let request = client.request(Method::POST, &path).timeout(LAST_WORDS);
+    accepted(request.send().await?).await?;
+    Ok(())
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn log_text_cannot_steer_the_terminal() {
-        assert_eq!(printable("a\x1b[2J\tb\n\u{9b}31m"), "a\\u{1b}[2J\tb\n\\u{9b}31m");
+/// What was searched for an answer; it stands with the stored message. The answer is worth having
+/// without it.
+async fn searched(client: &Client, answer: &Answer) -> Searched {
+    match find_message(client, answer).await {
+        Ok(Some(evidence)) => Searched::Evidence(Box::new(evidence)),
+        Ok(None) => Searched::Nothing,
+        Err(error) => {
+            eprintln!("callboard: what was searched for the answer is not known: {error:#}");
+            Searched::Unknown
+        }
     }
+}
 
-    #[test]
-    fn an_event_without_data_is_no_frame() {
-        assert_eq!(frame(b": keep-alive\n\n").unwrap(), None);
-        let pong =
-            frame(b"event: x\ndata: {\"type\":\"pong\",\"at\":\"2026-11-21T00:00:00Z\"}\n\n");
-        assert!(matches!(pong.unwrap(), Some(ServerFrame::Pong { .. })));
-    }
+async fn find_message(
+    client: &Client,
+    answer: &Answer,
+) -> anyhow::Result<Option<SearchedEvidence>> {
+    let path = format!("/conversations/{}/messages?limit=2", answer.conversation_id);
+    let request = client.request(Method::GET, &path).timeout(LAST_WORDS);
+    let page: MessagePage =
+        serde_json::from_slice(&body(accepted(request.send().await?).await?).await?)?;
+    let message = page.items.into_iter().find(|message| message.id == answer.message_id);
+    Ok(message.context("the server does not know the answer any more")?.evidence)
 }

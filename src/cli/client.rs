@@ -29,13 +29,26 @@ pub(super) struct Client {
     own: Option<Server>,
 }
 
+/// What a command wants of the data folder when no server runs there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Folder {
+    /// Lines to read: without an index there is nothing to do, and nothing is made.
+    MustHoldIndex,
+    /// A place to write to: it is made if it is not there.
+    MayBeNew,
+}
+
 impl Client {
-    /// Connects to the running server, or runs one.
-    pub(super) async fn connect(config: &Config) -> anyhow::Result<Self> {
+    /// Connects to the running server, or runs one and says on which folder.
+    pub(super) async fn connect(config: &Config, wanted: Folder) -> anyhow::Result<Self> {
         let socket = wiring::socket_path(&config.data.folder);
         if let Some(http) = running(&socket).await? {
             return Ok(Self { http, own: None });
         }
+        if wanted == Folder::MustHoldIndex {
+            check_index(&config.data.folder)?;
+        }
+        say_own_server(&std::path::absolute(&config.data.folder)?);
         let own = wiring::start(config, wiring::Listen::SocketOnly).await?;
         let Some(http) = running(&socket).await? else {
             bail!("the server did not open {}", socket.display());
@@ -56,6 +69,25 @@ impl Client {
     }
 }
 
+/// Whether something was ever indexed in the folder.
+fn check_index(folder: &Path) -> anyhow::Result<()> {
+    let shown = std::path::absolute(folder)?;
+    let there = wiring::index_path(folder).try_exists();
+    if !there.with_context(|| format!("cannot look into the data folder {}", shown.display()))? {
+        bail!(
+            "no server runs on the data folder {}, and nothing is indexed there: \
+             index a log with `callboard ingest FILE`, or name another folder with `--data-dir`",
+            shown.display()
+        );
+    }
+    Ok(())
+}
+
+#[expect(clippy::print_stderr, reason = "it is for the person at the terminal")]
+fn say_own_server(folder: &Path) {
+    eprintln!("callboard: no server is running; using the data folder {}", folder.display());
+}
+
 fn over(socket: &Path) -> anyhow::Result<reqwest::Client> {
     let builder = reqwest::Client::builder().unix_socket(socket).no_proxy();
     Ok(builder.connect_timeout(CONNECT_TIMEOUT).build()?)
@@ -63,10 +95,14 @@ fn over(socket: &Path) -> anyhow::Result<reqwest::Client> {
 
 /// A client for the server that listens on `socket`, if one does.
 async fn running(socket: &Path) -> anyhow::Result<Option<reqwest::Client>> {
-    if tokio::net::UnixStream::connect(socket).await.is_err() {
-        return Ok(None);
+    match tokio::net::UnixStream::connect(socket).await {
+        Ok(_) => over(socket).map(Some),
+        // Whoever may not use the socket may not be sent past the server that listens on it.
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            Err(error).with_context(|| format!("cannot use the socket {}", socket.display()))
+        }
+        Err(_) => Ok(None),
     }
-    over(socket).map(Some)
 }
 
 /// The reply, or the server's own words for why there is none.

@@ -318,3 +318,31 @@ async fn server_sent_events_are_the_frames_of_the_turn() {
     assert!(matches!(frames.last(), Some(ServerFrame::Response { .. })));
     assert_eq!(screen(&frames), "All is well.");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_turn_is_stopped_over_rest_by_its_owner_alone() {
+    let vendor = FakeVendor::start().await;
+    vendor.always(Reply::text(&["one ", "two"]).gate_after(1));
+    vendor.hold();
+    let server = Launch::on(Database::Sqlite).await.provider(&vendor).start().await;
+    let ada = server.admin().await;
+    let bob = server.user("bob", Role::Viewer).await;
+    let mut socket = ada.connect().await;
+    socket.send(&ClientFrame::Message(fresh("well?"))).await;
+    let (conversation, turn) = accepted(&mut socket).await;
+    socket.next_until(|frame| matches!(frame, ServerFrame::StreamChunk { .. })).await;
+
+    let path = format!("/assistant/turns/{turn}/cancel");
+    let refused = bob.refused(bob.request(Method::POST, &path)).await;
+    assert_eq!(refused, (StatusCode::NOT_FOUND, ErrorCode::TurnNotFound));
+    let stopped = ada.request(Method::POST, &path).send().await.unwrap();
+    assert_eq!(stopped.status(), StatusCode::NO_CONTENT);
+    assert_eq!(screen(&rest_of_turn(&mut socket).await), "");
+    let page = ada.messages(conversation).await;
+    assert_eq!(page.items[1].status, MessageStatus::Cancelled);
+    assert_eq!(page.items[1].content, "one ");
+    // It has ended: stopping it again changes nothing.
+    let again = ada.request(Method::POST, &path).send().await.unwrap();
+    assert_eq!(again.status(), StatusCode::NO_CONTENT);
+    vendor.release();
+}

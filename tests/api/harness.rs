@@ -56,6 +56,12 @@ pub(crate) fn callboard() -> Command {
     command
 }
 
+/// Sends a process that was started here a signal, such as `-INT`.
+pub(crate) fn signal(child: &Child, name: &str) {
+    let id = child.id().to_string();
+    assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
+}
+
 /// How to start a server.
 pub(crate) struct Launch {
     settings: Vec<String>,
@@ -170,10 +176,14 @@ impl Server {
         std::fs::read_to_string(self.folder().join("stderr")).unwrap_or_default()
     }
 
-    /// Runs a command of the same binary beside the server, on its data folder.
+    /// A command of the same binary beside the server, on its data folder.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        self.launch.command(arguments)
+    }
+
+    /// Runs such a command to its end.
     pub(crate) async fn run(&self, arguments: &[&str], input: &str) -> Output {
         let mut child = self
-            .launch
             .command(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -206,8 +216,7 @@ impl Server {
     }
 
     pub(crate) fn signal(&self, name: &str) {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
+        signal(&self.child, name);
     }
 
     /// Waits for the process to end.

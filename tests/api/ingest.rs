@@ -109,7 +109,7 @@ fn odd_files() -> Vec<(&'static str, Vec<u8>, &'static str)> {
     let binary: Vec<u8> = (0..4096).map(|_| byte()).collect();
     let long = format!("{}\nshort after it\n", "long ".repeat(200_000));
     vec![
-        ("binary", binary, ": 0 lines, no format (1 skipped: not a text file)"),
+        ("binary", binary, ": skipped: the file is not text"),
         ("crlf.log", b"first of two\r\n\r\nsecond of two\r\n".to_vec(), ": 2 lines, text"),
         ("deep/er/nested.log", b"far below\n".to_vec(), ": 1 lines, text"),
         ("empty.log", Vec::new(), ": 0 lines, no format"),
@@ -150,6 +150,7 @@ async fn a_folder_is_indexed_whatever_is_in_it() {
         std::fs::write(path, content).unwrap();
     }
     let printed = server.ingest(&folder).await;
+    assert!(printed.ends_with("1 of 9 files was skipped: binary\n"), "{printed}");
     for (name, _, end) in odd_files() {
         let line = printed.lines().find(|line| line.contains(name)).unwrap();
         assert!(line.contains(&format!("{name}{end}")), "{line}");
@@ -202,4 +203,37 @@ async fn what_cannot_be_read_is_an_error_and_the_rest_is_indexed() {
     assert_eq!(pipe.status.code(), Some(1));
     assert!(said(&pipe).contains("is not a file"), "{}", said(&pipe));
     assert_eq!(ada.get::<LogStats>("/logs/stats").await.lines, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_not_indexed_is_never_called_done() {
+    let server = Launch::on(Database::Sqlite).await.start().await;
+    let folder = server.folder().join("logs");
+    std::fs::create_dir_all(folder.join("empty/deeper")).unwrap();
+    let gzip = [0x1f, 0x8b, 8, 0, 0, 1, 2];
+    for name in ["one.log.gz", "two.log.gz"] {
+        std::fs::write(folder.join(name), gzip).unwrap();
+    }
+    let ingest = async |paths: &[&str]| server.run(&[&["ingest"], paths].concat(), "").await;
+    // The only one that was named.
+    let alone = ingest(&["logs/one.log.gz"]).await;
+    assert_eq!(alone.status.code(), Some(1), "{}", said(&alone));
+    let why = complaint(&alone);
+    assert!(why.contains("one.log.gz was skipped: ") && why.contains("gzip"), "{why}");
+    // All of several.
+    let all = ingest(&["logs"]).await;
+    assert_eq!(all.status.code(), Some(1), "{}", said(&all));
+    assert!(complaint(&all).contains("all 2 files were skipped"), "{}", complaint(&all));
+    // A folder without files, alone and beside others.
+    let empty = ingest(&["logs/empty"]).await;
+    assert_eq!(empty.status.code(), Some(1), "{}", said(&empty));
+    assert!(complaint(&empty).contains("logs/empty holds no files"), "{}", complaint(&empty));
+    std::fs::write(folder.join("good.log"), "one line\n").unwrap();
+    let some = ingest(&["logs/empty", "logs"]).await;
+    assert!(some.status.success(), "{}", complaint(&some));
+    assert!(complaint(&some).contains("logs/empty holds no files"), "{}", complaint(&some));
+    let printed = said(&some);
+    assert!(printed.contains("good.log: 1 lines"), "{printed}");
+    let names = "2 of 3 files were skipped: one.log.gz, two.log.gz\n";
+    assert!(printed.ends_with(names), "{printed}");
 }

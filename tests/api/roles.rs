@@ -34,6 +34,7 @@ const ROUTES: &[(&str, &str, Least)] = &[
     ("GET",    "/metrics",                            Least::Machine),
     ("GET",    "/api/v1/auth/me",                     Least::Viewer),
     ("POST",   "/api/v1/assistant/chat",              Least::Viewer),
+    ("POST",   "/api/v1/assistant/turns/{id}/cancel", Least::Viewer),
     ("GET",    "/api/v1/conversations",               Least::Viewer),
     ("GET",    "/api/v1/conversations/search",        Least::Viewer),
     ("GET",    "/api/v1/conversations/{id}",          Least::Viewer),

@@ -3,7 +3,7 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use callboard_protocol::{ErrorCode, Job, JobId, JobPage, JobState, LogStats, Role};
+use callboard_protocol::{ErrorBody, ErrorCode, Job, JobId, JobPage, JobState, LogStats, Role};
 use callboard_testkit::{PATIENCE, eventually, eventually_some};
 use reqwest::{Body, Method, RequestBuilder, StatusCode};
 
@@ -67,7 +67,11 @@ async fn an_upload_is_indexed_and_its_file_deleted(on: Database) {
 
     let binary: Job = read(upload(&ann, "auth.log.gz", vec![0x1f, 0x8b, 8, 0, 0, 1, 2])).await;
     let binary = ended(&ann, binary.id).await;
-    assert_eq!((binary.state, binary.progress.skipped_files), (JobState::Succeeded, 1));
+    assert_eq!((binary.state, binary.progress.skipped_files), (JobState::Failed, 1));
+    let why = binary.error.unwrap();
+    assert_eq!(why.code, ErrorCode::BinaryInput);
+    assert!(why.message.contains("gzip") && why.message.contains("decompress"), "{}", why.message);
+    assert_eq!(binary.attempts, 1, "it would be no other file the next time");
 
     let refused = vic.refused(upload(&vic, "auth.log", "one line\n")).await;
     assert_eq!(refused, (StatusCode::FORBIDDEN, ErrorCode::Forbidden));
@@ -157,4 +161,53 @@ async fn a_job_goes_on_after_a_crash_and_no_line_is_lost_or_doubled(on: Database
         }
     }
     assert!(missing.is_empty(), "{} lines are missing", missing.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_is_the_file_itself_and_no_form() {
+    let server = Launch::on(Database::Sqlite).await.start().await;
+    let ada = server.admin().await;
+    let form = "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"app.log\"\r\n\r\n\
+                one line\r\n--b--\r\n";
+    for (header, value) in [
+        ("content-type", "multipart/form-data; boundary=b"),
+        ("content-type", "Multipart/Mixed; boundary=b"),
+        ("content-encoding", "gzip"),
+    ] {
+        let refused = upload(&ada, "app.log", form).header(header, value).send().await.unwrap();
+        assert_eq!(refused.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE, "{value}");
+        let error: ErrorBody = refused.json().await.unwrap();
+        assert_eq!(error.code, ErrorCode::UnsupportedMediaType);
+        assert!(error.message.contains("--data-binary @"), "{}", error.message);
+        assert!(error.message.contains("/api/v1/logs/upload?name="), "{}", error.message);
+    }
+    assert_eq!(spooled(&server), 0);
+    assert_eq!(ada.get::<JobPage>("/jobs").await.items, []);
+    // What curl sends without being told, and what others do.
+    for kind in ["application/x-www-form-urlencoded", "text/plain", "application/octet-stream"] {
+        let begun: Job = read(upload(&ada, kind, "one line\n").header("content-type", kind)).await;
+        assert_eq!(ended(&ada, begun.id).await.progress.lines, 1, "{kind}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_no_text_is_a_failure_with_its_reason() {
+    let server = Launch::on(Database::Sqlite).await.start().await;
+    let ada = server.admin().await;
+    for (bytes, reason) in [
+        (&b"PK\x03\x04\x14\0\0\0"[..], "zip"),
+        (b"\x28\xb5\x2f\xfd\0\0", "zstd"),
+        (b"\xfd7zXZ\0\0\0", "xz"),
+        (b"BZh91AY&SY", "bzip2"),
+        (b"\xff\xfeo\0n\0e\0 \0l\0i\0n\0e\0 \0o\0f\0 \0t\0w\0o\0", "UTF-16"),
+        (&[1; 400], "not text"),
+    ] {
+        let begun: Job = read(upload(&ada, reason, bytes)).await;
+        let failed = ended(&ada, begun.id).await;
+        assert_eq!((failed.state, failed.progress.lines), (JobState::Failed, 0), "{reason}");
+        let why = failed.error.unwrap();
+        assert_eq!(why.code, ErrorCode::BinaryInput);
+        assert!(why.message.contains(reason), "{reason}: {}", why.message);
+    }
+    eventually(PATIENCE, || spooled(&server) == 0).await;
 }

@@ -41,8 +41,12 @@ const axeSource = await readFile(createRequire(import.meta.url).resolve("axe-cor
 
 /** What the browser complained of; any of it fails the journey. */
 const complaints = [];
-/** Responses that the journey expects to fail: the first look of somebody not signed in. */
-const EXPECTED_FAILURES = [/\/api\/v1\/auth\/(?:me|refresh)$/];
+/** Responses that the journey expects to fail: the first look of somebody not signed in, and at
+ * what is not there. */
+const EXPECTED_FAILURES = [
+  { path: /\/api\/v1\/auth\/(?:me|refresh)$/, status: 401 },
+  { path: /\/no\/such\/page$/, status: 404 },
+];
 
 /** Frames that any page received, in their order. */
 const frames = [];
@@ -56,8 +60,10 @@ function watch(page, name) {
   page.on("console", (message) => {
     if (message.type() !== "error") return;
     const { url } = message.location();
-    const expected = EXPECTED_FAILURES.some((path) => path.test(url));
-    if (expected && /status of 401/.test(message.text())) return;
+    const expected = EXPECTED_FAILURES.some(
+      ({ path, status }) => path.test(url) && message.text().includes(`status of ${status}`),
+    );
+    if (expected) return;
     complaints.push(`${name}: console: ${message.text()} (${url})`);
   });
 }
@@ -287,7 +293,8 @@ async function phone(page) {
 }
 
 async function notFound(page) {
-  await page.goto(`${base}/no/such/page`);
+  const reply = await page.goto(`${base}/no/such/page`);
+  assert.equal(reply?.status(), 404);
   await page.getByRole("heading", { name: "There is nothing at this address" }).waitFor();
   await check(page, "not-found");
   await page.getByRole("link", { name: "New chat" }).first().click();

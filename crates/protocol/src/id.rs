@@ -99,8 +99,8 @@ pub enum LineIdError {
 impl fmt::Display for LineIdError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Prefix => f.write_str("a line id starts with L, as in L1042"),
-            Self::Number(error) => write!(f, "a line id is L and a number: {error}"),
+            Self::Prefix => f.write_str("a line id is L and a number, as in L1042"),
+            Self::Number(error) => write!(f, "a line id is L and a number, as in L1042: {error}"),
         }
     }
 }

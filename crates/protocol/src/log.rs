@@ -98,11 +98,11 @@ pub struct LogSearch {
     /// `level:error`, `level>=warn`, `source:name`; empty finds everything.
     #[serde(default)]
     pub q: String,
-    /// The first instant.
-    #[serde(default)]
+    /// The first instant; a date alone, such as `2026-11-21`, is its midnight in UTC.
+    #[serde(default, deserialize_with = "crate::timestamp::optional_from")]
     pub from: Option<Timestamp>,
-    /// The first instant after.
-    #[serde(default)]
+    /// The first instant after; a date alone is the midnight at its end, so that the day counts.
+    #[serde(default, deserialize_with = "crate::timestamp::optional_to")]
     pub to: Option<Timestamp>,
     /// At least this grave.
     #[serde(default)]
@@ -189,4 +189,30 @@ pub struct LogStats {
     pub sources: Vec<SourceStats>,
     /// Grows whenever the index changes.
     pub generation: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_search_takes_dates_for_the_ends_of_its_span() {
+        let span = |from: &str, to: &str| {
+            let json = serde_json::json!({ "from": from, "to": to });
+            serde_json::from_value(json).map(|search: LogSearch| (search.from, search.to))
+        };
+        let at = |text: &str| Some(text.parse::<Timestamp>().unwrap());
+        let day = span("2026-11-21", "2026-11-21").unwrap();
+        assert_eq!(day, (at("2026-11-21T00:00:00Z"), at("2026-11-22T00:00:00Z")));
+        let exact = span("2026-11-21T03:00:00+01:00", "2026-11-21T03:00:00Z").unwrap();
+        assert_eq!(exact, (at("2026-11-21T02:00:00Z"), at("2026-11-21T03:00:00Z")));
+        let all: LogSearch = serde_json::from_str("{}").unwrap();
+        assert_eq!(all, LogSearch::default());
+        for bad in ["", "2026-11-31", "2026-11", "21.11.2026", "2026-11-21T25:00:00Z"] {
+            let why = span(bad, "2026-11-21").unwrap_err().to_string();
+            assert!(why.contains("`from`") && why.contains("such as 2026-11-21"), "{why}");
+            let why = span("2026-11-21", bad).unwrap_err().to_string();
+            assert!(why.contains("`to`"), "{why}");
+        }
+    }
 }

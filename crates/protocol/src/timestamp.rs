@@ -3,7 +3,9 @@
 use std::{fmt, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use time::{OffsetDateTime, format_description::well_known::Rfc3339, macros::format_description};
+use time::{
+    Date, OffsetDateTime, format_description::well_known::Rfc3339, macros::format_description,
+};
 use utoipa::ToSchema;
 
 /// An instant in UTC with millisecond precision.
@@ -16,6 +18,14 @@ pub struct Timestamp(i64);
 
 /// The first and last instant that RFC 3339 can print (years 0000 to 9999), in milliseconds.
 const RANGE: std::ops::RangeInclusive<i64> = -62_167_219_200_000..=253_402_300_799_999;
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// When a date begins.
+fn midnight(date: &str) -> Option<Timestamp> {
+    let date = Date::parse(date, format_description!("[year]-[month]-[day]")).ok()?;
+    Some(Timestamp::from_datetime(date.midnight().assume_utc()))
+}
 
 impl Timestamp {
     /// The wall clock. Code that must be testable takes the instant as an argument instead.
@@ -65,6 +75,20 @@ impl Timestamp {
         Self::from_millis(self.0.saturating_sub(by))
     }
 
+    /// The first instant of a span: an RFC 3339 timestamp, or the midnight (UTC) at which a date
+    /// such as `2026-11-21` begins.
+    #[must_use]
+    pub fn parse_from(text: &str) -> Option<Self> {
+        text.parse().ok().or_else(|| midnight(text))
+    }
+
+    /// The first instant after a span: an RFC 3339 timestamp, or the midnight (UTC) at which a
+    /// date ends, so that the whole day is inside.
+    #[must_use]
+    pub fn parse_to(text: &str) -> Option<Self> {
+        text.parse().ok().or_else(|| midnight(text).map(|day| day.plus(DAY)))
+    }
+
     /// How long after `earlier` this is; zero if it is not after.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
@@ -104,6 +128,37 @@ impl<'de> Deserialize<'de> for Timestamp {
     }
 }
 
+/// For `#[serde(deserialize_with)]`: a field `from`, read by [`Timestamp::parse_from`].
+pub(crate) fn optional_from<'de, D>(deserializer: D) -> Result<Option<Timestamp>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    optional(deserializer, "from", Timestamp::parse_from)
+}
+
+/// For `#[serde(deserialize_with)]`: a field `to`, read by [`Timestamp::parse_to`].
+pub(crate) fn optional_to<'de, D>(deserializer: D) -> Result<Option<Timestamp>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    optional(deserializer, "to", Timestamp::parse_to)
+}
+
+fn optional<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    field: &str,
+    parse: fn(&str) -> Option<Timestamp>,
+) -> Result<Option<Timestamp>, D::Error> {
+    let text = Option::<std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+    let Some(text) = text else { return Ok(None) };
+    parse(&text).map(Some).ok_or_else(|| {
+        de::Error::custom(format_args!(
+            "`{field}` is neither an RFC 3339 timestamp, such as 2026-11-21T03:14:15Z, \
+             nor a date, such as 2026-11-21"
+        ))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,5 +183,14 @@ mod tests {
             let at = Timestamp::from_millis(millis);
             assert_eq!(at.to_string().parse::<Timestamp>().unwrap(), at);
         }
+    }
+
+    #[test]
+    fn a_date_is_the_whole_day() {
+        let text = |at: Option<Timestamp>| at.unwrap().to_string();
+        assert_eq!(text(Timestamp::parse_from("2024-02-29")), "2024-02-29T00:00:00.000Z");
+        assert_eq!(text(Timestamp::parse_to("2024-02-29")), "2024-03-01T00:00:00.000Z");
+        assert_eq!(text(Timestamp::parse_to("9999-12-31")), "9999-12-31T23:59:59.999Z");
+        assert_eq!(Timestamp::parse_from("2026-02-29"), None);
     }
 }

@@ -1,7 +1,8 @@
 //! `/assistant/chat`: a question over plain HTTP, answered whole or as server-sent events.
 //!
 //! The events are the frames of the WebSocket, each under its `type`. A client that leaves does not
-//! stop the turn; it can follow it over the socket or read it from the conversation.
+//! stop the turn; it can follow it over the socket or read it from the conversation. What stops it
+//! is `/assistant/turns/{id}/cancel`.
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use actix_web::{HttpRequest, HttpResponse, http::header, web};
 use bytes::Bytes;
 use callboard_actors::{Asker, Begun, Ended};
 use callboard_entities::queries::messages;
-use callboard_protocol::{Answer, Ask, ErrorCode, ServerFrame, UserId};
+use callboard_protocol::{Answer, Ask, ErrorCode, ServerFrame, TurnId, UserId};
 use futures_util::{Stream, StreamExt, future, stream};
 
 use crate::{
@@ -51,6 +52,21 @@ pub(crate) async fn chat(
         None => stored(&state, user, &begun).await?,
     };
     Ok(HttpResponse::Ok().json(answer))
+}
+
+/// Stop a turn of one's own and keep what was written.
+///
+/// Like the frame `cancel`. Stopping one that has ended changes nothing.
+#[utoipa::path(post, path = "/assistant/turns/{id}/cancel", tag = "assistant",
+    params(("id" = TurnId, Path)), responses((status = 204)))]
+pub(crate) async fn cancel_turn(
+    caller: Allowed<permit::ChatUse>,
+    state: State,
+    id: web::Path<TurnId>,
+) -> Result<HttpResponse, ApiError> {
+    let log = state.system.turn(caller.user.id, *id).ok_or(ErrorCode::TurnNotFound)?;
+    log.cancel();
+    Ok(HttpResponse::NoContent().finish())
 }
 
 /// Whether the client reads server-sent events.
@@ -125,7 +141,6 @@ fn with_keep_alive(
 #[cfg(test)]
 mod tests {
     use actix_web::test::TestRequest;
-    use callboard_protocol::TurnId;
 
     use super::*;
 

@@ -1,6 +1,7 @@
 //! `/logs`: search, lines in context, what is indexed, and how logs come in.
 
-use actix_web::{HttpResponse, http::header::ContentLength, web};
+use actix_web::{HttpRequest, HttpResponse, web};
+use callboard_actors::Jobs;
 use callboard_logs::SearchError;
 use callboard_protocol::{ErrorCode, Job, LineContext, LineId, LogPage, LogSearch, LogStats};
 use serde::Deserialize;
@@ -18,8 +19,6 @@ use crate::{
 const MOST_NEIGHBOURS: usize = 200;
 /// Neighbours of a line on either side when the query does not say.
 const NEIGHBOURS: usize = 10;
-/// The longest name of an upload, in bytes.
-const LONGEST_NAME: usize = 200;
 
 /// How many neighbours.
 #[derive(Deserialize, IntoParams)]
@@ -99,19 +98,30 @@ pub(crate) async fn log_stats(
     Ok(web::Json(state.edge().read_logs(|logs| Ok::<_, SearchError>(logs.stats())).await?))
 }
 
-/// Upload a log: its text, as it is, is the body. A job indexes it.
+/// The file itself, neither packed nor inside a form.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Binary)]
+#[expect(dead_code, reason = "it only describes the body, which is received piece by piece")]
+pub(crate) struct LogFile(Vec<u8>);
+
+/// Upload a log: the file itself is the body. A job indexes it.
+///
+/// For example `curl --data-binary @app.log -H "Authorization: Bearer $TOKEN"
+/// "https://HOST/api/v1/logs/upload?name=app.log"`. The job fails when the file is not text.
 #[utoipa::path(post, path = "/logs/upload", tag = "logs", params(UploadName),
-    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    request_body(content(
+        (inline(LogFile) = "application/octet-stream"),
+        (inline(LogFile) = "text/plain"),
+    )),
     responses((status = 202, body = Job)))]
 pub(crate) async fn upload_logs(
     caller: Allowed<permit::LogsIngest>,
     (state, trail): (State, Trail),
     query: web::Query<UploadName>,
-    (length, body): (Option<web::Header<ContentLength>>, web::Payload),
+    (request, body): (HttpRequest, web::Payload),
 ) -> Result<HttpResponse, ApiError> {
-    let name = checked_name(&query.name)?;
-    let announced = length.map(web::Header::into_inner);
-    let spool = upload::receive(&state, announced, body).await?;
+    let name = Jobs::upload_name(&query.name)?;
+    let spool = upload::receive(&state, &request, body).await?;
     let (bytes, path) = (spool.bytes(), spool.path().to_owned());
     let job = state.system.jobs().enqueue_upload(caller.user.id, name, path, bytes).await?;
     spool.hand_over();
@@ -135,28 +145,4 @@ pub(crate) async fn ingest_path(
     let job = state.system.jobs().enqueue_path(caller.user.id, path).await?;
     trail.note(Some(caller.user.id), "logs.ingest", &body.path).await;
     Ok(HttpResponse::Accepted().json(job))
-}
-
-/// A name is shown and searched for, and never used as a path.
-fn checked_name(name: &str) -> Result<&str, ApiError> {
-    let name = name.trim();
-    let fits = (1..=LONGEST_NAME).contains(&name.len()) && !name.chars().any(char::is_control);
-    fits.then_some(name).ok_or_else(|| {
-        let message = format!("a name has 1 to {LONGEST_NAME} bytes and no control characters");
-        ApiError::new(ErrorCode::InvalidParameter, message)
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_is_plain_text() {
-        assert_eq!(checked_name(" OpenSSH 2k.log ").unwrap(), "OpenSSH 2k.log");
-        for name in ["", "  ", "a\nb", "a\0", &"x".repeat(201)] {
-            let error = checked_name(name).unwrap_err();
-            assert_eq!(error.code(), ErrorCode::InvalidParameter, "{name:?}");
-        }
-    }
 }

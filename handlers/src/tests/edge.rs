@@ -128,11 +128,19 @@ async fn the_page_is_served_from_its_folder_with_the_right_caching() {
     assert!(unbuilt.text.contains("not built"), "{}", unbuilt.text);
 
     std::fs::write(folder.path().join("index.html"), "<!doctype html>").unwrap();
-    for uri in ["/", "/logs?q=x", "/conversations/0192"] {
+    for uri in ["/", "/setup", "/sign-in?next=/logs", "/logs?q=x", "/logs/", "/c/0192"] {
         let page = call(&edge, get(uri)).await;
         assert_eq!((page.status, page.text.as_str()), (StatusCode::OK, "<!doctype html>"), "{uri}");
         assert_eq!(page.header("cache-control"), "no-cache");
         assert!(page.header("content-security-policy").contains("trusted-types app"));
+    }
+    // The page says there what is not there.
+    for uri in ["/login", "/nonsense", "/c", "/c/0192/x", "/logs/x", "/conversations/0192"] {
+        let page = call(&edge, get(uri).insert_header(("if-none-match", "*"))).await;
+        let said = (page.status, page.text.as_str());
+        assert_eq!(said, (StatusCode::NOT_FOUND, "<!doctype html>"), "{uri}");
+        assert_eq!(page.header("cache-control"), "no-cache");
+        assert!(page.header("content-type").starts_with("text/html"));
     }
     let asset = call(&edge, get("/assets/app-1a2b.js")).await;
     assert_eq!(asset.text, "run()");

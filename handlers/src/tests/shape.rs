@@ -79,6 +79,25 @@ async fn malformed_input_of_each_kind_is_refused_with_its_own_code() {
 }
 
 #[actix_web::test]
+async fn a_refused_parameter_is_told_what_a_good_one_looks_like() {
+    let server = Server::start().await;
+    let token = server.signed_in(Role::Viewer).await.access_token.unwrap();
+    for (uri, hint) in [
+        ("/api/v1/logs/lines/1042", "L and a number, as in L1042"),
+        ("/api/v1/logs/lines/Lx", "L and a number, as in L1042"),
+        ("/api/v1/logs/search?from=yesterday", "`from`"),
+        ("/api/v1/logs/search?to=2026-11-31", "such as 2026-11-21"),
+    ] {
+        let reply = server.call(bearer(get(uri), &token)).await;
+        assert_eq!((reply.status, &*reply.code()), (StatusCode::BAD_REQUEST, "invalid_parameter"));
+        let message = reply.json()["message"].as_str().unwrap().to_owned();
+        assert!(message.contains(hint), "{uri}: {message}");
+    }
+    let dates = "/api/v1/logs/search?from=2026-11-20&to=2026-11-21";
+    assert_eq!(server.call(bearer(get(dates), &token)).await.status, StatusCode::OK);
+}
+
+#[actix_web::test]
 async fn a_wrong_method_is_told_the_right_ones() {
     let server = Server::start().await;
     let reply = server.call(TestRequest::put().uri("/api/v1/auth/setup")).await;

@@ -25,6 +25,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/assistant/turns/{id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Stop a turn of one's own and keep what was written.
+         * @description Like the frame `cancel`. Stopping one that has ended changes nothing.
+         *
+         *     For the role `viewer` and above.
+         */
+        post: operations["cancel_turn"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/auth/login": {
         parameters: {
             query?: never;
@@ -412,8 +434,11 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Upload a log: its text, as it is, is the body. A job indexes it.
-         * @description For the role `analyst` and above.
+         * Upload a log: the file itself is the body. A job indexes it.
+         * @description For example `curl --data-binary @app.log -H "Authorization: Bearer $TOKEN"
+         *     "https://HOST/api/v1/logs/upload?name=app.log"`. The job fails when the file is not text.
+         *
+         *     For the role `analyst` and above.
          */
         post: operations["upload_logs"];
         delete?: never;
@@ -1631,6 +1656,35 @@ export interface operations {
             };
         };
     };
+    cancel_turn: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["TurnId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     login: {
         parameters: {
             query?: never;
@@ -2276,9 +2330,9 @@ export interface operations {
                  *     `level:error`, `level>=warn`, `source:name`; empty finds everything.
                  */
                 q?: string;
-                /** @description The first instant. */
+                /** @description The first instant; a date alone, such as `2026-11-21`, is its midnight in UTC. */
                 from?: components["schemas"]["Timestamp"];
-                /** @description The first instant after. */
+                /** @description The first instant after; a date alone is the midnight at its end, so that the day counts. */
                 to?: components["schemas"]["Timestamp"];
                 /** @description At least this grave. */
                 level?: components["schemas"]["Level"];
@@ -2358,7 +2412,8 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/octet-stream": number[];
+                "application/octet-stream": string;
+                "text/plain": string;
             };
         };
         responses: {
