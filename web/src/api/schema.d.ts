@@ -800,12 +800,16 @@ export interface components {
             histogram: components["schemas"]["Bucket"][];
             /** @description Matching lines by level. */
             levels: components["schemas"]["LevelCount"][];
-            /** @description The lines that fit best, best first; also every line that a ranking points at. */
+            /** @description Matching lines in `order`; after them every further line that a ranking points at. */
             lines: components["schemas"]["LogLine"][];
+            /** @description The order of the lines. */
+            order?: components["schemas"]["LineOrder"];
             /** @description The kinds of values that the question asks about, the one it names first. */
             rankings: components["schemas"]["Ranking"][];
             /** @description What was looked for. */
             searched: components["schemas"]["SearchedEvidence"];
+            /** @description What the question wants shown. */
+            wanted?: components["schemas"]["Wanted"];
         };
         /**
          * @description Why an answer ended.
@@ -949,6 +953,11 @@ export interface components {
          * @example L1042
          */
         LineId: string;
+        /**
+         * @description Which of the matching lines are cited first.
+         * @enum {string}
+         */
+        LineOrder: "best" | "newest" | "oldest";
         /** @description The reply of `/health/live`: the process answers. */
         Liveness: {
             /**
@@ -1612,6 +1621,21 @@ export interface components {
             lines: number;
             /** @description The value, such as `183.62.140.253`. */
             value: string;
+        };
+        /** @description What a question wants shown, as far as it says: `top 3 users`, `last 5 errors`, `per hour`. */
+        Wanted: {
+            /**
+             * Format: int32
+             * @description How many lines, before anything else.
+             */
+            lines: number | null;
+            /** @description The counts over time. */
+            over_time?: boolean;
+            /**
+             * Format: int32
+             * @description How many values of the first ranking.
+             */
+            values: number | null;
         };
     };
     responses: never;

@@ -40,12 +40,17 @@ pub(super) fn compose(evidence: &Evidence) -> Vec<String> {
         if evidence.wanted.lines.is_some() {
             shown_lines(evidence, &mut pieces);
         }
+        if evidence.wanted.over_time {
+            times(evidence, &mut pieces);
+        }
         for (index, ranking) in evidence.rankings.iter().enumerate() {
             let asked = evidence.wanted.values.filter(|_| index == 0);
             let rows = asked.map_or(ROWS, |rows| rows as usize);
             rank(ranking, rows, &evidence.searched, &citable, &mut pieces);
         }
-        times(evidence, &mut pieces);
+        if !evidence.wanted.over_time {
+            times(evidence, &mut pieces);
+        }
         if evidence.wanted.lines.is_none() {
             shown_lines(evidence, &mut pieces);
         }
