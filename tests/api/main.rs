@@ -13,6 +13,7 @@
 mod harness;
 mod ssh_log;
 
+mod accounts;
 mod cache;
 mod chat;
 mod cli;
