@@ -22,6 +22,7 @@ mod accounts;
 mod ask;
 mod client;
 mod config_commands;
+mod health;
 mod ingest;
 mod migrate;
 
@@ -138,6 +139,13 @@ enum UserCommand {
         #[arg(long)]
         display_name: Option<String>,
     },
+    /// List the accounts: name, role, and the name to show
+    List,
+    /// Set a new password, read like that of `add`, and end the account's sessions
+    SetPassword {
+        /// The name to sign in with
+        username: String,
+    },
 }
 
 impl Settings {
@@ -214,7 +222,7 @@ fn run_command(command: Command, config: &Config) -> anyhow::Result<()> {
             config_commands::print(config)
         }
         Command::User { command } => accounts::run(config, command),
-        Command::Health { url } => client::health(config, url),
+        Command::Health { url } => health::run(config, url),
         // Answered before the settings were read.
         Command::Openapi { .. } => Ok(()),
     }

@@ -2,8 +2,9 @@
 //! folder, which the server indexes like any other log.
 //!
 //! [`install`] is called once, by `main`, before anything is logged. Logging never blocks: a line
-//! that finds the file's queue full is dropped and counted ([`Telemetry::dropped`]). Fields whose
-//! name says that they hold a secret are masked in both places.
+//! that finds a queue full, the file's or the terminal's, is dropped and counted
+//! ([`Telemetry::dropped`], [`Telemetry::dropped_on_terminal`]). Fields whose name says that they
+//! hold a secret are masked in both places.
 
 use std::{
     io::{self, IsTerminal as _},
@@ -21,10 +22,14 @@ use tracing_subscriber::{
 };
 
 mod json_lines;
+mod line_queue;
 mod log_file;
+mod terminal;
 
 use json_lines::JsonLines;
+use line_queue::LineQueue;
 use log_file::LogFile;
+use terminal::ToQueue;
 
 /// The server's own log: `[telemetry]`.
 #[derive(Clone, Debug, Deserialize)]
@@ -96,9 +101,10 @@ impl Default for OwnLogConfig {
     }
 }
 
-/// Keeps the log file's writer alive. Dropping it writes what still waits.
+/// Keeps the writers of the log alive. Dropping it writes what still waits.
 #[derive(Debug)]
 pub(crate) struct Telemetry {
+    terminal: LineQueue,
     file: Option<LogFile>,
 }
 
@@ -113,6 +119,12 @@ impl Telemetry {
     #[must_use]
     pub(crate) fn dropped(&self) -> u64 {
         self.file.as_ref().map_or(0, LogFile::dropped)
+    }
+
+    /// How many lines did not reach the terminal, because nobody read there.
+    #[must_use]
+    pub(crate) fn dropped_on_terminal(&self) -> u64 {
+        self.terminal.dropped()
     }
 }
 
@@ -137,29 +149,31 @@ pub(crate) fn install(
         Format::Pretty => true,
         Format::Json => false,
     };
+    let queue = terminal::start(pretty)?;
     let filter = EnvFilter::try_new(&config.filter).map_err(io::Error::other)?;
     Registry::default()
         .with(filter)
-        .with(terminal(pretty))
+        .with(on_terminal(pretty, queue.writer()))
         .with(file.as_ref().map(|file| JsonLines::new(file.writer())))
         .try_init()
         .map_err(io::Error::other)?;
-    Ok(Telemetry { file })
+    Ok(Telemetry { terminal: queue, file })
 }
 
 /// Standard output belongs to the answers of commands; the log goes to standard error.
-fn terminal<S>(pretty: bool) -> Box<dyn Layer<S> + Send + Sync>
+fn on_terminal<S, W>(pretty: bool, write: W) -> Box<dyn Layer<S> + Send + Sync>
 where
+    W: Fn(Vec<u8>) + Clone + Send + Sync + 'static,
     S: Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a>,
 {
     if !pretty {
-        return JsonLines::new(json_lines::to_stderr).boxed();
+        return JsonLines::new(write).boxed();
     }
     tracing_subscriber::fmt::layer()
         .fmt_fields(debug_fn(print_field).delimited(" "))
         .with_span_events(FmtSpan::NONE)
         .with_ansi(io::stderr().is_terminal())
-        .with_writer(io::stderr)
+        .with_writer(ToQueue(write))
         .boxed()
 }
 

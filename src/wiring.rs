@@ -129,7 +129,8 @@ pub(crate) fn serve(config: &Config) -> anyhow::Result<()> {
             }
         }
         signals.unless_hurried(server.stop()).await;
-        info!(log_lines_dropped = log.dropped(), "goodbye");
+        let (dropped, on_terminal) = (log.dropped(), log.dropped_on_terminal());
+        info!(log_lines_dropped = dropped, on_terminal, "goodbye");
         Ok(())
     });
     drop(log);

@@ -39,6 +39,8 @@ pub struct ChatConfig {
     pub keep_turns_s: u64,
     /// The most ended turns kept for `resume`.
     pub keep_turns: usize,
+    /// What the ended turns kept for `resume` may take in memory, in bytes.
+    pub keep_turns_bytes: u64,
     /// A conversation without watchers and turns leaves memory after this long, in seconds.
     pub idle_conversation_s: u64,
     /// Earlier messages of a conversation that a model is shown.
@@ -58,6 +60,7 @@ impl Default for ChatConfig {
             max_waiting_turns: 4,
             keep_turns_s: 300,
             keep_turns: 1_000,
+            keep_turns_bytes: 64 * 1024 * 1024,
             idle_conversation_s: 300,
             history_messages: 12,
             default_mode: "investigator".into(),
@@ -77,6 +80,7 @@ impl ChatConfig {
             ("max_waiting_turns", self.max_waiting_turns as u64, 0..=1_000),
             ("keep_turns_s", self.keep_turns_s, 0..=DAY_S),
             ("keep_turns", self.keep_turns as u64, 0..=1_000_000),
+            ("keep_turns_bytes", self.keep_turns_bytes, 0..=1 << 40),
             ("idle_conversation_s", self.idle_conversation_s, 1..=DAY_S),
             ("history_messages", u64::from(self.history_messages), 0..=1_000),
         ])

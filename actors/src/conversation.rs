@@ -6,7 +6,8 @@
 //! full is marked overrun, which closes its socket, so that a slow reader never costs memory and
 //! never misses a turn unnoticed. The mailbox takes [`MAILBOX`]; beyond it askers wait, at most as
 //! long as an ask may take. A panic marks the watchers overrun, so that they come back and watch
-//! again, and ends the turns that wait; the one that runs goes on.
+//! again, and ends the turns that wait; the one that runs goes on. A question that was stored and
+//! whose turn had not begun is ended, too: its answer does not stay `streaming`.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -26,6 +27,7 @@ use callboard_protocol::{
     Ask, ClientError, ClientMessageId, ConversationId, MessageId, ServerFrame, SessionId, TurnId,
     UserId,
 };
+use tokio::time::Instant;
 use tracing::Instrument;
 
 use crate::{
@@ -33,7 +35,7 @@ use crate::{
     keeper::Life,
     sockets::ConnectionId,
     system::Shared,
-    turn::{self, TurnJob},
+    turn::{self, TurnJob, Unbegun},
     turn_log::{TurnHead, TurnLog},
 };
 
@@ -113,6 +115,8 @@ pub(crate) struct BeginTurn {
     pub(crate) ask: Ask,
     /// Whether the conversation is new, and to be made with the question.
     pub(crate) new: bool,
+    /// When the question arrived.
+    pub(crate) asked_at: Instant,
 }
 
 /// Watches the conversation; answers the turn that runs.
@@ -154,6 +158,8 @@ pub(crate) struct Conversation {
     watchers: HashMap<ConnectionId, Watcher>,
     running: Option<Arc<TurnLog>>,
     waiting: VecDeque<TurnJob>,
+    /// The question that is being made durable, until its turn runs or waits.
+    beginning: Option<Unbegun>,
     /// Idle checks since something last happened.
     idle_checks: u32,
 }
@@ -166,6 +172,7 @@ impl Conversation {
             watchers: HashMap::new(),
             running: None,
             waiting: VecDeque::new(),
+            beginning: None,
             idle_checks: 0,
         }
     }
@@ -222,13 +229,15 @@ impl Conversation {
 
     fn start(&mut self, job: TurnJob, address: Addr<Self>) {
         let log = Arc::clone(&job.log);
-        self.running = Some(Arc::clone(&log));
         turn::spawn(Arc::clone(&self.seed.shared), job, address);
+        self.running = Some(log);
     }
 
     /// Runs when the question is durable.
     fn begun(&mut self, asked: BeginTurn, stored: BegunTurn, address: Addr<Self>) -> Begun {
         let shared = Arc::clone(&self.seed.shared);
+        #[cfg(test)]
+        shared.trap.spring("stored");
         let asked_as = stored.user_message.client_message_id.clone();
         let asked_as = asked_as.unwrap_or_else(ClientMessageId::random);
         let mut begun = Begun {
@@ -257,11 +266,14 @@ impl Conversation {
             coalesce: Duration::from_millis(shared.session.coalesce_ms),
         });
         shared.turns.add(Arc::clone(&log));
+        #[cfg(test)]
+        shared.trap.spring("known");
         let message = ServerFrame::Message { message: Box::new(stored.user_message) };
         self.tell_all(from, &SessionEvent::Frame(Box::new(message)));
         self.tell_all(from, &SessionEvent::TurnBegan(Arc::clone(&log)));
         begun.log = Some(Arc::clone(&log));
-        self.start_or_queue(TurnJob { ask: asked.ask, log }, address);
+        let prepared_in = asked.asked_at.elapsed();
+        self.start_or_queue(TurnJob { ask: asked.ask, log, prepared_in }, address);
         begun
     }
 }
@@ -274,6 +286,13 @@ impl Drop for Conversation {
         }
         for job in self.waiting.drain(..) {
             turn::abandon(Arc::clone(&self.seed.shared), &job.log);
+        }
+        // It is given up: otherwise `restarting` has taken it.
+        if let Some(unbegun) = self.beginning.take() {
+            let shared = Arc::clone(&self.seed.shared);
+            let (tracker, runtime) = (shared.tracker.clone(), shared.runtime.clone());
+            let running = self.running.as_ref().map(|log| log.turn_id());
+            tracker.spawn_on(turn::end_orphan(shared, unbegun, running), &runtime);
         }
     }
 }
@@ -291,9 +310,16 @@ impl Supervised for Conversation {
         // The turn that runs is taken up again, so that the next does not overtake it; dropping the
         // old state sees to the rest.
         let running = self.running.take().filter(|log| !log.has_ended());
+        let unbegun = self.beginning.take();
         *self = Self::new(self.seed.clone(), self.life.clone());
         self.running = running;
         self.arm(ctx);
+        if let Some(unbegun) = unbegun {
+            // Before the next message: whoever asks again must find the turn at its end.
+            let running = self.running.as_ref().map(|log| log.turn_id());
+            let shared = Arc::clone(&self.seed.shared);
+            ctx.wait(turn::end_orphan(shared, unbegun, running).into_actor(self));
+        }
     }
 }
 
@@ -307,10 +333,14 @@ impl Handler<BeginTurn> for Conversation {
         let shared = Arc::clone(&self.seed.shared);
         let (id, new) = (self.seed.id, asked.new);
         let user = asked.asker.user;
+        let client_message_id = asked.ask.client_message_id.clone();
+        self.beginning =
+            client_message_id.map(|client_message_id| Unbegun { user, client_message_id });
         let submission = turn::Submission { user, id, new, ask: asked.ask.clone(), room };
         let store = async move { turn::submit(&shared, submission).await }.in_current_span();
         AtomicResponse::new(Box::pin(store.into_actor(self).map(move |stored, actor, ctx| {
             let begun = stored.map(|stored| actor.begun(asked, stored, ctx.address()));
+            actor.beginning = None;
             // An id that is nobody's conversation must not keep an actor.
             if begun.is_err() && actor.is_unused() {
                 actor.end(ctx);
@@ -371,3 +401,6 @@ impl Handler<TurnEnded> for Conversation {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

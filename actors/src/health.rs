@@ -1,17 +1,93 @@
 //! Readiness: one entry for each thing that the server depends on.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
-use callboard_protocol::{CircuitState, Dependency, Health, ProviderState, Readiness};
-use tokio::time::timeout;
+use callboard_logs::{IngestError, SearchError};
+use callboard_protocol::{CircuitState, Dependency, Health, LineId, ProviderState, Readiness};
+use tokio::{sync::Mutex, time::timeout};
+use tracing::error;
 
 use crate::{
     keeper::{KeptState, KeptStatus},
-    system::System,
+    system::{Shared, System},
 };
 
 /// A database that takes longer to say that it is there is not there.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// An index that takes longer to give one line is not there: it does so in milliseconds.
+const INDEX_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The line that is looked for; whether there is one does not matter.
+const ANY_LINE: LineId = LineId(1);
+
+/// What is known of the log index between two looks at it.
+#[derive(Default)]
+pub(crate) struct IndexProbe {
+    /// Whether the last attempt of a followed source to write failed.
+    write_failed: AtomicBool,
+    /// One look at a time, so that a disk that hangs holds one thread and not all of them.
+    looking: Arc<Mutex<()>>,
+}
+
+impl IndexProbe {
+    /// Told by a followed source what came of writing what is new.
+    pub(crate) fn wrote<T>(&self, written: &Result<T, IngestError>) {
+        let failed = match written {
+            Ok(_) => false,
+            Err(IngestError::Busy | IngestError::Catalogue(_) | IngestError::Index(_)) => true,
+            // That is the file's fault, or another reader's.
+            Err(IngestError::Open { .. } | IngestError::Read { .. } | IngestError::Overtaken) => {
+                return;
+            }
+        };
+        self.write_failed.store(failed, Ordering::Relaxed);
+    }
+}
+
+/// Reads a line. Without its reader the server answers no question about logs; without its writer
+/// it answers from what is indexed.
+async fn log_index(shared: &Shared) -> Dependency {
+    let name = "log_index";
+    let look = async {
+        let one_at_a_time = Arc::clone(&shared.index.looking).lock_owned().await;
+        let logs = shared.logs.clone();
+        let read = move || {
+            let _held = one_at_a_time;
+            logs.line(ANY_LINE)
+        };
+        shared.runtime.spawn_blocking(read).await
+    };
+    match timeout(INDEX_TIMEOUT, look).await {
+        Err(_) => return entry(name, Health::Down, Some("does not answer in time")),
+        Ok(Err(panic)) => {
+            error!(%panic, "reading the log index panicked");
+            return entry(name, Health::Down, Some("cannot be read"));
+        }
+        Ok(Ok(Err(SearchError::Index(error)))) => {
+            error!(%error, "the log index cannot be read");
+            return entry(name, Health::Down, Some("cannot be read"));
+        }
+        Ok(Ok(
+            Ok(_)
+            | Err(
+                SearchError::LineNotFound(_)
+                | SearchError::InvalidQuery { .. }
+                | SearchError::InvalidParameter(_),
+            ),
+        )) => {}
+    }
+    if shared.index.write_failed.load(Ordering::Relaxed) {
+        return entry(name, Health::Degraded, Some("cannot be written"));
+    }
+    entry(name, Health::Up, None)
+}
 
 fn entry(name: impl Into<String>, health: Health, message: Option<&str>) -> Dependency {
     Dependency { name: name.into(), health, message: message.map(str::to_owned) }
@@ -27,7 +103,7 @@ pub fn starting() -> Readiness {
 /// Asks everything that `system` depends on, and publishes `service_health`.
 pub(crate) async fn readiness(system: &System) -> Readiness {
     let mut entries = vec![database(system).await, entry("migrations", Health::Up, None)];
-    entries.push(entry("log_index", Health::Up, None));
+    entries.push(log_index(system.shared()).await);
     entries.extend(system.cache().health().await.levels.into_iter().map(|mut level| {
         if level.name == "memory" {
             level.name = "cache".into();

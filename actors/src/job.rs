@@ -41,8 +41,8 @@ use tracing::{error, info, warn};
 use crate::{
     jobs::Seat,
     keeper::Life,
+    storage::{STORE_RETRIES, store_failed},
     system::Shared,
-    turn::{STORE_RETRIES, store_failed},
 };
 
 /// Messages in the mailbox.

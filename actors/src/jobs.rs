@@ -27,8 +27,8 @@ use crate::{
     config::JobsConfig,
     job::{Ingest, JobSeed, JobWorker},
     keeper::{Keeper, Placement},
+    storage::store_failed,
     system::Shared,
-    turn::store_failed,
 };
 
 /// How often the dispatcher looks by itself.

@@ -25,7 +25,11 @@ mod router;
 mod session;
 mod socket;
 mod sockets;
+mod storage;
 mod system;
+#[cfg(test)]
+mod testing;
+mod token_purge;
 mod turn;
 mod turn_log;
 mod turns;

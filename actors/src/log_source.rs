@@ -1,13 +1,15 @@
 //! One followed log file: it is read from where the index was last committed, every second.
 //!
 //! Lines and the offset up to which they were read become durable in one commit, so whatever
-//! happens in between, no line is lost and none comes twice. The mailbox takes [`MAILBOX`]; nobody
+//! happens in between, no line is lost and none comes twice. The file that was renamed when it was
+//! full is read once more, and then only when another one stands in its place. The mailbox takes [`MAILBOX`]; nobody
 //! but the source itself writes to it. A panic costs nothing: the next look goes on from the last
 //! commit.
 
 use std::{
     io::ErrorKind,
     ops::ControlFlow,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -24,7 +26,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error};
 
-use crate::{system::Shared, turn::store_failed};
+use crate::{storage::store_failed, system::Shared};
 
 /// Messages in the mailbox.
 pub(crate) const MAILBOX: usize = 4;
@@ -47,6 +49,8 @@ pub(crate) struct LogSource {
     /// Its own address: nobody else needs one, and an actor without any would end.
     _address: Option<Addr<Self>>,
     id: Option<SourceId>,
+    /// The rotated file as it was when it was last read to its end.
+    rotated: Option<Mark>,
     /// Whether a look is under way; shared with it, so that a restart does not look beside it.
     looking: Arc<AtomicBool>,
     /// When the file was last read to its end.
@@ -55,7 +59,14 @@ pub(crate) struct LogSource {
 
 impl LogSource {
     pub(crate) fn new(seed: SourceSeed) -> Self {
-        Self { seed, _address: None, id: None, looking: Arc::default(), caught_up: Instant::now() }
+        Self {
+            seed,
+            _address: None,
+            id: None,
+            rotated: None,
+            looking: Arc::default(),
+            caught_up: Instant::now(),
+        }
     }
 
     fn arm(&mut self, ctx: &mut Context<Self>) {
@@ -70,10 +81,16 @@ impl LogSource {
         if self.seed.stopping.is_cancelled() || self.looking.swap(true, Ordering::AcqRel) {
             return;
         }
-        let (seed, id, looking) = (self.seed.clone(), self.id, Looking(Arc::clone(&self.looking)));
-        ctx.spawn(read_on(seed, id, looking).into_actor(self).map(|read, source, _| {
-            if let Some(id) = read {
+        let look = Look {
+            seed: self.seed.clone(),
+            id: self.id,
+            rotated: self.rotated,
+            looking: Looking(Arc::clone(&self.looking)),
+        };
+        ctx.spawn(read_on(look).into_actor(self).map(|read, source, _| {
+            if let Some((id, rotated)) = read {
                 source.id = Some(id);
+                source.rotated = rotated;
                 source.caught_up = Instant::now();
             }
         }));
@@ -106,8 +123,17 @@ impl Drop for Looking {
     }
 }
 
-/// Reads what is new; answers the source's id when the end was reached.
-async fn read_on(seed: SourceSeed, id: Option<SourceId>, looking: Looking) -> Option<SourceId> {
+/// One look at the file.
+struct Look {
+    seed: SourceSeed,
+    id: Option<SourceId>,
+    rotated: Option<Mark>,
+    looking: Looking,
+}
+
+/// Reads what is new; when the end was reached, answers the source's id and the rotated file.
+async fn read_on(look: Look) -> Option<(SourceId, Option<Mark>)> {
+    let Look { seed, id, rotated, looking } = look;
     let id = match id {
         Some(id) => id,
         None => {
@@ -126,13 +152,15 @@ async fn read_on(seed: SourceSeed, id: Option<SourceId>, looking: Looking) -> Op
     let ingest = move || {
         // Held by the thread: the actor may be restarted while it reads.
         let _looking = looking;
-        ingest(&owned, id)
+        let read = ingest(&owned, id, rotated);
+        owned.shared.index.wrote(&read);
+        read
     };
     match seed.shared.runtime.spawn_blocking(ingest).await {
-        Ok(Ok(())) => Some(id),
+        Ok(Ok(rotated)) => Some((id, rotated)),
         // Not written yet: nothing to read.
         Ok(Err(IngestError::Open { source, .. })) if source.kind() == ErrorKind::NotFound => {
-            Some(id)
+            Some((id, rotated))
         }
         Ok(Err(error)) => {
             // At debug level: the server follows its own log, and must not answer itself.
@@ -146,7 +174,13 @@ async fn read_on(seed: SourceSeed, id: Option<SourceId>, looking: Looking) -> Op
     }
 }
 
-fn ingest(seed: &SourceSeed, id: SourceId) -> Result<(), IngestError> {
+/// Reads the rotated file, unless it is the one that was read before, and then the file itself.
+/// Answers the rotated one.
+fn ingest(
+    seed: &SourceSeed,
+    id: SourceId,
+    read_before: Option<Mark>,
+) -> Result<Option<Mark>, IngestError> {
     let options = IngestOptions::follow(id, seed.name.clone(), Timestamp::now());
     let mut go_on = |_: &_| {
         if seed.stopping.is_cancelled() {
@@ -156,16 +190,40 @@ fn ingest(seed: &SourceSeed, id: SourceId) -> Result<(), IngestError> {
         }
     };
     let indexed = seed.shared.metrics.log_lines.with_label_values(&[seed.name.as_str()]);
+    let mut read = |path: &Path| -> Result<(), IngestError> {
+        let progress = seed.shared.logs.ingest_file(path, &options, &mut go_on)?;
+        indexed.inc_by(progress.lines);
+        Ok(())
+    };
     // The file that was renamed when it was full first: lines may have come since the last look.
-    // What was read of it is known by its first bytes, so nothing is read twice.
-    for path in [&rotated(&seed.path), &seed.path] {
-        match seed.shared.logs.ingest_file(path, &options, &mut go_on) {
-            Ok(progress) => indexed.inc_by(progress.lines),
-            Err(IngestError::Open { .. }) if *path != seed.path => {}
+    // What was read of it is known by its first bytes, so nothing is read twice. It is marked
+    // before it is read: one that takes its place meanwhile is read at the next look.
+    let rotated = rotated(&seed.path);
+    let mark = Mark::of(&rotated);
+    if mark.is_some() && mark != read_before {
+        match read(&rotated) {
+            Ok(()) | Err(IngestError::Open { .. }) => {}
             Err(error) => return Err(error),
         }
     }
-    Ok(())
+    read(&seed.path)?;
+    // Cut short at the end of the server: the next run looks anew.
+    Ok(mark)
+}
+
+/// Which file stands at a path: a rotated one is not written to any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Mark {
+    device: u64,
+    inode: u64,
+    bytes: u64,
+}
+
+impl Mark {
+    fn of(path: &Path) -> Option<Self> {
+        let metadata = std::fs::metadata(path).ok()?;
+        Some(Self { device: metadata.dev(), inode: metadata.ino(), bytes: metadata.len() })
+    }
 }
 
 /// Where our own log goes when it is full: `path.1`.
@@ -174,3 +232,6 @@ fn rotated(path: &Path) -> PathBuf {
     name.push(".1");
     name.into()
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use actix::{Addr, ArbiterHandle};
 use callboard_protocol::{CircuitState, ClientError, ErrorCode, ProviderState};
-use callboard_providers::{Client, ConfigError, ProviderConfig, ProviderKind};
+use callboard_providers::{Client, ConfigError, ProviderConfig};
 use tokio::time::timeout;
 
 use crate::{
@@ -39,18 +39,13 @@ pub(crate) struct Router {
 }
 
 impl Router {
-    /// Starts a kept actor for each provider. A chain that does not end in the extractive
-    /// provider gets it, so that a question is answered when no model can be reached.
+    /// Starts a kept actor for each provider.
     pub(crate) fn start(
-        mut configs: Vec<ProviderConfig>,
+        configs: Vec<ProviderConfig>,
         keeper: &Keeper,
         metrics: &Metrics,
         arbiters: &[ArbiterHandle],
     ) -> Result<Self, ConfigError> {
-        if configs.last().is_none_or(|last| last.kind != ProviderKind::Extractive) {
-            configs.retain(|config| config.kind != ProviderKind::Extractive);
-            configs.push(ProviderConfig::extractive());
-        }
         let mut links = Vec::with_capacity(configs.len());
         for (config, arbiter) in configs.into_iter().zip(arbiters.iter().cycle()) {
             let client = Arc::new(Client::new(&config)?);

@@ -23,7 +23,8 @@ use crate::{
     config::{CacheConfig, ChatConfig, JobsConfig, SessionConfig},
     conversation::{Asker, BeginTurn, Begun, Typing, Unwatch, Watch, Watcher},
     conversations::Conversations,
-    health, job,
+    health::{self, IndexProbe},
+    job,
     jobs::Jobs,
     keeper::{Keeper, Placement},
     log_source::{self, LogSource, SourceSeed},
@@ -31,9 +32,11 @@ use crate::{
     remote_cache::RemoteCache,
     router::Router,
     sockets::{ConnectionId, Sockets},
-    turn::{self, store_failed},
+    storage::store_failed,
+    token_purge::{self, PurgeSeed, TokenPurge},
+    turn,
     turn_log::TurnLog,
-    turns::Turns,
+    turns::{Turns, TurnsKept},
 };
 
 /// Searches for turns that run at once: each takes a core for milliseconds, and the machine has
@@ -62,7 +65,8 @@ pub struct Parts {
     pub cache: CacheConfig,
     /// `[jobs]`
     pub jobs: JobsConfig,
-    /// `[[providers]]`, in the order of the fallback chain.
+    /// `[[providers]]`, in the order of the fallback chain. The configuration ends it with the
+    /// extractive provider, so that a question is answered when no model can be reached.
     pub providers: Vec<ProviderConfig>,
     /// Where uploads wait for their jobs.
     pub uploads: PathBuf,
@@ -85,9 +89,12 @@ pub(crate) struct Shared {
     pub(crate) chat: ChatConfig,
     pub(crate) session: SessionConfig,
     pub(crate) searches: Arc<Semaphore>,
+    pub(crate) index: IndexProbe,
     /// Everything that shutdown waits for.
     pub(crate) tracker: TaskTracker,
     pub(crate) runtime: Handle,
+    #[cfg(test)]
+    pub(crate) trap: crate::testing::Trap,
 }
 
 struct Inner {
@@ -127,7 +134,11 @@ impl System {
         let cache = Cache::start(parts.cache, parts.remote, &keeper, &parts.metrics, &arbiters);
         let keep_turns = Duration::from_secs(parts.chat.keep_turns_s);
         let shared = Arc::new(Shared {
-            turns: Turns::new(keep_turns, parts.chat.keep_turns),
+            turns: Turns::new(TurnsKept {
+                time: keep_turns,
+                count: parts.chat.keep_turns,
+                bytes: parts.chat.keep_turns_bytes,
+            }),
             store: parts.store,
             logs: parts.logs,
             cache,
@@ -136,8 +147,11 @@ impl System {
             chat: parts.chat,
             session: parts.session,
             searches: Arc::new(Semaphore::new(SEARCHES)),
+            index: IndexProbe::default(),
             tracker: TaskTracker::new(),
             runtime: parts.runtime,
+            #[cfg(test)]
+            trap: crate::testing::Trap::default(),
         });
         let jobs = Jobs::start(parts.jobs, Arc::clone(&shared), &keeper, &arbiters);
         if let Some(path) = parts.own_log {
@@ -146,6 +160,9 @@ impl System {
             let placement = Placement::on(&arbiters[arbiters.len() - 1], log_source::MAILBOX);
             drop(keeper.keep("log_source:callboard", placement, move |_| LogSource::new(seed)));
         }
+        let purge = PurgeSeed { store: shared.store.clone(), every: token_purge::EVERY };
+        let placement = Placement::on(&arbiters[0], token_purge::MAILBOX);
+        drop(keeper.keep("token_purge", placement, move |_| TokenPurge::new(purge)));
         Ok(Self {
             inner: Arc::new(Inner {
                 conversations: Conversations::new(keeper.clone(), arbiters),
@@ -167,6 +184,7 @@ impl System {
     /// What is wrong with the question, `conversation_not_found`, `turn_running` when too many
     /// wait, `draining`, or that the database is away.
     pub async fn ask(&self, asker: Asker, mut ask: Ask) -> Result<Begun, ClientError> {
+        let asked_at = Instant::now();
         if self.is_draining() {
             return Err(ErrorCode::Draining.into());
         }
@@ -176,7 +194,7 @@ impl System {
         ask.client_message_id.get_or_insert_with(ClientMessageId::random);
         let new = ask.conversation_id.is_none();
         let id = ask.conversation_id.unwrap_or_else(ConversationId::new);
-        let begin = || BeginTurn { asker: asker.clone(), ask: ask.clone(), new };
+        let begin = || BeginTurn { asker: asker.clone(), ask: ask.clone(), new, asked_at };
         let begun = self.inner.conversations.ask(id, shared, begin).await??;
         // In the span of the request: it ties the request's id to the turn's.
         info!(turn_id = %begun.turn_id, existing = begun.existing, "turn accepted");
@@ -241,6 +259,10 @@ impl System {
 
     pub(crate) fn sockets(&self) -> &Sockets {
         &self.inner.sockets
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.inner.shared
     }
 
     pub(crate) fn store(&self) -> &Store {

@@ -8,6 +8,7 @@
 
 mod answer;
 mod evidence;
+mod orphan;
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
@@ -28,17 +29,15 @@ use tracing::{Instrument, error, info, info_span, warn};
 use crate::{
     conversation::{Conversation, TurnEnded},
     keeper::panic_text,
+    storage::{STORE_RETRIES, store_failed},
     system::Shared,
     turn_log::{TurnEvent, TurnLog},
 };
 use answer::Draft;
+pub(crate) use orphan::{Unbegun, end_orphan};
 
 /// The longest title made from a question, in characters.
 const TITLE_CHARS: usize = 80;
-
-/// How often, and after which waits, a finished answer is tried to be stored.
-pub(crate) const STORE_RETRIES: [Duration; 3] =
-    [Duration::from_millis(100), Duration::from_millis(500), Duration::from_secs(2)];
 
 /// A question on its way to the database.
 pub(crate) struct Submission {
@@ -55,6 +54,8 @@ pub(crate) struct Submission {
 pub(crate) struct TurnJob {
     pub(crate) ask: Ask,
     pub(crate) log: Arc<TurnLog>,
+    /// From the arrival of the question until the turn was ready to run.
+    pub(crate) prepared_in: Duration,
 }
 
 /// What a question must be before it is worth a transaction.
@@ -97,16 +98,6 @@ pub(crate) async fn submit(
         store_failed("begin a turn", &error);
         error.client()
     })
-}
-
-/// Logs a failure of the store that is no plain answer.
-pub(crate) fn store_failed(what: &str, error: &StoreError) {
-    match error {
-        StoreError::NotFound(_) | StoreError::Conflict { .. } => {}
-        StoreError::Unavailable(_) | StoreError::Internal(_) => {
-            error!(%error, what, "the store failed");
-        }
-    }
 }
 
 /// The first line of a question, cut at a word.
@@ -159,6 +150,7 @@ struct Running<'a> {
     log: &'a Arc<TurnLog>,
     started: Instant,
     deadline: Instant,
+    prepared_in: Duration,
     history: Vec<ChatMessage>,
     evidence: Option<Arc<Evidence>>,
 }
@@ -171,6 +163,7 @@ async fn run(shared: &Shared, job: &TurnJob) {
         log: &job.log,
         started,
         deadline: started + Duration::from_secs(shared.chat.turn_timeout_s),
+        prepared_in: job.prepared_in,
         history: history(shared, &job.log).await,
         evidence: None,
     };
@@ -241,7 +234,9 @@ async fn finish(running: &Running<'_>, draft: Draft) {
         log.append(TurnEvent::Failed(ErrorCode::StorageUnavailable.into()));
         return;
     }
-    let overhead = running.started.elapsed().saturating_sub(draft.waited);
+    // The wait behind another turn of the conversation is not in it: that is the other's time.
+    let own = running.prepared_in + running.started.elapsed();
+    let overhead = own.saturating_sub(draft.waited);
     shared.metrics.turn_overhead.observe(overhead.as_secs_f64());
     answer::keep(running, draft, &answer).await;
     log.append(TurnEvent::Answered(Box::new(answer)));

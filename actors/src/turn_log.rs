@@ -37,6 +37,28 @@ pub(crate) enum TurnEvent {
     Answered(Box<Answer>),
 }
 
+impl TurnEvent {
+    /// What it takes in memory, roughly.
+    fn bytes(&self) -> usize {
+        let text = match self {
+            Self::Started { model, provider, .. } => model.len() + provider.len(),
+            Self::Step { summary, .. } => summary.len(),
+            Self::Restarted { reason } => reason.len(),
+            Self::TextEnded { .. } => 0,
+            Self::Failed(error) => error.message.len(),
+            Self::Answered(answer) => {
+                let cited = answer.citations.iter();
+                let cited = cited
+                    .map(|cited| size_of_val(cited) + cited.source.len() + cited.excerpt.len());
+                let suggested = answer.suggestions.iter().map(String::len);
+                let texts = answer.response.len() + cited.sum::<usize>() + suggested.sum::<usize>();
+                size_of::<Answer>() + texts
+            }
+        };
+        size_of::<Self>() + text
+    }
+}
+
 /// How a turn ended.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Ended {
@@ -191,7 +213,10 @@ impl TurnLog {
         }
         match &event {
             TurnEvent::Restarted { .. } => state.answer_start = state.text.len(),
-            TurnEvent::Answered(_) | TurnEvent::Failed(_) => state.ended = true,
+            TurnEvent::Answered(_) | TurnEvent::Failed(_) => {
+                state.ended = true;
+                state.text.shrink_to_fit();
+            }
             TurnEvent::Started { .. } | TurnEvent::Step { .. } | TurnEvent::TextEnded { .. } => {}
         }
         state.entries.push(Entry::Event(Box::new(event)));
@@ -208,6 +233,17 @@ impl TurnLog {
     pub(crate) fn answer_text(&self) -> String {
         let state = self.state.lock();
         state.text[state.answer_start..].to_owned()
+    }
+
+    /// What it takes in memory, roughly.
+    pub(crate) fn bytes(&self) -> u64 {
+        let state = self.state.lock();
+        let events = state.entries.iter().map(|entry| match entry {
+            Entry::Delta { .. } => 0,
+            Entry::Event(event) => event.bytes(),
+        });
+        let entries = state.entries.capacity() * size_of::<Entry>();
+        (size_of::<Self>() + state.text.capacity() + entries + events.sum::<usize>()) as u64
     }
 
     /// Whether the last entry was appended.

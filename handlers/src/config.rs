@@ -180,10 +180,12 @@ pub struct AuthConfig {
     pub setup_link_s: u64,
     /// The cost of a password hash.
     pub password: PasswordCost,
-    /// Sign-in attempts allowed per user name.
+    /// Sign-in attempts allowed per user name from one address.
     pub login_per_name: AttemptLimit,
     /// Sign-in attempts allowed per address.
     pub login_per_address: AttemptLimit,
+    /// Sign-in attempts per user name from everywhere, above which each is delayed.
+    pub login_per_name_everywhere: AttemptLimit,
 }
 
 impl Default for AuthConfig {
@@ -196,6 +198,7 @@ impl Default for AuthConfig {
             password: PasswordCost::default(),
             login_per_name: AttemptLimit::new(10, 5),
             login_per_address: AttemptLimit::new(60, 20),
+            login_per_name_everywhere: AttemptLimit::new(60, 100),
         }
     }
 }

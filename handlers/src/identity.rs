@@ -18,8 +18,9 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use aws_lc_rs::rand;
 use callboard_entities::{
-    Store,
+    Store, StoreError,
     queries::{
+        audit::{self, AuditEvent},
         settings,
         setup::{self, SetupOutcome},
         tokens::{self, NewRefreshToken, Rotation},
@@ -107,14 +108,12 @@ impl Identity {
             }
         };
         let local = users::ensure_local_operator(&store, now).await?;
-        let purged = tokens::purge_expired(&store, now).await?;
-        tracing::debug!(purged, "refresh tokens that ended were forgotten");
         Ok(Self(Arc::new(Inner {
             passwords: Passwords::new(config.password)?,
             access: AccessKey::new(&secret, Duration::from_secs(config.access_token_s)),
             csrf: CsrfKey::new(&secret),
             revoked: RevokedFamilies::default(),
-            throttle: LoginThrottle::new(config.login_per_name, config.login_per_address),
+            throttle: LoginThrottle::new(config),
             refresh_lifetime: Duration::from_secs(config.refresh_token_s),
             setup_lifetime: Duration::from_secs(config.setup_link_s),
             local,
@@ -154,7 +153,64 @@ impl Identity {
     /// When a field breaks a rule, the name is taken, or the store fails.
     pub async fn add_user(&self, new: NewAccount, now: Timestamp) -> Result<User, ApiError> {
         let new = self.checked(new).await?;
-        Ok(users::create(&self.0.store, &new, now).await?)
+        let user = users::create(&self.0.store, &new, now).await?;
+        self.note("user.add", &user, now).await;
+        Ok(user)
+    }
+
+    /// The accounts that can sign in, by name; at most `limit` of those behind `after`.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn users(&self, after: Option<&str>, limit: u32) -> Result<Vec<User>, ApiError> {
+        Ok(users::list(&self.0.store, after, limit).await?)
+    }
+
+    /// Gives an account a new password and ends its sessions: no refresh token of it is good any
+    /// more. An access token that a running server gave out is good until it expires, at most for
+    /// the time answered.
+    ///
+    /// # Errors
+    /// When there is no such account, the password breaks a rule, or the store fails.
+    pub async fn set_password(
+        &self,
+        username: &str,
+        password: &SecretString,
+        now: Timestamp,
+    ) -> Result<Duration, ApiError> {
+        let name = users::normalise(username);
+        let user = users::find_by_username(&self.0.store, &name).await?;
+        let user = user.ok_or_else(no_such_account)?;
+        let password = password.expose_secret();
+        password::check_policy(password, &name)?;
+        let hash = self.0.passwords.hash(password).await?.into();
+        users::set_password(&self.0.store, user.id, &hash, now).await.map_err(
+            |error| match error {
+                // The operator's own account, which has no password.
+                StoreError::NotFound(_) => no_such_account(),
+                other @ (StoreError::Conflict { .. }
+                | StoreError::Unavailable(_)
+                | StoreError::Internal(_)) => other.into(),
+            },
+        )?;
+        self.note("user.set_password", &user, now).await;
+        Ok(self.0.access.lifetime())
+    }
+
+    /// Notes what the machine's operator did to an account, in the audit trail.
+    async fn note(&self, action: &str, user: &User, now: Timestamp) {
+        let event = AuditEvent {
+            actor: Some(self.0.local.id),
+            action: action.to_owned(),
+            object: Some(user.username.clone()),
+            address: None,
+            request_id: None,
+            details: serde_json::json!({}),
+            at: now,
+        };
+        if let Err(error) = audit::append(&self.0.store, &event).await {
+            tracing::error!(%error, action, "the audit trail could not be written");
+        }
     }
 
     /// Makes the administrator and signs them in. The token is used up only by success.
@@ -194,7 +250,7 @@ impl Identity {
         now: Timestamp,
     ) -> Result<Session, ApiError> {
         let name = users::normalise(&login.username);
-        self.0.throttle.check(&name, address)?;
+        self.0.throttle.admit(&name, address).await?;
         // A name that cannot exist is not looked up, and takes the same time all the same.
         let found = match check_name(&name) {
             Ok(()) => users::credentials(&self.0.store, &name).await?,
@@ -365,6 +421,10 @@ fn principal(claims: Claims, via: Via) -> Principal {
         role: claims.role,
     };
     Principal { user, family: Some(claims.family), expires_at, via }
+}
+
+fn no_such_account() -> ApiError {
+    ApiError::new(ErrorCode::NotFound, "nobody signs in with this name")
 }
 
 fn check_name(name: &str) -> Result<(), ApiError> {

@@ -3,7 +3,7 @@
 //! `tracing-subscriber`'s own JSON format nests spans in lists, which neither a person's `grep` nor
 //! our own index can use: here `request_id` and `turn_id` stand beside the message.
 
-use std::{fmt, io::Write as _};
+use std::fmt;
 
 use callboard_protocol::Timestamp;
 use serde_json::{Map, Value};
@@ -28,11 +28,6 @@ impl<W: Fn(Vec<u8>)> JsonLines<W> {
     pub(super) fn new(write: W) -> Self {
         Self { write }
     }
-}
-
-/// A line that standard error does not take is lost: there is nobody left to tell.
-pub(super) fn to_stderr(line: Vec<u8>) {
-    let _ = std::io::stderr().lock().write_all(&line);
 }
 
 /// The fields of a span, kept with the span.

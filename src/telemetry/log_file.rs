@@ -1,36 +1,27 @@
-//! A file that is written by a thread of its own, behind a bounded queue.
-//!
-//! Made by [`install`](super::install). Whoever logs never waits for the disk: a line that finds
-//! the queue full is dropped and counted, and the file says later how many are missing.
+//! The server's own log as a file, behind a [`LineQueue`], and renamed when it is full.
 
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, BufWriter, Write as _},
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-        mpsc::{Receiver, SyncSender, sync_channel},
-    },
-    thread::JoinHandle,
+    time::Duration,
 };
 
 use callboard_protocol::Timestamp;
 
-use super::OwnLogConfig;
+use super::{
+    OwnLogConfig,
+    line_queue::{LineQueue, Sink},
+};
 
-enum Order {
-    Write(Vec<u8>),
-    Stop,
-}
+/// How long the end of the program waits for the disk.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The open file. Dropping it writes what still waits, and ends the thread.
 #[derive(Debug)]
 pub(super) struct LogFile {
     path: PathBuf,
-    queue: SyncSender<Order>,
-    dropped: Arc<AtomicU64>,
-    thread: Option<JoinHandle<()>>,
+    queue: LineQueue,
 }
 
 impl LogFile {
@@ -39,13 +30,8 @@ impl LogFile {
         let file = RotatingFile::open(path.clone(), config.max_bytes)?;
         // The queue holds a burst of `queue_lines`; when it is full, lines are dropped: a server
         // that cannot log must go on serving.
-        let (queue, orders) = sync_channel(config.queue_lines);
-        let dropped = Arc::new(AtomicU64::new(0));
-        let counted = Arc::clone(&dropped);
-        let thread = std::thread::Builder::new()
-            .name("own-log".to_owned())
-            .spawn(move || Writer { file, orders, dropped: counted, told: 0 }.run())?;
-        Ok(Self { path, queue, dropped, thread: Some(thread) })
+        let queue = LineQueue::start("own-log", config.queue_lines, PATIENCE, file)?;
+        Ok(Self { path, queue })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -53,76 +39,25 @@ impl LogFile {
     }
 
     pub(super) fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
+        self.queue.dropped()
     }
 
     /// Takes lines without waiting.
-    pub(super) fn writer(&self) -> impl Fn(Vec<u8>) + Send + Sync + 'static {
-        let queue = self.queue.clone();
-        let dropped = Arc::clone(&self.dropped);
-        move |line| {
-            if queue.try_send(Order::Write(line)).is_err() {
-                dropped.fetch_add(1, Ordering::Relaxed);
-            }
-        }
+    pub(super) fn writer(&self) -> impl Fn(Vec<u8>) + Clone + Send + Sync + use<> + 'static {
+        self.queue.writer()
     }
 }
 
-impl Drop for LogFile {
-    fn drop(&mut self) {
-        // Waits for a place in the queue: the thread is emptying it.
-        let _ = self.queue.send(Order::Stop);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
-struct Writer {
-    file: RotatingFile,
-    orders: Receiver<Order>,
-    dropped: Arc<AtomicU64>,
-    /// How many of the dropped lines the file has been told of.
-    told: u64,
-}
-
-impl Writer {
-    fn run(mut self) {
-        while let Ok(order) = self.orders.recv() {
-            let mut next = Some(order);
-            while let Some(order) = next {
-                let Order::Write(line) = order else { return self.flush() };
-                self.write(&line);
-                next = self.orders.try_recv().ok();
-            }
-            // Whatever came in a burst goes to the disk at once, and a lone line immediately.
-            self.flush();
-        }
-    }
-
-    fn write(&mut self, line: &[u8]) {
-        let dropped = self.dropped.load(Ordering::Relaxed);
-        if dropped > self.told {
-            let note = serde_json::json!({
-                "timestamp": Timestamp::now().to_string(),
-                "level": "WARN",
-                "target": "callboard::telemetry",
-                "message": "log lines dropped",
-                "dropped": dropped - self.told,
-            });
-            if self.file.write(format!("{note}\n").as_bytes()).is_ok() {
-                self.told = dropped;
-            }
-        }
-        if self.file.write(line).is_err() {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    fn flush(&mut self) {
-        // What a full disk refuses stays in the buffer, and goes out with a later flush.
-        let _ = self.file.out.flush();
-    }
+/// The line that says how many are missing, as JSON.
+pub(super) fn missing(lines: u64) -> Vec<u8> {
+    let note = serde_json::json!({
+        "timestamp": Timestamp::now().to_string(),
+        "level": "WARN",
+        "target": "callboard::telemetry",
+        "message": "log lines dropped",
+        "dropped": lines,
+    });
+    format!("{note}\n").into_bytes()
 }
 
 /// A file that is renamed to `….1` before it grows over a size.
@@ -143,7 +78,7 @@ impl RotatingFile {
         Ok(Self { path, max_bytes, bytes, out: BufWriter::new(file) })
     }
 
-    fn write(&mut self, line: &[u8]) -> io::Result<()> {
+    fn put(&mut self, line: &[u8]) -> io::Result<()> {
         let length = line.len() as u64;
         if self.bytes > 0 && self.bytes.saturating_add(length) > self.max_bytes {
             self.rotate()?;
@@ -161,6 +96,21 @@ impl RotatingFile {
         self.out = BufWriter::new(append(&self.path)?);
         self.bytes = 0;
         Ok(())
+    }
+}
+
+impl Sink for RotatingFile {
+    fn write(&mut self, line: &[u8]) -> io::Result<()> {
+        self.put(line)
+    }
+
+    fn flush(&mut self) {
+        // What a full disk refuses stays in the buffer, and goes out with a later flush.
+        let _ = self.out.flush();
+    }
+
+    fn missing(&self, lines: u64) -> Vec<u8> {
+        missing(lines)
     }
 }
 
@@ -213,29 +163,6 @@ mod tests {
             file.writer()(line.into());
         }
         assert_eq!(fs::read_to_string(&path).unwrap(), "first\nsecond\n");
-    }
-
-    #[test]
-    fn a_full_queue_drops_counts_and_says_so() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("own.jsonl");
-        let file = RotatingFile::open(path.clone(), 1_000_000).unwrap();
-        let (queue, orders) = sync_channel(2);
-        let dropped = Arc::new(AtomicU64::new(0));
-        // No thread yet: the queue fills up.
-        let log =
-            LogFile { path: path.clone(), queue, dropped: Arc::clone(&dropped), thread: None };
-        let write = log.writer();
-        for _ in 0..5 {
-            write(b"line\n".to_vec());
-        }
-        assert_eq!(log.dropped(), 3);
-        let thread = std::thread::spawn(move || Writer { file, orders, dropped, told: 0 }.run());
-        drop(log);
-        thread.join().unwrap();
-        let text = fs::read_to_string(&path).unwrap();
-        assert_eq!(text.matches("line\n").count(), 2);
-        assert!(text.contains(r#""dropped":3"#), "{text}");
     }
 
     #[test]

@@ -13,6 +13,7 @@
 mod harness;
 mod ssh_log;
 
+mod accounts;
 mod ask;
 mod cache;
 mod chat;

@@ -18,8 +18,8 @@ use sea_orm::{
 pub use self::{
     search::search,
     turn::{
-        BegunTurn, FinishOutcome, FinishedAnswer, NewTurn, Place, begin_turn, finish_answer,
-        interrupt_unfinished,
+        BegunTurn, FinishOutcome, FinishedAnswer, NewTurn, Place, begin_turn, begun, finish_answer,
+        interrupt, interrupt_unfinished,
     },
 };
 use super::before;

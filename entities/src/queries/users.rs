@@ -3,7 +3,7 @@
 use callboard_protocol::{Role, Timestamp, User, UserId};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, IntoActiveModel,
-    PaginatorTrait, QueryFilter, sea_query::Expr,
+    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr,
 };
 use secrecy::{ExposeSecret, SecretString};
 
@@ -122,6 +122,24 @@ pub async fn credentials(store: &Store, username: &str) -> Result<Option<Credent
                 Ok(Credentials { user: user_of(row)?, password_hash })
             })
             .transpose()
+        })
+        .await
+}
+
+/// The accounts that people sign in to, by name; at most `limit` of those behind `after`.
+pub async fn list(store: &Store, after: Option<&str>, limit: u32) -> Result<Vec<User>, StoreError> {
+    store
+        .run("users.list", async {
+            let mut find = Entity::find().filter(Column::Username.ne(LOCAL_OPERATOR));
+            if let Some(after) = after {
+                find = find.filter(Column::Username.gt(clean(after)));
+            }
+            let rows = find
+                .order_by_asc(Column::Username)
+                .limit(u64::from(limit))
+                .all(store.reader())
+                .await?;
+            rows.into_iter().map(user_of).collect()
         })
         .await
 }

@@ -15,6 +15,7 @@ use crate::harness::{Db, at, new_user, on_both, user};
 on_both! {
     a_user_is_found_by_name_in_any_case
     a_name_is_taken_once
+    accounts_are_listed_by_name_in_pages
     of_many_first_admins_one_is_made
     the_local_operator_is_one_and_is_no_sign_in
     a_new_password_replaces_the_old_one
@@ -42,6 +43,25 @@ async fn a_name_is_taken_once(db: Db) {
         let again = users::create(&db.store, &new_user(taken, Role::Viewer), at(1)).await;
         assert!(matches!(again, Err(StoreError::Conflict { what: Clash::Username })), "{taken}");
     }
+}
+
+async fn accounts_are_listed_by_name_in_pages(db: Db) {
+    users::ensure_local_operator(&db.store, at(0)).await.unwrap();
+    let mut made = Vec::new();
+    for name in ["zoe", "ada", "m-1", "m.1", "m_1"] {
+        made.push(user(&db, name).await);
+    }
+    let mut listed = users::list(&db.store, None, 2).await.unwrap();
+    while let Some(last) = listed.last().map(|user| user.username.clone()) {
+        let page = users::list(&db.store, Some(&last), 2).await.unwrap();
+        if page.is_empty() {
+            break;
+        }
+        listed.extend(page);
+    }
+    assert_eq!(listed.len(), made.len(), "{listed:?}");
+    assert!(made.iter().all(|user| listed.contains(user)));
+    assert_eq!((listed[0].username.as_str(), listed[4].username.as_str()), ("ada", "zoe"));
 }
 
 async fn of_many_first_admins_one_is_made(db: Db) {

@@ -1,4 +1,10 @@
 //! `/auth`: setup, sign-in, and one's own account.
+//!
+//! Who signed in, and who failed to, is in the audit trail, and in the server's log with the
+//! address and the reason: `authentication failure` and `logged in`, as other programs say it, so
+//! that our own index, and whatever bans addresses, finds them.
+
+use std::net::IpAddr;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use callboard_protocol::{
@@ -34,7 +40,10 @@ pub(crate) async fn set_up(
 ) -> Result<HttpResponse, ApiError> {
     let address = extract::client_address(&request, state.edge().config());
     let transport = body.transport;
-    let session = state.identity.set_up(body.into_inner(), address, Timestamp::now()).await?;
+    let name = noted(&body.username);
+    let session = state.identity.set_up(body.into_inner(), address, Timestamp::now()).await;
+    let session = session.inspect_err(|error| log_failure(&name, address, error))?;
+    log_success(&session, address);
     trail.note(Some(session.user.id), "auth.setup", &session.user.username).await;
     Ok(signed_in(state.edge(), session, transport))
 }
@@ -51,14 +60,16 @@ pub(crate) async fn login(
     let session = match state.identity.login(&body, address, Timestamp::now()).await {
         Ok(session) => session,
         Err(error) => {
+            let name = noted(&body.username);
+            log_failure(&name, address, &error);
             // Attempts over the limit are refused unread: noting each would make the trail a load.
             if error.code() == ErrorCode::InvalidCredentials {
-                let name: String = body.username.chars().take(LONGEST_NOTED_NAME).collect();
                 trail.note(None, "auth.login_failed", name).await;
             }
             return Err(error);
         }
     };
+    log_success(&session, address);
     trail.note(Some(session.user.id), "auth.login", &session.user.username).await;
     Ok(signed_in(state.edge(), session, body.transport))
 }
@@ -115,6 +126,26 @@ pub(crate) async fn me(caller: Allowed<permit::AccountUse>) -> web::Json<Me> {
     let user = caller.into_principal().user;
     let permissions = Permission::ALL.into_iter().filter(|p| user.role.may(*p)).collect();
     web::Json(Me { user, permissions })
+}
+
+/// A name as somebody typed it, bounded and without control characters.
+fn noted(name: &str) -> String {
+    name.chars().take(LONGEST_NOTED_NAME).flat_map(char::escape_debug).collect()
+}
+
+/// Through the data folder's socket nobody has an address.
+fn address_text(address: Option<IpAddr>) -> String {
+    address.map_or_else(|| "local".to_owned(), |address| address.to_string())
+}
+
+fn log_failure(user: &str, address: Option<IpAddr>, error: &ApiError) {
+    let (address, reason) = (address_text(address), error.code().as_str());
+    tracing::warn!(user, address, reason, "authentication failure");
+}
+
+fn log_success(session: &Session, address: Option<IpAddr>) {
+    let (user, address) = (session.user.username.as_str(), address_text(address));
+    tracing::info!(user, address, "logged in");
 }
 
 /// A refresh token, and how it came: the answer goes the same way.

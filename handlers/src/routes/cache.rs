@@ -1,7 +1,7 @@
 //! `/cache`: the cache of answers.
 
 use actix_web::web;
-use callboard_protocol::{CacheHealth, CacheStats, ErrorCode, Invalidated};
+use callboard_protocol::{CacheHealth, CacheStats, Invalidated};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -11,9 +11,6 @@ use crate::{
     edge::State,
     extract::{Allowed, permit},
 };
-
-/// The longest pattern, in bytes.
-const LONGEST_PATTERN: usize = 256;
 
 /// Which entries to drop.
 #[derive(Deserialize, IntoParams)]
@@ -53,10 +50,6 @@ pub(crate) async fn invalidate_cache(
     (state, trail): (State, Trail),
     query: web::Query<Pattern>,
 ) -> Result<web::Json<Invalidated>, ApiError> {
-    if !(1..=LONGEST_PATTERN).contains(&query.pattern.len()) {
-        let message = format!("a pattern has 1 to {LONGEST_PATTERN} bytes");
-        return Err(ApiError::new(ErrorCode::InvalidParameter, message));
-    }
     let dropped = state.system.cache().invalidate(&query.pattern).await?;
     trail.note(Some(caller.user.id), "cache.invalidate", &query.pattern).await;
     Ok(web::Json(dropped))

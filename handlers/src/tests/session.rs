@@ -309,6 +309,23 @@ async fn too_many_attempts_have_to_wait() {
 }
 
 #[actix_web::test]
+async fn whoever_fails_with_a_name_does_not_lock_its_owner_out() {
+    let auth = AuthConfig { login_per_name: AttemptLimit::new(1, 3), ..auth_config() };
+    let server = Server::with(EdgeConfig::default(), auth).await;
+    server.add_user("ada", Role::Viewer).await;
+    let attempt = async |address: &str, password: &str| {
+        let body = json!({ "username": "ada", "password": password, "transport": "body" });
+        let address = format!("{address}:4711").parse().unwrap();
+        server.call(post(LOGIN, body).peer_addr(address)).await
+    };
+    for _ in 0..3 {
+        assert_eq!(attempt("192.0.2.1", "wrong").await.code(), "invalid_credentials");
+    }
+    assert_eq!(attempt("192.0.2.1", PASSWORD).await.code(), "rate_limited");
+    assert_eq!(attempt("198.51.100.7", PASSWORD).await.status, StatusCode::OK);
+}
+
+#[actix_web::test]
 async fn a_token_that_is_none_is_refused_and_told_apart_from_a_missing_one() {
     let server = Server::start().await;
     server.add_user("ada", Role::Viewer).await;
@@ -371,6 +388,9 @@ async fn sign_ins_and_failures_stand_in_the_audit_trail() {
     server.call(post("/api/v1/auth/refresh", &refresh)).await;
     let mut trail = callboard_entities::queries::audit::list(&server.store, 10).await.unwrap();
     trail.reverse();
+    // By the machine's operator, on the command line.
+    let added = trail.remove(0);
+    assert_eq!((added.action.as_str(), added.object.as_deref()), ("user.add", Some("ada")));
     let noted: Vec<_> = trail.iter().map(|event| (event.action.as_str(), event.actor)).collect();
     let ada = Some(signed_in.user.id);
     assert_eq!(

@@ -108,7 +108,7 @@ pub async fn begin_turn(store: &Store, new: &NewTurn) -> Result<BegunTurn, Store
     store
         .run("messages.begin_turn", async {
             if !new.room {
-                let begun = find_begun(store.reader(), new).await?;
+                let begun = find_begun(store.reader(), new.user, &new.client_message_id).await?;
                 return begun.ok_or(StoreError::Conflict { what: Clash::TurnsWaiting });
             }
             let tx = store.begin().await?;
@@ -122,7 +122,7 @@ pub async fn begin_turn(store: &Store, new: &NewTurn) -> Result<BegunTurn, Store
             if !insert_new(&tx, question.clone(), unique).await? {
                 // It was begun before. Undo what this call did.
                 tx.rollback().await?;
-                let begun = find_begun(store.writer(), new).await?;
+                let begun = find_begun(store.writer(), new.user, &new.client_message_id).await?;
                 return begun.ok_or(StoreError::NotFound(Record::Message));
             }
             let answer = placeholder_row(&question)?;
@@ -191,14 +191,42 @@ pub async fn interrupt_unfinished(store: &Store, now: Timestamp) -> Result<u64, 
         .await
 }
 
+/// The turn that a user's question began, if it was stored.
+pub async fn begun(
+    store: &Store,
+    user: UserId,
+    client_message_id: &ClientMessageId,
+) -> Result<Option<BegunTurn>, StoreError> {
+    // From the writer: what was committed a moment ago must be seen.
+    let find = async { find_begun(store.writer(), user, client_message_id).await };
+    store.run("messages.begun", find).await
+}
+
+/// Marks one answer that nobody writes any more; tells whether it was unfinished.
+pub async fn interrupt(store: &Store, id: MessageId, now: Timestamp) -> Result<bool, StoreError> {
+    store
+        .run("messages.interrupt", async {
+            let changed = Entity::update_many()
+                .col_expr(Column::Status, Expr::value(name_of(&MessageStatus::Interrupted)?))
+                .col_expr(Column::FinishedAt, Expr::value(now.as_millis()))
+                .filter(Column::Id.eq(id.0))
+                .filter(Column::Status.eq(name_of(&MessageStatus::Streaming)?))
+                .exec(store.writer())
+                .await?;
+            Ok(changed.rows_affected > 0)
+        })
+        .await
+}
+
 /// The turn that an earlier call began.
 async fn find_begun(
     db: &impl ConnectionTrait,
-    new: &NewTurn,
+    user: UserId,
+    client_message_id: &ClientMessageId,
 ) -> Result<Option<BegunTurn>, StoreError> {
     let question = Entity::find()
-        .filter(Column::OwnerId.eq(new.user.0))
-        .filter(Column::ClientMessageId.eq(new.client_message_id.as_str()))
+        .filter(Column::OwnerId.eq(user.0))
+        .filter(Column::ClientMessageId.eq(client_message_id.as_str()))
         .one(db)
         .await?;
     let Some(question) = question else { return Ok(None) };

@@ -1,0 +1,107 @@
+//! A whole [`System`] in a temporary folder, and a way to make it fail at a named place.
+
+use std::{future::Future, path::PathBuf, sync::Arc, time::Duration};
+
+use actix::Arbiter;
+use callboard_entities::{
+    DatabaseConfig, Store,
+    queries::users::{self, NewUser},
+};
+use callboard_logs::{LogStore, LogsConfig};
+use callboard_protocol::{Ask, ClientMessageId, Role, Timestamp, UserId};
+use callboard_providers::ProviderConfig;
+use parking_lot::Mutex;
+use tempfile::TempDir;
+
+use crate::{
+    config::{CacheConfig, ChatConfig, JobsConfig, SessionConfig},
+    metrics::Metrics,
+    system::{Parts, System},
+};
+
+/// Panics once, at the place that a test named.
+#[derive(Clone, Default)]
+pub(crate) struct Trap(Arc<Mutex<Option<&'static str>>>);
+
+impl Trap {
+    pub(crate) fn set(&self, place: &'static str) {
+        *self.0.lock() = Some(place);
+    }
+
+    pub(crate) fn spring(&self, place: &str) {
+        let sprung = self.0.lock().take_if(|set| *set == place).is_some();
+        assert!(!sprung, "trapped at {place}");
+    }
+}
+
+/// A system with the extractive provider alone.
+pub(crate) struct World {
+    pub(crate) system: System,
+    pub(crate) store: Store,
+    pub(crate) logs: LogStore,
+    pub(crate) user: UserId,
+    pub(crate) folder: TempDir,
+}
+
+impl World {
+    /// The own log that the system follows.
+    pub(crate) fn own_log(&self) -> PathBuf {
+        self.folder.path().join("own.jsonl")
+    }
+
+    pub(crate) async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("callboard.db").display());
+        callboard_migration::up(&url).await.unwrap();
+        let store = Store::open(&DatabaseConfig::at(url)).await.unwrap();
+        let new = NewUser {
+            username: "ada".into(),
+            display_name: None,
+            role: Role::Analyst,
+            password_hash: "$argon2id$hash".to_owned().into(),
+        };
+        let user = users::create(&store, &new, Timestamp::now()).await.unwrap().id;
+        let logs = LogStore::open(&folder.path().join("index"), &LogsConfig::default()).unwrap();
+        let uploads = folder.path().join("uploads");
+        std::fs::create_dir(&uploads).unwrap();
+        let parts = Parts {
+            store: store.clone(),
+            logs: logs.clone(),
+            remote: None,
+            metrics: Metrics::new().unwrap(),
+            chat: ChatConfig::default(),
+            session: SessionConfig::default(),
+            cache: CacheConfig::default(),
+            jobs: JobsConfig::default(),
+            providers: vec![ProviderConfig::extractive()],
+            uploads,
+            own_log: Some(folder.path().join("own.jsonl")),
+            runtime: tokio::runtime::Handle::current(),
+            arbiters: vec![Arbiter::current()],
+        };
+        let system = System::start(parts).await.unwrap();
+        Self { system, store, logs, user, folder }
+    }
+}
+
+/// Runs a test inside an actix system whose clock is not held: it works on a real database.
+pub(crate) fn run(test: impl Future<Output = ()>) {
+    let limited = async { tokio::time::timeout(Duration::from_secs(60), test).await };
+    actix::System::new().block_on(limited).expect("a test that hangs");
+}
+
+/// A question with an id of its own.
+pub(crate) fn question(content: &str) -> Ask {
+    Ask { client_message_id: Some(ClientMessageId::random()), ..Ask::new(content) }
+}
+
+/// Waits until `found` finds something.
+pub(crate) async fn eventually<T>(mut found: impl AsyncFnMut() -> Option<T>) -> T {
+    for _ in 0..1_000 {
+        if let Some(found) = found().await {
+            return found;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("it did not happen in time");
+}
