@@ -8,7 +8,10 @@
 
 use std::{fmt, path::PathBuf};
 
-use callboard_actors::{CacheConfig, ChatConfig, JobsConfig, RedisConfig, SessionConfig};
+use callboard_actors::{
+    CacheConfig, ChatConfig, GatewayConfig, JobsConfig, ModelConfig, RedisConfig, SessionConfig,
+    check_models,
+};
 use callboard_entities::DatabaseConfig;
 use callboard_handlers::{AuthConfig, EdgeConfig};
 use callboard_logs::LogsConfig;
@@ -49,6 +52,10 @@ pub(crate) struct Config {
     pub(crate) session: SessionConfig,
     /// The models, in the order in which they are tried.
     pub(crate) providers: Vec<ProviderConfig>,
+    /// Names for models, and who answers to them.
+    pub(crate) models: Vec<ModelConfig>,
+    /// The API for programs.
+    pub(crate) gateway: GatewayConfig,
     /// Answers that need not be asked again.
     pub(crate) cache: CacheConfig,
     /// The second level of the cache.
@@ -181,6 +188,10 @@ impl Config {
         for error in validate_chain(&self.providers, "providers") {
             fail(error.key, error.problem);
         }
+        let names: Vec<&str> = self.providers.iter().map(|one| one.name.as_str()).collect();
+        for (key, problem) in check_models(&self.models, &names) {
+            fail(key, problem);
+        }
         let built_in = |provider: &ProviderConfig| provider.kind == ProviderKind::Extractive;
         if let Some(index) = self.providers.iter().position(built_in)
             && index + 1 < self.providers.len()
@@ -199,6 +210,7 @@ impl Config {
             ("cache", self.cache.check()),
             ("redis", self.redis.check()),
             ("jobs", self.jobs.check()),
+            ("gateway", self.gateway.check()),
         ] {
             for (key, problem) in bad {
                 fail(format!("{section}.{key}"), problem);

@@ -320,6 +320,8 @@ async fn open(config: &Config, metrics: Metrics, own_log: Option<&Path>) -> anyh
         cache: config.cache.clone(),
         jobs: config.jobs.clone(),
         providers: config.providers.clone(),
+        models: config.models.clone(),
+        gateway: config.gateway.clone(),
         uploads: uploads.clone(),
         own_log: own_log.map(Path::to_owned),
         runtime: tokio::runtime::Handle::current(),

@@ -12,7 +12,9 @@ use serde::{Deserialize, Serialize};
 pub type BadValue = (String, String);
 
 /// Names the keys whose value is out of its bounds.
-fn out_of_bounds(values: &[(&str, u64, std::ops::RangeInclusive<u64>)]) -> Vec<BadValue> {
+pub(crate) fn out_of_bounds(
+    values: &[(&str, u64, std::ops::RangeInclusive<u64>)],
+) -> Vec<BadValue> {
     let bad = values.iter().filter(|(_, value, bounds)| !bounds.contains(value));
     bad.map(|(key, value, bounds)| {
         let problem = format!("is {value}, and must be {} to {}", bounds.start(), bounds.end());

@@ -13,6 +13,7 @@ mod cache_shard;
 mod config;
 mod conversation;
 mod conversations;
+mod gateway;
 mod health;
 mod job;
 mod jobs;
@@ -37,6 +38,10 @@ mod turns;
 pub use cache::{Cache, CachedAnswer};
 pub use config::{BadValue, CacheConfig, ChatConfig, JobsConfig, RedisConfig, SessionConfig};
 pub use conversation::{Asker, Begun, SessionEvent, Watcher};
+pub use gateway::{
+    Attempt, Caller, Flow, GatewayConfig, GatewayError, ModelConfig, Reply, Strategy, TargetConfig,
+    check_models,
+};
 pub use health::starting;
 pub use jobs::Jobs;
 pub use keeper::{Keeper, KeptState, KeptStatus, RestartPolicy};

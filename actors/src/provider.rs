@@ -82,6 +82,8 @@ pub(crate) struct Lease {
     in_flight: Arc<AtomicUsize>,
     /// Makes the call.
     pub(crate) client: Arc<Client>,
+    /// The number of the key to make it with.
+    pub(crate) key: usize,
 }
 
 impl Lease {
@@ -136,13 +138,27 @@ pub(crate) struct ProviderSeed {
     pub(crate) client: Arc<Client>,
     pub(crate) metrics: Metrics,
     in_flight: Arc<AtomicUsize>,
+    /// Keys take turns.
+    next_key: Arc<AtomicUsize>,
     /// Leases held, by user; a user without leases is not in it.
     held: Arc<Mutex<HashMap<UserId, usize>>>,
 }
 
 impl ProviderSeed {
     pub(crate) fn new(config: Arc<ProviderConfig>, client: Arc<Client>, metrics: Metrics) -> Self {
-        Self { config, client, metrics, in_flight: Arc::default(), held: Arc::default() }
+        Self {
+            config,
+            client,
+            metrics,
+            in_flight: Arc::default(),
+            next_key: Arc::default(),
+            held: Arc::default(),
+        }
+    }
+
+    /// Leases that are out, for others to read.
+    pub(crate) fn in_flight(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.in_flight)
     }
 }
 
@@ -179,6 +195,7 @@ impl Provider {
             spell,
             in_flight: Arc::clone(&self.seed.in_flight),
             client: Arc::clone(&self.seed.client),
+            key: self.seed.next_key.fetch_add(1, Ordering::Relaxed) % self.seed.client.key_count(),
         }
     }
 

@@ -1,6 +1,12 @@
 //! The fallback chain: which providers are asked for an answer, in which order.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use actix::{Addr, ArbiterHandle};
 use callboard_protocol::{CircuitState, ClientError, ErrorCode, ProviderState};
@@ -8,6 +14,7 @@ use callboard_providers::{Client, ConfigError, ProviderConfig};
 use tokio::time::timeout;
 
 use crate::{
+    gateway::{Aliases, ModelConfig},
     keeper::{Keeper, Placement},
     metrics::Metrics,
     provider::{MAILBOX, Observe, Provider, ProviderReadings, ProviderSeed},
@@ -21,6 +28,36 @@ pub(crate) struct Link {
     pub(crate) config: Arc<ProviderConfig>,
     /// Stored once: every clone would have a place of its own in the mailbox.
     pub(crate) address: Addr<Provider>,
+    pub(crate) load: Arc<Load>,
+}
+
+/// How busy and how quick a provider is, for strategies to compare.
+pub(crate) struct Load {
+    in_flight: Arc<AtomicUsize>,
+    /// Microseconds to the first token, as a moving average; 0 before the first.
+    ttft_us: AtomicU64,
+}
+
+impl Load {
+    /// Calls that run.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Acquire)
+    }
+
+    /// The time to the first token lately; zero when it was not asked yet.
+    pub(crate) fn ttft(&self) -> Duration {
+        Duration::from_micros(self.ttft_us.load(Ordering::Acquire))
+    }
+
+    /// A first token has come. A fifth of each figure goes into the average, which so looks back
+    /// over some ten calls.
+    pub(crate) fn first_token(&self, took: Duration) {
+        let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX).max(1);
+        let known = self.ttft_us.load(Ordering::Acquire);
+        let average = if known == 0 { took } else { known - known / 5 + took / 5 };
+        // Of two that come at once one is left out, which an average does not mind.
+        self.ttft_us.store(average, Ordering::Release);
+    }
 }
 
 impl Link {
@@ -35,13 +72,15 @@ impl Link {
 
 /// All providers, in the order in which they are asked.
 pub(crate) struct Router {
-    links: Vec<Link>,
+    pub(crate) links: Vec<Link>,
+    pub(crate) aliases: Aliases,
 }
 
 impl Router {
     /// Starts a kept actor for each provider.
     pub(crate) fn start(
         configs: Vec<ProviderConfig>,
+        models: Vec<ModelConfig>,
         keeper: &Keeper,
         metrics: &Metrics,
         arbiters: &[ArbiterHandle],
@@ -51,12 +90,13 @@ impl Router {
             let client = Arc::new(Client::new(&config)?);
             let config = Arc::new(config);
             let seed = ProviderSeed::new(Arc::clone(&config), client, metrics.clone());
+            let load = Arc::new(Load { in_flight: seed.in_flight(), ttft_us: AtomicU64::new(0) });
             let name = format!("provider:{}", config.name);
             let address =
                 keeper.keep(name, Placement::on(arbiter, MAILBOX), move |_| Provider::new(seed));
-            links.push(Link { config, address });
+            links.push(Link { config, address, load });
         }
-        Ok(Self { links })
+        Ok(Self { links, aliases: Aliases::new(models) })
     }
 
     /// The providers to ask, first to last. A named model, or provider, is asked first, then those

@@ -23,6 +23,7 @@ use crate::{
     config::{CacheConfig, ChatConfig, JobsConfig, SessionConfig},
     conversation::{Asker, BeginTurn, Begun, Typing, Unwatch, Watch, Watcher},
     conversations::Conversations,
+    gateway::{GatewayConfig, ModelConfig},
     health::{self, IndexProbe},
     job,
     jobs::Jobs,
@@ -68,6 +69,10 @@ pub struct Parts {
     /// `[[providers]]`, in the order of the fallback chain. The configuration ends it with the
     /// extractive provider, so that a question is answered when no model can be reached.
     pub providers: Vec<ProviderConfig>,
+    /// `[[models]]`
+    pub models: Vec<ModelConfig>,
+    /// `[gateway]`
+    pub gateway: GatewayConfig,
     /// Where uploads wait for their jobs.
     pub uploads: PathBuf,
     /// The server's own log, to be indexed like any other.
@@ -88,6 +93,7 @@ pub(crate) struct Shared {
     pub(crate) metrics: Metrics,
     pub(crate) chat: ChatConfig,
     pub(crate) session: SessionConfig,
+    pub(crate) gateway: GatewayConfig,
     pub(crate) searches: Arc<Semaphore>,
     pub(crate) index: IndexProbe,
     /// Everything that shutdown waits for.
@@ -130,7 +136,8 @@ impl System {
         job::sweep_spool(&parts.store, &parts.uploads).await?;
         let keeper = Keeper::new(parts.metrics.actor_restarts.clone());
         let arbiters: Arc<[ArbiterHandle]> = parts.arbiters.into();
-        let router = Router::start(parts.providers, &keeper, &parts.metrics, &arbiters)?;
+        let router =
+            Router::start(parts.providers, parts.models, &keeper, &parts.metrics, &arbiters)?;
         let cache = Cache::start(parts.cache, parts.remote, &keeper, &parts.metrics, &arbiters);
         let keep_turns = Duration::from_secs(parts.chat.keep_turns_s);
         let shared = Arc::new(Shared {
@@ -146,6 +153,7 @@ impl System {
             metrics: parts.metrics,
             chat: parts.chat,
             session: parts.session,
+            gateway: parts.gateway,
             searches: Arc::new(Semaphore::new(SEARCHES)),
             index: IndexProbe::default(),
             tracker: TaskTracker::new(),

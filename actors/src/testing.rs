@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use tempfile::TempDir;
 
 use crate::{
-    config::{CacheConfig, ChatConfig, JobsConfig, SessionConfig},
+    config::{CacheConfig, ChatConfig, GatewayConfig, JobsConfig, SessionConfig},
     metrics::Metrics,
     system::{Parts, System},
 };
@@ -74,6 +74,8 @@ impl World {
             cache: CacheConfig::default(),
             jobs: JobsConfig::default(),
             providers: vec![ProviderConfig::extractive()],
+            models: Vec::new(),
+            gateway: GatewayConfig::default(),
             uploads,
             own_log: Some(folder.path().join("own.jsonl")),
             runtime: tokio::runtime::Handle::current(),

@@ -13,7 +13,7 @@ use actix_web::{
     web,
 };
 use callboard_actors::{
-    CacheConfig, ChatConfig, JobsConfig, Metrics, Parts, SessionConfig, System,
+    CacheConfig, ChatConfig, GatewayConfig, JobsConfig, Metrics, Parts, SessionConfig, System,
 };
 use callboard_entities::{DatabaseConfig, Store};
 use callboard_logs::{LogStore, LogsConfig};
@@ -158,6 +158,8 @@ async fn system(store: &Store, logs: &LogStore, metrics: &Metrics, uploads: &Pat
         cache: CacheConfig::default(),
         jobs: JobsConfig::default(),
         providers: vec![ProviderConfig::extractive()],
+        models: Vec::new(),
+        gateway: GatewayConfig::default(),
         uploads: uploads.to_owned(),
         own_log: None,
         runtime: tokio::runtime::Handle::current(),

@@ -1,0 +1,148 @@
+//! The gateway for programs: one request, asked of one target after the other.
+//!
+//! The edge calls [`System::gateway_chat`] and [`System::gateway_embed`] and reads the reply as a
+//! [`Flow`], as fast as its client reads it: nothing is gathered in between, and dropping the flow
+//! ends the call at the provider. A model is an alias of ordered targets ([`plan`]). Before the
+//! first token the next target takes over silently ([`race`]); after it a cut stream ends with an
+//! error, never as if it were whole. Every attempt is counted, and told to the caller.
+
+mod attempt;
+mod flow;
+mod meter;
+mod plan;
+mod race;
+
+use std::{sync::Arc, time::Duration};
+
+use callboard_protocol::{ClientError, ErrorCode, UserId};
+use callboard_providers::{
+    ChatRequest, EmbedRequest, Embeddings, ProviderError, ProviderErrorKind,
+};
+use serde::Serialize;
+
+pub use self::{
+    flow::Flow,
+    plan::{GatewayConfig, ModelConfig, Strategy, TargetConfig, check_models},
+};
+pub(crate) use self::{
+    meter::{Endpoint, Meter},
+    plan::{Aliases, Plan},
+};
+use crate::{System, system::Shared};
+
+/// Who calls, for fairness and for the bill.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The account.
+    pub user: UserId,
+}
+
+/// One try to get an answer from one target.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Attempt {
+    /// The provider that was asked.
+    pub provider: String,
+    /// The model that was asked for.
+    pub model: String,
+    /// `answering`, `hedge_lost`, `refused` when it was not even asked, or the kind of its error.
+    pub outcome: &'static str,
+    /// What it was, in a sentence that names nothing internal; empty for the one that answers.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// From its beginning to its outcome, in milliseconds.
+    pub took_ms: u64,
+}
+
+/// An answer that has begun.
+pub struct Reply {
+    /// The target that answers.
+    pub provider: String,
+    /// The model that was asked for there.
+    pub model: String,
+    /// Every attempt, the one that answers last.
+    pub attempts: Vec<Attempt>,
+    /// The answer.
+    pub flow: Flow,
+}
+
+/// Why there is no answer, and all that was tried.
+#[derive(Debug)]
+pub struct GatewayError {
+    /// For the caller.
+    pub client: ClientError,
+    /// Every attempt.
+    pub attempts: Vec<Attempt>,
+}
+
+impl From<ClientError> for GatewayError {
+    fn from(client: ClientError) -> Self {
+        Self { client, attempts: Vec::new() }
+    }
+}
+
+impl System {
+    /// Asks for an answer. It has begun when this returns: its first event is there.
+    ///
+    /// # Errors
+    /// `unknown_model`, `bad_request` when a provider refuses the request itself, and otherwise
+    /// the error of the last target, after all of them were tried.
+    pub async fn gateway_chat(
+        &self,
+        caller: Caller,
+        request: ChatRequest,
+    ) -> Result<Reply, GatewayError> {
+        let shared = self.admit()?;
+        let plan = shared.router.plan(request.model.as_deref())?;
+        race::Race::new(shared, caller, &plan, &request).run().await
+    }
+
+    /// Asks for embeddings: of one target after the other, until one gives them.
+    ///
+    /// # Errors
+    /// As [`System::gateway_chat`].
+    pub async fn gateway_embed(
+        &self,
+        caller: Caller,
+        request: EmbedRequest,
+    ) -> Result<(Embeddings, Vec<Attempt>), GatewayError> {
+        let shared = self.admit()?;
+        let plan = shared.router.plan(request.model.as_deref())?;
+        attempt::embed(shared, caller, &plan, &request).await
+    }
+
+    /// The names that a program may ask for: aliases, then the providers' own models.
+    #[must_use]
+    pub fn gateway_models(&self) -> Vec<String> {
+        self.shared().router.models()
+    }
+
+    fn admit(&self) -> Result<&Arc<Shared>, ClientError> {
+        if self.is_draining() {
+            return Err(ErrorCode::Draining.into());
+        }
+        Ok(self.shared())
+    }
+}
+
+/// What a program is told when a target fails. A request that the provider refuses is the caller's
+/// to mend, and so its words are passed on.
+fn to_client(error: &ProviderError) -> ClientError {
+    let mut client = error.to_client();
+    if error.kind == ProviderErrorKind::BadRequest {
+        client.code = ErrorCode::BadRequest;
+    }
+    if matches!(error.kind, ProviderErrorKind::RateLimited { .. }) {
+        client.code = ErrorCode::RateLimited;
+    }
+    client
+}
+
+/// Whether another target may answer what this one did not. A malformed request stays malformed,
+/// and to carry on what a content filter refused would be to shop for one that lets it pass.
+fn falls_back(error: &ProviderError) -> bool {
+    !matches!(error.kind, ProviderErrorKind::BadRequest | ProviderErrorKind::ContentFiltered)
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,183 @@
+//! One attempt: a place at the provider, the call, and its first event.
+
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
+
+use callboard_protocol::{ClientError, ErrorCode};
+use callboard_providers::{
+    ChatRequest, EmbedRequest, Embeddings, ProviderError, ProviderErrorKind,
+};
+use futures_util::StreamExt as _;
+use tokio::time::{Instant, timeout};
+use tracing::{info, warn};
+
+use super::{
+    Attempt, Caller, Endpoint, Flow, GatewayError, Meter, Plan, falls_back, millis, plan::Target,
+    to_client,
+};
+use crate::{
+    provider::{Acquire, Lease, Outcome, Refused},
+    system::Shared,
+};
+
+/// Why one target gave no answer.
+pub(super) struct Failed {
+    pub(super) client: ClientError,
+    pub(super) outcome: &'static str,
+    /// Whether another target may answer.
+    pub(super) falls_back: bool,
+    /// When its breaker lets a call through again, if that is all that stands in the way.
+    pub(super) recovers_in: Option<Duration>,
+}
+
+/// Asks one target; its first event is there when this returns.
+pub(super) async fn chat(
+    shared: &Shared,
+    caller: Caller,
+    target: &Target<'_>,
+    request: &ChatRequest,
+    lost: Arc<AtomicBool>,
+) -> Result<Flow, Failed> {
+    let mut lease = lease(caller, target).await?;
+    let prompt_tokens = request.estimated_tokens();
+    let mut meter = Meter::start(&shared.metrics, target, Endpoint::Chat, prompt_tokens, lost);
+    let asked = ChatRequest { model: target.model.map(str::to_owned), ..request.clone() };
+    let begun = async {
+        let mut stream = lease.client.chat_with_key(asked, lease.key).await?;
+        match stream.next().await {
+            Some(Ok(event)) => Ok((event, stream)),
+            Some(Err(error)) => Err(error),
+            None => Err(ProviderError::new(ProviderErrorKind::Interrupted)),
+        }
+    };
+    match begun.await {
+        Ok((first, stream)) => Ok(Flow::new(first, stream, lease, meter)),
+        Err(error) => {
+            meter.failed(&error);
+            Err(failed(&mut lease, target, &error))
+        }
+    }
+}
+
+/// Asks the targets for embeddings, one after the other.
+pub(super) async fn embed(
+    shared: &Shared,
+    caller: Caller,
+    plan: &Plan<'_>,
+    request: &EmbedRequest,
+) -> Result<(Embeddings, Vec<Attempt>), GatewayError> {
+    let mut attempts = Vec::new();
+    let mut last = ClientError::from(ErrorCode::ProviderUnavailable);
+    for target in &plan.targets {
+        let before = Instant::now();
+        match embed_at(shared, caller, target, request).await {
+            Ok(embeddings) => {
+                attempts.push(made(target, "answering", String::new(), before));
+                return Ok((embeddings, attempts));
+            }
+            Err(failed) => {
+                attempts.push(made(target, failed.outcome, failed.client.message.clone(), before));
+                last = failed.client;
+                if !failed.falls_back {
+                    break;
+                }
+            }
+        }
+    }
+    Err(GatewayError { client: last, attempts })
+}
+
+async fn embed_at(
+    shared: &Shared,
+    caller: Caller,
+    target: &Target<'_>,
+    request: &EmbedRequest,
+) -> Result<Embeddings, Failed> {
+    let mut lease = lease(caller, target).await?;
+    let bytes: usize = request.input.iter().map(String::len).sum();
+    let tokens = (bytes as u64).div_ceil(4);
+    let lost = Arc::new(AtomicBool::new(false));
+    let mut meter = Meter::start(&shared.metrics, target, Endpoint::Embeddings, tokens, lost);
+    let asked = EmbedRequest { model: target.model.map(str::to_owned), ..request.clone() };
+    match lease.client.embed_with_key(asked, lease.key).await {
+        Ok(embeddings) => {
+            meter.answered(embeddings.usage);
+            lease.report(Outcome::Answered);
+            Ok(embeddings)
+        }
+        Err(error) => {
+            meter.failed(&error);
+            Err(failed(&mut lease, target, &error))
+        }
+    }
+}
+
+/// The record of an attempt that ends now.
+pub(super) fn made(
+    target: &Target<'_>,
+    outcome: &'static str,
+    reason: String,
+    since: Instant,
+) -> Attempt {
+    Attempt {
+        provider: target.link.config.name.clone(),
+        model: target.model_name().to_owned(),
+        outcome,
+        reason,
+        took_ms: millis(since.elapsed()),
+    }
+}
+
+fn failed(lease: &mut Lease, target: &Target<'_>, error: &ProviderError) -> Failed {
+    let fault = error.is_providers_fault();
+    lease.report(if fault { Outcome::Failed } else { Outcome::Unknown });
+    let (provider, kind) = (target.link.config.name.as_str(), error.kind.as_str());
+    let cause = error.source.as_ref().map(ToString::to_string);
+    warn!(provider, kind, cause, "provider failed");
+    Failed {
+        client: to_client(error),
+        outcome: kind,
+        falls_back: falls_back(error),
+        recovers_in: None,
+    }
+}
+
+/// A place at the provider.
+async fn lease(caller: Caller, target: &Target<'_>) -> Result<Lease, Failed> {
+    let config = &target.link.config;
+    let provider = config.name.as_str();
+    let deadline = Instant::now() + config.queue_timeout();
+    // A little longer than its queue: an actor that is stuck must not hold the request.
+    let longest = config.queue_timeout() + Duration::from_secs(1);
+    let asked = target.link.address.send(Acquire { user: caller.user, deadline });
+    let refused = match timeout(longest, asked).await {
+        Ok(Ok(Ok(lease))) => return Ok(lease),
+        Ok(Ok(Err(refused))) => refused,
+        Ok(Err(_)) | Err(_) => {
+            warn!(provider, "provider's actor did not answer");
+            return Err(Failed {
+                client: ErrorCode::ProviderUnavailable.into(),
+                outcome: "refused",
+                falls_back: true,
+                recovers_in: None,
+            });
+        }
+    };
+    let (code, reason, retry_after, recovers_in) = match refused {
+        Refused::Saturated { retry_after } => {
+            (ErrorCode::RateLimited, "Too many requests wait for it.", retry_after, None)
+        }
+        Refused::CircuitOpen { retry_after } => (
+            ErrorCode::ProviderUnavailable,
+            "It failed too often lately and is left alone for a while.",
+            retry_after,
+            Some(retry_after),
+        ),
+    };
+    info!(provider, reason, "provider refused admission");
+    let mut client = ClientError::new(code, reason);
+    client.retry_after_ms = Some(millis(retry_after));
+    Err(Failed { client, outcome: "refused", falls_back: true, recovers_in })
+}

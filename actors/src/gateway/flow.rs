@@ -1,0 +1,113 @@
+//! An answer on its way from a provider to a program.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use callboard_protocol::ClientError;
+use callboard_providers::{ReplyEvent, ReplyStream, StopReason, TokenUsage};
+use futures_util::{Stream, StreamExt as _};
+
+use super::{Meter, to_client};
+use crate::provider::{Lease, Outcome};
+
+/// The events of an answer. The last one is [`ReplyEvent::Finish`] or an error, and nothing follows
+/// it. Polled as the reader reads; dropped, it ends the call at the provider and frees its place.
+pub struct Flow {
+    /// The event that made this target win.
+    first: Option<ReplyEvent>,
+    /// Dropped before the lease: the place is free when the connection is.
+    stream: Option<ReplyStream>,
+    lease: Lease,
+    meter: Meter,
+}
+
+impl Flow {
+    pub(super) fn new(first: ReplyEvent, stream: ReplyStream, lease: Lease, meter: Meter) -> Self {
+        Self { first: Some(first), stream: Some(stream), lease, meter }
+    }
+
+    fn note(&mut self, event: &ReplyEvent) {
+        match event {
+            ReplyEvent::Text(text) | ReplyEvent::Reasoning(text) => self.meter.wrote(text.len()),
+            ReplyEvent::ToolCallStart { name, .. } => self.meter.wrote(name.len()),
+            ReplyEvent::ToolCallArguments { piece, .. } => self.meter.wrote(piece.len()),
+            ReplyEvent::Finish { usage, .. } => {
+                self.meter.answered(*usage);
+                self.lease.report(Outcome::Answered);
+                self.stream = None;
+            }
+        }
+    }
+
+    /// The whole answer, gathered; at most `max_bytes` of it.
+    ///
+    /// # Errors
+    /// When it is cut, or longer.
+    pub async fn whole(mut self, max_bytes: usize) -> Result<Vec<ReplyEvent>, ClientError> {
+        let (mut events, mut bytes) = (Vec::new(), 0);
+        while let Some(event) = self.next().await {
+            let event = event?;
+            bytes += match &event {
+                ReplyEvent::Text(text) | ReplyEvent::Reasoning(text) => text.len(),
+                ReplyEvent::ToolCallArguments { piece, .. } => piece.len(),
+                ReplyEvent::ToolCallStart { .. } | ReplyEvent::Finish { .. } => 0,
+            };
+            if bytes > max_bytes {
+                self.meter.answered(TokenUsage::default());
+                return Err(callboard_protocol::ErrorCode::PayloadTooLarge.into());
+            }
+            merge(&mut events, event);
+        }
+        Ok(events)
+    }
+
+    /// Whether the answer ended because of a content filter; for the score of its quality.
+    #[must_use]
+    pub fn is_refusal(reason: &StopReason) -> bool {
+        matches!(reason, StopReason::ContentFilter)
+    }
+}
+
+/// Joins text to the text before it.
+fn merge(events: &mut Vec<ReplyEvent>, event: ReplyEvent) {
+    match (events.last_mut(), event) {
+        (Some(ReplyEvent::Text(text)), ReplyEvent::Text(more))
+        | (Some(ReplyEvent::Reasoning(text)), ReplyEvent::Reasoning(more)) => text.push_str(&more),
+        (
+            Some(ReplyEvent::ToolCallArguments { index: last, piece }),
+            ReplyEvent::ToolCallArguments { index, piece: more },
+        ) if *last == index => piece.push_str(&more),
+        (_, event) => events.push(event),
+    }
+}
+
+impl Stream for Flow {
+    type Item = Result<ReplyEvent, ClientError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if let Some(first) = self.first.take() {
+            self.note(&first);
+            return Poll::Ready(Some(Ok(first)));
+        }
+        let Some(stream) = self.stream.as_mut() else { return Poll::Ready(None) };
+        match std::task::ready!(stream.poll_next_unpin(context)) {
+            Some(Ok(event)) => {
+                self.note(&event);
+                Poll::Ready(Some(Ok(event)))
+            }
+            Some(Err(error)) => {
+                self.meter.failed(&error);
+                let fault = error.is_providers_fault();
+                self.lease.report(if fault { Outcome::Failed } else { Outcome::Unknown });
+                self.stream = None;
+                Poll::Ready(Some(Err(to_client(&error))))
+            }
+            None => {
+                self.stream = None;
+                Poll::Ready(None)
+            }
+        }
+    }
+}

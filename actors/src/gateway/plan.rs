@@ -1,0 +1,276 @@
+//! Which targets are asked for a model, and in which order: `[gateway]` and `[[models]]`.
+
+use std::{cmp::Ordering, collections::HashSet, time::Duration};
+
+use callboard_protocol::{ClientError, ErrorCode};
+use callboard_providers::{ProviderKind, TokenUsage, cost_of};
+use rand::Rng as _;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    config::BadValue,
+    router::{Link, Router},
+};
+
+/// Targets of one alias.
+const MAX_TARGETS: usize = 16;
+
+/// What a request costs is compared for one of this shape: three tokens in for one out.
+const TYPICAL: TokenUsage = TokenUsage {
+    input: 3_000,
+    output: 1_000,
+    cached_input: 0,
+    cache_write: 0,
+    reasoning: 0,
+    estimated: true,
+};
+
+/// `[gateway]`: the API for programs.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GatewayConfig {
+    /// How long a request waits for a target to recover when every one of them is out, in
+    /// milliseconds.
+    pub patience_ms: u64,
+    /// The longest request, in bytes: images travel in it.
+    pub max_body_bytes: usize,
+}
+
+impl Default for GatewayConfig {
+    fn default() -> Self {
+        Self { patience_ms: 15_000, max_body_bytes: 16 * 1024 * 1024 }
+    }
+}
+
+impl GatewayConfig {
+    /// Every key with a value that cannot be used.
+    #[must_use]
+    pub fn check(&self) -> Vec<BadValue> {
+        crate::config::out_of_bounds(&[
+            ("patience_ms", self.patience_ms, 0..=600_000),
+            ("max_body_bytes", self.max_body_bytes as u64, 1_024..=256 << 20),
+        ])
+    }
+
+    /// How long a request waits for a target to recover.
+    pub(crate) fn patience(&self) -> Duration {
+        Duration::from_millis(self.patience_ms)
+    }
+}
+
+/// A name for models, and who answers to it: a `[[models]]` table.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ModelConfig {
+    /// The name that requests use, such as `fast`.
+    pub name: String,
+    /// Who answers, in order.
+    pub targets: Vec<TargetConfig>,
+    /// How the order is made.
+    pub strategy: Strategy,
+    /// When the first token is later than this, the next target is asked, too, and the first one to
+    /// answer is taken; in milliseconds. Never, when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hedge_after_ms: Option<u64>,
+}
+
+/// One of those who answer to a name.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TargetConfig {
+    /// The name of a provider.
+    pub provider: String,
+    /// The model to ask for there; the provider's own when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Its share, for the strategy `weighted`.
+    pub weight: u32,
+}
+
+impl Default for TargetConfig {
+    fn default() -> Self {
+        Self { provider: String::new(), model: None, weight: 1 }
+    }
+}
+
+/// How the order of targets is made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Strategy {
+    /// As they stand.
+    #[default]
+    Fallback,
+    /// By chance, by their weights.
+    Weighted,
+    /// The one with the largest share of free places first.
+    LeastBusy,
+    /// The one whose first token came soonest lately first; one that was not asked yet before all.
+    LowestLatency,
+    /// The cheapest first.
+    LowestCost,
+}
+
+/// The names that are configured.
+#[derive(Debug, Default)]
+pub(crate) struct Aliases {
+    models: Vec<ModelConfig>,
+}
+
+/// Whom to ask, first to last.
+pub(crate) struct Plan<'a> {
+    pub(crate) targets: Vec<Target<'a>>,
+    pub(crate) hedge_after: Option<Duration>,
+}
+
+/// One of those to ask.
+#[derive(Clone, Copy)]
+pub(crate) struct Target<'a> {
+    pub(crate) link: &'a Link,
+    /// Another model than the provider's own.
+    pub(crate) model: Option<&'a str>,
+    weight: u32,
+}
+
+impl<'a> Target<'a> {
+    /// The model that is asked for.
+    pub(crate) fn model_name(&self) -> &'a str {
+        self.model.unwrap_or(&self.link.config.model)
+    }
+
+    fn own(link: &'a Link) -> Self {
+        Self { link, model: None, weight: 1 }
+    }
+}
+
+/// Everything that is wrong with `[[models]]`, with the place of each key.
+#[must_use]
+pub fn check_models(models: &[ModelConfig], providers: &[&str]) -> Vec<BadValue> {
+    let mut bad = Vec::new();
+    let mut names = HashSet::new();
+    for (index, model) in models.iter().enumerate() {
+        let mut fail = |key: &str, problem: String| {
+            bad.push((format!("models[{index}].{key}"), problem));
+        };
+        let known = |c: char| c.is_ascii_alphanumeric() || "._-:".contains(c);
+        if model.name.is_empty() || model.name.len() > 64 || !model.name.chars().all(known) {
+            fail("name", "must be 1 to 64 letters, digits, `.`, `_`, `-`, `:`".into());
+        }
+        if !names.insert(&model.name) {
+            fail("name", format!("`{}` stands twice", model.name));
+        }
+        if model.targets.is_empty() || model.targets.len() > MAX_TARGETS {
+            fail("targets", format!("must be 1 to {MAX_TARGETS}"));
+        }
+        if model.hedge_after_ms == Some(0) {
+            fail("hedge_after_ms", "must be above 0".into());
+        }
+        for (place, target) in model.targets.iter().enumerate() {
+            if !providers.contains(&target.provider.as_str()) {
+                let problem = format!("names no provider: there is no `{}`", target.provider);
+                fail(&format!("targets[{place}].provider"), problem);
+            }
+            if target.weight == 0 {
+                fail(&format!("targets[{place}].weight"), "must be above 0".into());
+            }
+        }
+    }
+    bad
+}
+
+impl Aliases {
+    pub(crate) fn new(models: Vec<ModelConfig>) -> Self {
+        Self { models }
+    }
+}
+
+impl Router {
+    /// Whom to ask for a model: the targets of an alias, a provider's model as
+    /// `provider/model`, all providers that have the model, or, when none is named, all.
+    ///
+    /// # Errors
+    /// `unknown_model`.
+    pub(crate) fn plan<'a>(&'a self, model: Option<&'a str>) -> Result<Plan<'a>, ClientError> {
+        let Some(model) = model else { return self.plan_of(self.models_links(|_| true)) };
+        if let Some(alias) = self.aliases.models.iter().find(|alias| alias.name == model) {
+            let targets = alias.targets.iter().filter_map(|target| {
+                let link = self.link(&target.provider)?;
+                Some(Target { link, model: target.model.as_deref(), weight: target.weight })
+            });
+            let mut targets: Vec<Target<'a>> = targets.collect();
+            order(&mut targets, alias.strategy);
+            let hedge_after = alias.hedge_after_ms.map(Duration::from_millis);
+            return Ok(Plan { targets, hedge_after });
+        }
+        if let Some((provider, model)) = model.split_once('/')
+            && let Some(link) = self.link(provider)
+        {
+            let target = Target { model: Some(model), ..Target::own(link) };
+            return Ok(Plan { targets: vec![target], hedge_after: None });
+        }
+        self.plan_of(
+            self.models_links(|link| link.config.model == model || link.config.name == model),
+        )
+    }
+
+    fn plan_of<'a>(&self, targets: Vec<Target<'a>>) -> Result<Plan<'a>, ClientError> {
+        if targets.is_empty() {
+            return Err(ErrorCode::UnknownModel.into());
+        }
+        Ok(Plan { targets, hedge_after: None })
+    }
+
+    /// Those of the providers that are models; the built-in one answers from evidence alone.
+    fn models_links(&self, wanted: impl Fn(&Link) -> bool) -> Vec<Target<'_>> {
+        let models = self.links.iter().filter(|link| link.config.kind != ProviderKind::Extractive);
+        models.filter(|link| wanted(link)).map(Target::own).collect()
+    }
+
+    fn link(&self, provider: &str) -> Option<&Link> {
+        let models = self.links.iter().filter(|link| link.config.kind != ProviderKind::Extractive);
+        models.into_iter().find(|link| link.config.name == provider)
+    }
+
+    /// The names that may be asked for.
+    pub(crate) fn models(&self) -> Vec<String> {
+        let aliases = self.aliases.models.iter().map(|alias| alias.name.clone());
+        let own = self.models_links(|_| true).into_iter();
+        let mut seen = HashSet::new();
+        let names = aliases.chain(own.map(|target| target.link.config.model.clone()));
+        names.filter(|name| seen.insert(name.clone())).collect()
+    }
+}
+
+fn order(targets: &mut [Target<'_>], strategy: Strategy) {
+    match strategy {
+        Strategy::Fallback => {}
+        Strategy::Weighted => {
+            // Efraimidis and Spirakis, "Weighted random sampling with a reservoir" (2006): sorting
+            // by u^(1/w) draws without replacement by weight.
+            let mut rng = rand::rng();
+            targets.sort_by_cached_key(|target| {
+                let drawn: f64 = rng.random_range(f64::EPSILON..1.0);
+                Sortable(-drawn.powf(1.0 / f64::from(target.weight)))
+            });
+        }
+        Strategy::LeastBusy => targets.sort_by_key(|target| {
+            let places = target.link.config.max_concurrency.max(1) as usize;
+            target.link.load.in_flight() * 1_000 / places
+        }),
+        Strategy::LowestLatency => targets.sort_by_key(|target| target.link.load.ttft()),
+        Strategy::LowestCost => targets.sort_by_cached_key(|target| {
+            Sortable(cost_of(TYPICAL, target.model_name(), &target.link.config))
+        }),
+    }
+}
+
+/// A number that is never NaN.
+#[derive(PartialEq, PartialOrd)]
+struct Sortable(f64);
+
+impl Eq for Sortable {}
+
+impl Ord for Sortable {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.total_cmp(&other.0)
+    }
+}
