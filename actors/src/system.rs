@@ -156,7 +156,7 @@ impl System {
         let jobs = Jobs::start(parts.jobs, Arc::clone(&shared), &keeper, &arbiters);
         if let Some(path) = parts.own_log {
             let (shared, stopping) = (Arc::clone(&shared), jobs.stopping());
-            let seed = SourceSeed { name: "callboard".into(), path, shared, stopping };
+            let seed = SourceSeed { name: log_source::OWN_LOG.into(), path, shared, stopping };
             let placement = Placement::on(&arbiters[arbiters.len() - 1], log_source::MAILBOX);
             drop(keeper.keep("log_source:callboard", placement, move |_| LogSource::new(seed)));
         }
