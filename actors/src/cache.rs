@@ -282,6 +282,7 @@ mod tests {
             searched: SearchedEvidence {
                 query: "failed".into(),
                 reading: "lines with failed".into(),
+                left_out: Vec::new(),
                 range: TimeRange::default(),
                 covered: TimeRange::default(),
                 matched,

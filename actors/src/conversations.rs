@@ -51,31 +51,35 @@ impl Conversations {
         self.live.lock().remove(&id);
     }
 
-    /// Asks a conversation; one that ended just then is opened again, once.
+    /// Asks a conversation; one that ended just then is opened again, once. The message is on its
+    /// way when this returns, so that of two asks the first one called is the first one answered.
     ///
     /// # Errors
     /// `timeout` when it does not answer in time, `overloaded` when it is gone again.
-    pub(crate) async fn ask<M>(
+    pub(crate) fn ask<M, F>(
         &self,
         id: ConversationId,
         shared: &Arc<Shared>,
-        message: impl Fn() -> M,
-    ) -> Result<M::Result, ClientError>
+        message: F,
+    ) -> impl Future<Output = Result<M::Result, ClientError>> + use<M, F>
     where
+        F: Fn() -> M,
         M: Message + Send + 'static,
         M::Result: Send,
         Conversation: Handler<M>,
         actix::Context<Conversation>: ToEnvelope<Conversation, M>,
     {
-        for _ in 0..2 {
-            let asked = self.open(id, shared).send(message());
-            match timeout(ASK_TIMEOUT, asked).await {
-                Ok(Ok(answer)) => return Ok(answer),
-                Ok(Err(_)) => {}
-                Err(_) => return Err(ErrorCode::Timeout.into()),
+        let asked = self.open(id, shared).send(message());
+        let (live, shared) = (self.clone(), Arc::clone(shared));
+        async move {
+            let late = |_| ClientError::from(ErrorCode::Timeout);
+            if let Ok(answer) = timeout(ASK_TIMEOUT, asked).await.map_err(late)? {
+                return Ok(answer);
             }
+            let again = live.open(id, &shared).send(message());
+            let answer = timeout(ASK_TIMEOUT, again).await.map_err(late)?;
+            answer.map_err(|_| ErrorCode::Overloaded.into())
         }
-        Err(ErrorCode::Overloaded.into())
     }
 
     /// Tells a live conversation; one that is not live has nobody to tell.

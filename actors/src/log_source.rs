@@ -28,6 +28,9 @@ use tracing::{debug, error};
 
 use crate::{storage::store_failed, system::Shared};
 
+/// The name of the source that holds the server's own log.
+pub(crate) const OWN_LOG: &str = "callboard";
+
 /// Messages in the mailbox.
 pub(crate) const MAILBOX: usize = 4;
 

@@ -164,7 +164,7 @@ impl System {
         let jobs = Jobs::start(parts.jobs, Arc::clone(&shared), &keeper, &arbiters);
         if let Some(path) = parts.own_log {
             let (shared, stopping) = (Arc::clone(&shared), jobs.stopping());
-            let seed = SourceSeed { name: "callboard".into(), path, shared, stopping };
+            let seed = SourceSeed { name: log_source::OWN_LOG.into(), path, shared, stopping };
             let placement = Placement::on(&arbiters[arbiters.len() - 1], log_source::MAILBOX);
             drop(keeper.keep("log_source:callboard", placement, move |_| LogSource::new(seed)));
         }
@@ -186,27 +186,38 @@ impl System {
     }
 
     /// Makes a question durable and starts its turn; the same `client_message_id` gives the same
-    /// turn.
+    /// turn. Questions of one conversation are answered in the order of these calls, not in that in
+    /// which the futures are polled.
     ///
     /// # Errors
     /// What is wrong with the question, `conversation_not_found`, `turn_running` when too many
     /// wait, `draining`, or that the database is away.
-    pub async fn ask(&self, asker: Asker, mut ask: Ask) -> Result<Begun, ClientError> {
+    pub fn ask(
+        &self,
+        asker: Asker,
+        mut ask: Ask,
+    ) -> impl Future<Output = Result<Begun, ClientError>> + use<> {
         let asked_at = Instant::now();
-        if self.is_draining() {
-            return Err(ErrorCode::Draining.into());
-        }
         let shared = &self.inner.shared;
-        turn::check(shared, &ask)?;
-        // Named here, so that asking a conversation twice means the same question.
-        ask.client_message_id.get_or_insert_with(ClientMessageId::random);
-        let new = ask.conversation_id.is_none();
-        let id = ask.conversation_id.unwrap_or_else(ConversationId::new);
-        let begin = || BeginTurn { asker: asker.clone(), ask: ask.clone(), new, asked_at };
-        let begun = self.inner.conversations.ask(id, shared, begin).await??;
-        // In the span of the request: it ties the request's id to the turn's.
-        info!(turn_id = %begun.turn_id, existing = begun.existing, "turn accepted");
-        Ok(begun)
+        let may = if self.is_draining() {
+            Err(ErrorCode::Draining.into())
+        } else {
+            turn::check(shared, &ask)
+        };
+        let asked = may.map(|()| {
+            // Named here, so that asking a conversation twice means the same question.
+            ask.client_message_id.get_or_insert_with(ClientMessageId::random);
+            let new = ask.conversation_id.is_none();
+            let id = ask.conversation_id.unwrap_or_else(ConversationId::new);
+            let begin = move || BeginTurn { asker: asker.clone(), ask: ask.clone(), new, asked_at };
+            self.inner.conversations.ask(id, shared, begin)
+        });
+        async move {
+            let begun = asked?.await??;
+            // In the span of the request: it ties the request's id to the turn's.
+            info!(turn_id = %begun.turn_id, existing = begun.existing, "turn accepted");
+            Ok(begun)
+        }
     }
 
     /// The log of a running or lately ended turn of this user.

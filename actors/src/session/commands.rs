@@ -48,12 +48,12 @@ impl Session {
         }
         ask.mode = ask.mode.or_else(|| self.mode.clone());
         self.submitting += 1;
-        let system = self.system.clone();
         // Over its limit it asks without watching, and still follows its own turn.
         let may_watch = self.subscriptions.len() < self.system.session_limits().max_subscriptions;
         let watcher = self.watcher().filter(|_| may_watch);
         let asker = Asker { user: self.who.user.id, watcher };
-        let asked = async move { system.ask(asker, ask).await };
+        // Asked now: the context does not poll what is spawned in its order.
+        let asked = self.system.ask(asker, ask);
         ctx.spawn(asked.into_actor(self).map(move |begun, session, ctx| {
             session.submitting -= 1;
             if let (Ok(begun), true) = (&begun, may_watch) {

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use tracing::warn;
 
 use super::Running;
-use crate::turn_log::TurnEvent;
+use crate::{log_source::OWN_LOG, turn_log::TurnEvent};
 
 /// The longest search for a turn. The turn goes on without evidence after it.
 const SEARCH_TIMEOUT: Duration = Duration::from_secs(10);
@@ -33,7 +33,8 @@ pub(super) async fn retrieve(running: &Running<'_>) -> Option<Arc<Evidence>> {
         let search = move || {
             // Held by the thread: a search that nobody waits for any more still takes its place.
             let _permit = permit;
-            logs.investigate(&question, &InvestigateOptions::at(now))
+            let own = Some(OWN_LOG);
+            logs.investigate(&question, &InvestigateOptions { own, ..InvestigateOptions::at(now) })
         };
         running.shared.runtime.spawn_blocking(search).await.ok()
     };

@@ -49,13 +49,15 @@ pub struct InvestigateOptions {
     pub lines: usize,
     /// How many values of the kind that the question names first; of further kinds, a third.
     pub values: usize,
+    /// The source that is searched only when a question names it: the server's own log.
+    pub own: Option<&'static str>,
 }
 
 impl InvestigateOptions {
     /// 20 lines, 25 values, times in UTC.
     #[must_use]
     pub fn at(now: Timestamp) -> Self {
-        Self { now, zone: UtcOffset::UTC, lines: 20, values: 25 }
+        Self { now, zone: UtcOffset::UTC, lines: 20, values: 25, own: None }
     }
 }
 
@@ -77,6 +79,8 @@ impl LogStore {
             options,
             range: TimeRange::default(),
             reading: Vec::new(),
+            left_out: question.left_out.clone(),
+            aside: 0,
         };
         let (sources, terms) = inquiry.sources(&question.terms);
         inquiry.range = inquiry.range(&question, &sources)?;
@@ -95,10 +99,11 @@ impl LogStore {
             searched: SearchedEvidence {
                 query: clause.to_string(),
                 reading: inquiry.reading.join("; "),
+                left_out: inquiry.left_out,
                 range,
                 covered: covered(found.first, found.last),
                 matched: found.matched,
-                searched: snapshot.catalogue.lines(),
+                searched: snapshot.catalogue.lines() - inquiry.aside,
                 counted,
             },
             rankings,
@@ -120,6 +125,10 @@ struct Inquiry<'a> {
     options: &'a InvestigateOptions,
     /// The span that is searched.
     range: TimeRange,
+    /// Lines of sources that are not searched.
+    aside: u64,
+    /// Words that have no part in the search.
+    left_out: Vec<String>,
     /// How the question was read, part by part.
     reading: Vec<String>,
 }
@@ -224,7 +233,9 @@ impl Inquiry<'_> {
         let values = asked.unwrap_or(self.options.values).max(1);
         let most = |index| if index == 0 { values } else { values.div_ceil(3) };
         let mut rankings = Vec::new();
-        for (index, (ranking, holding)) in counter.finish(most).into_iter().enumerate() {
+        for (index, (ranking, holding)) in
+            counter.finish(question.shape.wanted.fewest, most).into_iter().enumerate()
+        {
             let without = counted - holding;
             if index == 0 && !question.kinds.is_empty() && without > 0 {
                 self.note(format!("{without} of the lines name no {}", ranking.kind));

@@ -25,6 +25,9 @@ pub struct SearchedEvidence {
     pub query: String,
     /// How the question was read, for people: `failed sign-ins, last hour`.
     pub reading: String,
+    /// Words of the question that had no part in the search: the figures are without them.
+    #[serde(default)]
+    pub left_out: Vec<String>,
     /// The span that was searched.
     pub range: TimeRange,
     /// The span that the matching lines cover.
@@ -64,7 +67,7 @@ pub struct Ranking {
     pub kind: String,
     /// How many different values there are.
     pub distinct: u64,
-    /// The most frequent first.
+    /// The most frequent first, or the least frequent if the question asks for those.
     pub top: Vec<ValueCount>,
 }
 
@@ -106,6 +109,9 @@ pub struct Wanted {
     #[serde(default)]
     #[schema(required)]
     pub values: Option<u32>,
+    /// The least frequent ones first.
+    #[serde(default)]
+    pub fewest: bool,
     /// How many lines, before anything else.
     #[serde(default)]
     #[schema(required)]

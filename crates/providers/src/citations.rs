@@ -127,6 +127,7 @@ pub(crate) mod tests {
             searched: SearchedEvidence {
                 query: String::new(),
                 reading: String::new(),
+                left_out: Vec::new(),
                 range: TimeRange::default(),
                 covered: TimeRange::default(),
                 matched: ids.len() as u64,

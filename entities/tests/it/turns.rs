@@ -119,6 +119,7 @@ async fn an_answer_comes_back_whole(db: Db) {
     let evidence = SearchedEvidence {
         query: "level:error".to_owned(),
         reading: "errors".to_owned(),
+        left_out: Vec::new(),
         range,
         covered: range,
         matched: 9_007_199_254_740_993,

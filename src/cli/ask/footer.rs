@@ -103,6 +103,7 @@ mod tests {
         SearchedEvidence {
             query: "failed".to_owned(),
             reading: "failed sign-ins, “a_b”".to_owned(),
+            left_out: Vec::new(),
             range: TimeRange::default(),
             covered: TimeRange {
                 from: at("2026-11-20T01:02:03Z"),

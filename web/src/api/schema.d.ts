@@ -1165,7 +1165,7 @@ export interface components {
             distinct: number;
             /** @description What was counted, for people, in the plural: `IP addresses`. */
             kind: string;
-            /** @description The most frequent first. */
+            /** @description The most frequent first, or the least frequent if the question asks for those. */
             top: components["schemas"]["ValueCount"][];
         };
         /** @description The reply of `/health/ready`. */
@@ -1212,6 +1212,8 @@ export interface components {
             counted: number;
             /** @description The span that the matching lines cover. */
             covered: components["schemas"]["TimeRange"];
+            /** @description Words of the question that had no part in the search: the figures are without them. */
+            left_out?: string[];
             /**
              * Format: int64
              * @description How many lines match.
@@ -1624,6 +1626,8 @@ export interface components {
         };
         /** @description What a question wants shown, as far as it says: `top 3 users`, `last 5 errors`, `per hour`. */
         Wanted: {
+            /** @description The least frequent ones first. */
+            fewest?: boolean;
             /**
              * Format: int32
              * @description How many lines, before anything else.

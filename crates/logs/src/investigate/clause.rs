@@ -50,7 +50,13 @@ impl Inquiry<'_> {
             };
             base.push(concept);
         }
-        let words = self.known(&words)?;
+        let named = words;
+        let words = self.known(&named)?;
+        if words.is_empty() && !named.is_empty() && base.is_empty() && question.says_nothing_else()
+        {
+            let words = named.iter().map(|term| Clause::text(&term.word)).collect();
+            return Ok(Found { clause: Clause::any(words), by_words: true });
+        }
         let found = self.with_words(question, base, &words)?;
         if !names.is_empty() {
             self.say_names(&names, &nameless, &found.clause)?;
@@ -94,6 +100,7 @@ impl Inquiry<'_> {
         }
         if !unknown.is_empty() {
             self.note(format!("no line has {}, left out", quoted_list(&unknown, "or")));
+            self.left_out.extend(unknown);
         }
         Ok(known)
     }
@@ -120,7 +127,7 @@ impl Inquiry<'_> {
                 return Ok(Found { clause, by_words: !words.is_empty() });
             }
         }
-        for (level, said) in levels.iter().filter(|_| words.len() > 1) {
+        for (level, said) in levels.iter().filter(|_| words.len() > 1 && !question.yes_or_no) {
             let clause = with(level, vec![Clause::any(wanted.clone())]);
             if self.occurs(&clause)? {
                 self.note(format!("no line has all of {}", quoted_list(words, "and")));
@@ -164,10 +171,11 @@ impl Inquiry<'_> {
         }
         let without = Clause::all(base.iter().cloned().chain(level.clone()));
         let lines = self.lines_of(&without, self.range)?;
-        if question.concept.is_some() && lines > 0 {
+        if question.concept.is_some() && lines > 0 && !question.yes_or_no {
             self.say(said.as_deref(), &[], "");
             let quoted = quoted_list(words, "or");
             self.note(format!("none of these lines has {quoted}, left out"));
+            self.left_out.extend(words.iter().cloned());
             return Ok(Found { clause: without, by_words: false });
         }
         self.say(said.as_deref(), words, "and");
@@ -244,17 +252,26 @@ impl Inquiry<'_> {
         Ok(())
     }
 
-    /// Words that name sources restrict the search to them; and the other words.
+    /// Words that name sources restrict the search to them; and the other words. The server's own
+    /// log is searched only by its name, as long as there are others.
     pub(super) fn sources(&mut self, terms: &[Term]) -> (Vec<Clause>, Vec<Term>) {
         let sources = &self.snapshot.catalogue.sources;
         let (named, rest): (Vec<Term>, Vec<Term>) =
             terms.iter().cloned().partition(|term| names_source(sources, &term.word));
-        if named.is_empty() {
-            return (Vec::new(), rest);
+        if !named.is_empty() {
+            let names: Vec<String> = named.into_iter().map(|term| term.word).collect();
+            self.note(format!("only sources named {}", quoted_list(&names, "or")));
+            return (vec![Clause::any(names.into_iter().map(Clause::Source).collect())], rest);
         }
-        let names: Vec<String> = named.into_iter().map(|term| term.word).collect();
-        self.note(format!("only sources named {}", quoted_list(&names, "or")));
-        (vec![Clause::any(names.into_iter().map(Clause::Source).collect())], rest)
+        let own = self.options.own.and_then(|own| sources.iter().find(|source| source.name == own));
+        let others = sources.iter().any(|source| Some(source.name.as_str()) != self.options.own);
+        let Some(own) = own.filter(|own| others && own.lines > 0) else {
+            return (Vec::new(), rest);
+        };
+        self.aside = own.lines;
+        let clause = Clause::Source(own.name.clone());
+        self.note("without the server's own log");
+        (vec![Clause::Not(Box::new(clause))], rest)
     }
 
     fn exclude(
@@ -292,6 +309,12 @@ impl Inquiry<'_> {
         let clause = match concept.told {
             Told::Any(phrases) => self.told(phrases)?,
             Told::First(groups) => self.first_group(groups)?,
+        };
+        let except = any_of(concept.except);
+        let clause = if !concept.except.is_empty() && self.occurs_ever(&except)? {
+            Clause::all([clause, Clause::Not(Box::new(except))])
+        } else {
+            clause
         };
         self.note(format!("{}: lines with {clause}", concept.name));
         Ok(clause)

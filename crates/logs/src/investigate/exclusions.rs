@@ -19,7 +19,11 @@ pub(crate) enum Excluded {
 }
 
 /// Words that leave out what follows, wherever they stand; the longer ones first.
-const NEGATORS: [&[&str]; 17] = [
+const NEGATORS: [&[&str]; 21] = [
+    &["everything", "but"],
+    &["anything", "but"],
+    &["all", "but"],
+    &["neither"],
     &["other", "than"],
     &["rather", "than"],
     &["apart", "from"],
@@ -45,7 +49,7 @@ const AFTER_NOT: [&str; 10] =
     ["from", "for", "by", "in", "on", "of", "to", "with", "containing", "about"];
 
 /// Before what is left out, these say nothing.
-const FILLERS: [&str; 40] = [
+const FILLERS: &[&str] = &[
     "from",
     "for",
     "by",
@@ -78,10 +82,23 @@ const FILLERS: [&str; 40] = [
     "user",
     "users",
     "ip",
+    "ips",
     "address",
     "addresses",
     "host",
     "hosts",
+    "client",
+    "clients",
+    "machine",
+    "server",
+    "service",
+    "process",
+    "program",
+    "source",
+    "file",
+    "name",
+    "named",
+    "called",
     "account",
     "containing",
     "about",
@@ -127,13 +144,18 @@ fn negator(words: &[Word], at: usize) -> Option<usize> {
     if let Some(negator) = NEGATORS.iter().find(said) {
         return Some(at + negator.len());
     }
+    if words[at].text != "not" {
+        return None;
+    }
     let next = words.get(at + 1)?;
     let before = at.checked_sub(1).map_or("", |before| words[before].text.as_str());
     let is_trait = matches!(before, "is" | "are" | "was" | "were" | "that" | "which")
-        && !is_stop_word(&next.text)
-        && !["ed", "ing"].iter().any(|ending| next.text.ends_with(ending));
-    let leaves_out = AFTER_NOT.contains(&next.text.as_str()) || is_trait;
-    (words[at].text == "not" && leaves_out).then_some(at + 1)
+        && !is_stop_word(&next.text);
+    let is_state = ["ed", "ing"].iter().any(|ending| next.text.ends_with(ending));
+    let is_known = || matches!(thing(&words[at + 1..]), Some((Excluded::Concept(_), _)));
+    let leaves_out =
+        AFTER_NOT.contains(&next.text.as_str()) || (is_trait && (!is_state || is_known()));
+    leaves_out.then_some(at + 1)
 }
 
 /// The thing that these words begin with, how many words it takes, and whether another follows.

@@ -14,6 +14,8 @@ pub(crate) struct Concept {
     pub(crate) asked: &'static str,
     /// How logs name it.
     pub(crate) told: Told,
+    /// Lines with one of these words tell of something else.
+    pub(crate) except: &'static [&'static str],
     /// What to count when the question does not say.
     pub(crate) kinds: &'static [Kind],
 }
@@ -27,11 +29,14 @@ pub(crate) enum Told {
     First(&'static [&'static [&'static str]]),
 }
 
+/// Programs that open sessions without anybody signing in.
+const SESSIONS: &[&str] = &["su", "cron", "crond", "sudo", "runuser"];
+
 /// The earlier ones are more particular, and win.
-pub(crate) static CONCEPTS: [Concept; 15] = [
+pub(crate) static CONCEPTS: [Concept; 18] = [
     Concept {
         name: "failed sign-ins",
-        asked: r"\b(fail\w*|wrong|invalid|bad|unsuccessful\w*|reject\w*|refus\w*|den(y|ied)|could not|couldn't|cannot|can't|can not|unable|not able)( (a|an|to|at|their|any|all|ssh|sshd|root|user|remote|by|with|on|of)){0,3} (log(ged|ging)?[ -]?(in|on)s?|sign(ed)?[ -]?ins?|sign[ -]?in|auth\w*|passwords?|credentials?)\b|\b(log ?ins?|sign-?ins?|ssh|auth\w*|passwords?|credentials?)( (was|were|that|which|have|has|had|of|for|root|user|attempts?)){0,2} (fail\w*|errors?)\b|\bbrute[ -]?forc\w*( attempts?| attacks?)?\b",
+        asked: r"\b(fail\w*|wrong|invalid|bad|unsuccessful\w*|reject\w*|refus\w*|den(y|ied)|could not|couldn't|cannot|can't|can not|unable|not able)( (a|an|to|at|their|any|all|ssh|sshd|root|user|remote|by|with|on|of|most|least|often|repeatedly)){0,4} (log(ged|ging)?[ -]?(in|on)s?|sign(ed)?[ -]?ins?|sign[ -]?in|auth\w*|passwords?|credentials?)\b|\b(log ?ins?|sign-?ins?|ssh|auth\w*|passwords?|credentials?)( (was|were|that|which|have|has|had|of|for|root|user|attempts?)){0,2} (fail\w*|errors?)\b|\bbrute[ -]?forc\w*( attempts?| attacks?)?\b",
         told: Told::First(&[
             &["Failed password"],
             &["authentication failure"],
@@ -47,6 +52,7 @@ pub(crate) static CONCEPTS: [Concept; 15] = [
             ],
             &["Invalid user"],
         ]),
+        except: &[],
         kinds: &[Kind::Ip, Kind::User],
     },
     Concept {
@@ -57,17 +63,30 @@ pub(crate) static CONCEPTS: [Concept; 15] = [
             &["authentication failure", "session opened"],
             &["login failed", "failed login", "login successful", "logged in"],
         ]),
+        except: SESSIONS,
         kinds: &[Kind::Ip, Kind::User],
     },
     Concept {
         name: "sign-ins",
-        asked: r"\b(success\w* )?(log(ged|ging)?[ -]?(in|on)s?|sign(ed)?[ -]?ins?|log ?ins?|accepted passwords?)\b",
+        asked: r"\b(success\w* )?(log(ged|ging)?[ -]?(in|on)s?|sign(ed)?[ -]?ins?|log ?ins?|accepted passwords?|(get|gets|got|getting|gotten|break|broke|broken|breaking) in(to)?)\b|\bintru\w+|\bcompromis\w+|\bhack(ed|ers?|ing)\b",
         told: Told::First(&[
             &["Accepted password", "Accepted publickey", "Accepted keyboard-interactive"],
             &["session opened"],
             &["login successful", "logged in", "logged on"],
         ]),
+        except: SESSIONS,
         kinds: &[Kind::User, Kind::Ip],
+    },
+    Concept {
+        name: "sign-outs",
+        asked: r"\b(log(ged|ging)?|sign(ed|ing)?)[ -]?outs?\b|\blog-?offs?\b",
+        told: Told::First(&[
+            &["session closed"],
+            &["logged out", "logout"],
+            &["Disconnected from user"],
+        ]),
+        except: SESSIONS,
+        kinds: &[Kind::User],
     },
     Concept {
         name: "refused connections",
@@ -78,12 +97,14 @@ pub(crate) static CONCEPTS: [Concept; 15] = [
             "ECONNREFUSED",
             "Connection was refused",
         ]),
+        except: &[],
         kinds: &[Kind::Ip],
     },
     Concept {
         name: "timeouts",
         asked: r"\btime[ -]?outs?\b|\b(timed|timing) out\b",
         told: Told::Any(&["timed out", "timeout", "time out", "ETIMEDOUT", "deadline exceeded"]),
+        except: &[],
         kinds: &[Kind::Ip],
     },
     Concept {
@@ -102,6 +123,7 @@ pub(crate) static CONCEPTS: [Concept; 15] = [
             "disconnected",
             "received disconnect",
         ]),
+        except: &[],
         kinds: &[Kind::Ip],
     },
     Concept {
@@ -115,6 +137,7 @@ pub(crate) static CONCEPTS: [Concept; 15] = [
             "cannot allocate memory",
             "Killed process",
         ]),
+        except: &[],
         kinds: &[Kind::Process],
     },
     Concept {
@@ -128,25 +151,40 @@ pub(crate) static CONCEPTS: [Concept; 15] = [
             "filesystem full",
             "disk quota exceeded",
         ]),
+        except: &[],
         kinds: &[Kind::Path],
     },
     Concept {
         name: "crashes",
-        asked: r"\bcrash\w*|\bexceptions?\b|\bpanic\w*|\bsegfault\w*|\bcore dump\w*|\bstack ?traces?\b|\btracebacks?\b",
+        asked: r"\bcrash\w*|\bpanic\w*|\bsegfault\w*|\bcore dump\w*|\babort\w*",
         told: Told::Any(&[
             "crash",
             "crashed",
-            "exception",
             "panic",
             "panicked",
             "segfault",
             "segmentation fault",
             "core dumped",
-            "traceback",
             "aborted",
             "killed by signal",
+            "exited abnormally",
         ]),
+        except: &[],
         kinds: &[Kind::Process],
+    },
+    Concept {
+        name: "exceptions",
+        asked: r"\bexceptions?\b|\bstack ?traces?\b|\btracebacks?\b",
+        told: Told::Any(&["exception", "traceback"]),
+        except: &[],
+        kinds: &[Kind::Component],
+    },
+    Concept {
+        name: "unknown users",
+        asked: r"\b(invalid|unknown|illegal|non-?existent) (users?|user ?names?|accounts?)\b",
+        told: Told::First(&[&["Invalid user", "Illegal user"], &["user unknown", "unknown user"]]),
+        except: &[],
+        kinds: &[Kind::User, Kind::Ip],
     },
     Concept {
         name: "refused permissions",
@@ -160,6 +198,7 @@ pub(crate) static CONCEPTS: [Concept; 15] = [
             "not permitted",
             "not allowed",
         ]),
+        except: &[],
         kinds: &[Kind::Ip, Kind::User],
     },
     Concept {
@@ -174,6 +213,7 @@ pub(crate) static CONCEPTS: [Concept; 15] = [
             "overloaded",
             "overload",
         ]),
+        except: &[],
         kinds: &[Kind::Path],
     },
     Concept {
@@ -193,6 +233,7 @@ pub(crate) static CONCEPTS: [Concept; 15] = [
             "HTTP/2.0 503",
             "HTTP/2.0 504",
         ]),
+        except: &[],
         kinds: &[Kind::Status, Kind::Path],
     },
     Concept {
@@ -211,6 +252,7 @@ pub(crate) static CONCEPTS: [Concept; 15] = [
             "resuming normal operations",
             "Linux version",
         ]),
+        except: &[],
         kinds: &[Kind::Process],
     },
     Concept {
@@ -227,12 +269,14 @@ pub(crate) static CONCEPTS: [Concept; 15] = [
             "exiting",
             "exits",
         ]),
+        except: &[],
         kinds: &[Kind::Process],
     },
     Concept {
         name: "starts",
         asked: r"\bstart(s|ed|ing)?\b|\bstart-?ups?\b",
         told: Told::Any(&["started", "starting", "startup", "starts", "listening on"]),
+        except: &[],
         kinds: &[Kind::Process],
     },
 ];
@@ -264,16 +308,16 @@ pub(crate) static ASKED: LazyLock<Vec<Regex>> = LazyLock::new(|| {
 
 /// Words of a question that say nothing about the lines.
 const STOP_WORDS: &str = "\
-    a about after again all also am an and any anything appear appeared appears are as at be been before being between \
+    a about after again all also am an and any anybody anyone anything appear appeared appears are as at be been before being between \
     both but by can cause caused causes could count counts day detail details did do does doing \
-    don't during each either else entire entries entry environment event events ever every \
-    everything everyone find first for frequent frequently from full general get give go going \
+    during each either else entire entries entry environment event events ever every \
+    everything everyone everywhere find first for frequent frequently from full general get give go going \
     got had happen happened happening happens has have how however i if in infrastructure interesting into is \
     it its just kind kinds last latest least line lines list log logs look looking logged lot many me message \
-    messages more most much my named near need never new no nor not now number occur occurred \
+    messages more most much my named near need never new no nor not now nobody number neither occur occurred \
     occurrences occurs of off often on one only or order our over overview own particular per \
     please recent recently report reported said same say saw see seen should show since so some \
-    someone something sort still strange such summarise summarize summary system systems tell than that \
+    someone something sort still strange successful successfully such summarise summarize summary system systems tell than that \
     the their them then there these they thing things this those time times to today together too \
     top total tried try trying type types until unusual up us very want was we were what when where whether \
     which while who whom whose why will with within without would yet you your";

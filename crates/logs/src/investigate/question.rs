@@ -47,6 +47,10 @@ pub(crate) struct Question {
     pub(crate) shape: Shape,
     /// What remains.
     pub(crate) terms: Vec<Term>,
+    /// What has no part in the search: small numbers, and a `not` that leaves nothing out.
+    pub(crate) left_out: Vec<String>,
+    /// Whether it is answered by yes or no: then nothing of it is left out for an answer's sake.
+    pub(crate) yes_or_no: bool,
 }
 
 /// A word to search for.
@@ -142,13 +146,38 @@ impl Question {
         let phrases = words.iter().filter_map(|word| quoted_text(&quoted, &word.text)).collect();
         let words: Vec<String> = words.into_iter().map(|word| word.text).collect();
         let text = LOG_AS_NOUN.replace_all(&words.join(" "), "$1").into_owned();
+        let (shape, text) = take_shape(text);
         let mut reader = Reader { unread: text.clone(), text };
-        let shape = reader.shape();
         let (concept, then) = reader.concepts();
         let kinds = reader.kinds();
         let level = reader.level();
         let terms = reader.terms();
-        Self { concept, then, level, times, named_times, kinds, phrases, excluded, shape, terms }
+        let (left_out, yes_or_no) = (reader.left_out(), reader.is_yes_or_no());
+        Self {
+            concept,
+            then,
+            level,
+            times,
+            named_times,
+            kinds,
+            phrases,
+            excluded,
+            shape,
+            terms,
+            left_out,
+            yes_or_no,
+        }
+    }
+}
+
+impl Question {
+    /// Whether only its words can say what it is about.
+    pub(crate) fn says_nothing_else(&self) -> bool {
+        self.concept.is_none()
+            && self.level.is_none()
+            && self.times.is_empty()
+            && self.kinds.is_empty()
+            && self.shape == Shape::default()
     }
 }
 
@@ -163,12 +192,6 @@ impl Reader {
     fn blank(&mut self, range: std::ops::Range<usize>) {
         let blanks = " ".repeat(range.len());
         self.unread.replace_range(range, &blanks);
-    }
-
-    fn shape(&mut self) -> Shape {
-        let (shape, understood) = Shape::read(&self.unread);
-        understood.into_iter().for_each(|range| self.blank(range));
-        shape
     }
 
     /// What the question is about, and what came then.
@@ -204,12 +227,19 @@ impl Reader {
         for word in self.unread.split(' ') {
             let start = end;
             end = start + word.len() + 1;
-            let known = is_stop_word(word) || terms.iter().any(|term| term.word == word);
+            let is_small = word.len() < 3 && word.bytes().all(|byte| byte.is_ascii_digit());
+            let known =
+                is_small || is_stop_word(word) || terms.iter().any(|term| term.word == word);
             if known || tokenizer::parts(word).is_empty() || terms.len() == MAX_TERMS {
                 continue;
             }
             let mut before = self.text[..start].split_whitespace().rev();
             let (previous, last) = (before.next(), terms.last());
+            // The `in` of `log in` announces nothing.
+            let is_read = self.unread[..start].trim_end_matches(' ').len() + 1 < start;
+            let opens = before.clone().next().is_none() && self.is_yes_or_no();
+            let announced =
+                previous.is_some_and(announces_name) && !is_read && !word.ends_with("ly");
             let joint = match previous {
                 Some("and") => Some(Joint::And),
                 Some("or") => Some(Joint::Or),
@@ -219,12 +249,37 @@ impl Reader {
                 joint.filter(|_| last.is_some_and(|last| before.next() == Some(&last.word)));
             let like_last = joint.is_some() && last.is_some_and(|last| last.is_name);
             let is_name =
-                like_last || looks_like_name(word) || previous.is_some_and(announces_name);
+                like_last || looks_like_name(word) || announced || (opens && previous.is_some());
             let joint = joint.filter(|_| like_last);
             terms.push(Term { word: word.to_owned(), is_name, joint });
         }
         terms
     }
+}
+
+impl Reader {
+    /// What was neither read nor is a term, and still matters.
+    fn left_out(&self) -> Vec<String> {
+        let is_small =
+            |word: &str| word.len() < 3 && word.bytes().all(|byte| byte.is_ascii_digit());
+        let words = self.unread.split_whitespace();
+        let matters = words.filter(|word| is_small(word) || is_negation(word));
+        matters.map(str::to_owned).collect()
+    }
+
+    fn is_yes_or_no(&self) -> bool {
+        const FIRST: [&str; 14] = [
+            "did", "has", "have", "had", "was", "were", "is", "are", "does", "do", "can", "could",
+            "will", "would",
+        ];
+        self.text.split(' ').next().is_some_and(|first| FIRST.contains(&first))
+    }
+}
+
+fn is_negation(word: &str) -> bool {
+    ["not", "never", "neither", "nor"].contains(&word)
+        || word.ends_with("n't")
+        || word.ends_with("n’t")
 }
 
 /// An address, an id, or another word with a number in it. Small numbers are not: `block 7` may be
@@ -329,6 +384,20 @@ pub(crate) fn words_of(question: &str) -> Vec<Word> {
         }
     });
     words.filter(|word| !word.text.is_empty() && word.text != "the").collect()
+}
+
+/// What the question wants shown, and the rest of it.
+fn take_shape(mut text: String) -> (Shape, String) {
+    let (shape, mut understood) = Shape::read(&text);
+    understood.sort_by_key(|range| std::cmp::Reverse(range.start));
+    let mut end = text.len();
+    for range in understood.into_iter() {
+        if range.end <= end {
+            end = range.start;
+            text.replace_range(range, "");
+        }
+    }
+    (shape, text.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 /// The words that name times, taken out of the question, and how they were named.

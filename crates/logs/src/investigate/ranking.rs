@@ -97,7 +97,8 @@ impl Counter {
                     result = store.get(*doc).map(|StoredText(text)| {
                         let source = snapshot.catalogue.sources.get(columns.source(*doc) as usize);
                         let source = source.map_or("", |source| source.name.as_str());
-                        let line = Line { text: &text, level: columns.level(*doc), source };
+                        let (level, at) = (columns.level(*doc), columns.timestamp(*doc));
+                        let line = Line { text: &text, level, source, at };
                         self.count_line(line, &columns, *doc);
                     });
                 }
@@ -145,9 +146,9 @@ impl Counter {
         values.into_iter().map(|(value, _)| value.clone()).collect()
     }
 
-    /// The most frequent values, and how many lines held one, by kind; kinds without a value are
+    /// The most frequent values, or the least frequent, and how many lines held one, by kind; kinds without a value are
     /// left out.
-    pub(crate) fn finish(self, most: impl Fn(usize) -> usize) -> Vec<(Ranking, u64)> {
+    pub(crate) fn finish(self, fewest: bool, most: impl Fn(usize) -> usize) -> Vec<(Ranking, u64)> {
         let counted = self.kinds.into_iter().zip(self.tallies).zip(self.holding).enumerate();
         counted
             .filter(|(_, ((_, tally), _))| !tally.is_empty())
@@ -155,7 +156,8 @@ impl Counter {
                 let distinct = tally.len() as u64;
                 let mut values: Vec<(String, Tally)> = tally.into_iter().collect();
                 values.sort_unstable_by(|(a, x), (b, y)| {
-                    (Reverse(x.lines), a).cmp(&(Reverse(y.lines), b))
+                    let by_lines = x.lines.cmp(&y.lines);
+                    (if fewest { by_lines } else { by_lines.reverse() }).then_with(|| a.cmp(b))
                 });
                 values.truncate(most(index));
                 let top = values.into_iter().map(|(value, tally)| tally.named(value)).collect();

@@ -29,6 +29,10 @@ pub(crate) enum TimeWords {
 pub(crate) struct Point {
     day: Option<Day>,
     clock: Option<Time>,
+    /// Only the hour is named: `7am`.
+    whole_hour: bool,
+    /// What follows the day is meant: `after Dec 10`.
+    past_day: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -204,10 +208,15 @@ impl TimeWords {
             None => calendar.likely_day(),
         };
         let date = |at: Point| at.day.map_or(default_day, |day| calendar.date(day));
-        let start = from.map(|at| calendar.at(date(at), at.clock.unwrap_or(Time::MIDNIGHT)));
+        let next = |date: Date| date.next_day().unwrap_or(Date::MAX);
+        let start = from.map(|at| match at.clock {
+            Some(clock) => calendar.at(date(at), clock),
+            None if at.past_day => calendar.at(next(date(at)), Time::MIDNIGHT),
+            None => calendar.at(date(at), Time::MIDNIGHT),
+        });
         let end = to.map(|at| match at.clock {
             Some(clock) => calendar.at(date(at), clock),
-            None => calendar.at(date(at).next_day().unwrap_or(Date::MAX), Time::MIDNIGHT),
+            None => calendar.at(next(date(at)), Time::MIDNIGHT),
         });
         // `between 22:00 and 02:00` ends on the next day.
         let end = match (start, end) {
@@ -363,7 +372,15 @@ mod tests {
             ("at 2015-07-29t17:41:00", "2015-07-29T17:41", "2015-07-29T17:42"),
             ("around 02:00", "2026-11-21T01:45", "2026-11-21T02:15"),
             ("between 2015-07-29 and 2015-07-30", "2015-07-29T00:00", "2015-07-31T00:00"),
-            ("after 10:00 on dec 10", "2025-12-10T10:00", ""),
+            ("after 10:00 on dec 10", "2025-12-10T10:00", "2025-12-11T00:00"),
+            ("before 10:00 on dec 10", "2025-12-10T00:00", "2025-12-10T10:00"),
+            ("after dec 10", "2025-12-11T00:00", ""),
+            ("before dec 10", "", "2025-12-10T00:00"),
+            ("until dec 10", "", "2025-12-11T00:00"),
+            ("on dec 10 at 7am", "2025-12-10T07:00", "2025-12-10T08:00"),
+            ("at 7 o'clock", "2026-11-21T07:00", "2026-11-21T08:00"),
+            ("on 10 december at 9", "2025-12-10T09:00", "2025-12-10T10:00"),
+            ("at 7:00", "2026-11-21T07:00", "2026-11-21T07:01"),
         ] {
             let expected = (from.to_owned(), to.to_owned());
             assert_eq!(range(question, "2026-11-21T02:59:00Z"), expected, "{question}");

@@ -15,6 +15,7 @@ pub(crate) struct Line<'a> {
     pub(crate) level: Level,
     /// The name of its source.
     pub(crate) source: &'a str,
+    pub(crate) at: Option<Timestamp>,
 }
 
 /// A kind of value that questions ask about.
@@ -22,6 +23,10 @@ pub(crate) struct Line<'a> {
 pub(crate) enum Kind {
     /// Names of sources.
     Source,
+    /// Days, in UTC.
+    Day,
+    /// Hours of the day, in UTC.
+    Hour,
     /// IPv4 and IPv6 addresses.
     Ip,
     /// Names of users.
@@ -48,12 +53,14 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// How questions name it, as a regular expression over lower-case text; what it is called.
-    const ASKED: [(Self, &'static str, &'static str); 12] = [
+    const ASKED: [(Self, &'static str, &'static str); 14] = [
         (
             Self::Source,
             r"\b(log )?sources?\b|\blog ?files?\b|\b(what|which|whose|my|all) logs?\b|\blist( \w+)? logs\b",
             "log sources",
         ),
+        (Self::Day, r"\b(which|what) (days?|dates?)\b", "days"),
+        (Self::Hour, r"\b(which|what) hours?( of day)?\b|\btime of day\b", "hours of the day"),
         (Self::Ip, r"\bips?( address(es)?)?\b|\baddress(es)?\b", "IP addresses"),
         (Self::User, r"\busers?( ?names?)?\b|\baccounts?\b|\bwho\b", "users"),
         (Self::Host, r"\b(remote )?(hosts?|hostnames?|machines?|clients?)\b", "hosts"),
@@ -97,9 +104,14 @@ impl Kind {
 
     /// The different values in a line.
     pub(crate) fn values(self, line: Line<'_>) -> Vec<Cow<'_, str>> {
-        let Line { text, level, source } = line;
+        let Line { text, level, source, at } = line;
+        let stamp = |range: std::ops::Range<usize>| at.map(|at| at.to_string()[range].to_owned());
         let mut values: Vec<Cow<'_, str>> = match self {
             Self::Source => vec![Cow::Borrowed(source)],
+            Self::Day => stamp(0..10).into_iter().map(Cow::Owned).collect(),
+            Self::Hour => {
+                stamp(11..13).into_iter().map(|hour| Cow::Owned(format!("{hour}:00"))).collect()
+            }
             Self::Ip => ips(text),
             Self::User => captured(&USER, text),
             Self::Host => captured(&HOST, text),
@@ -262,8 +274,10 @@ mod tests {
 
     use super::*;
 
-    const ALL: [Kind; 12] = [
+    const ALL: [Kind; 14] = [
         Kind::Source,
+        Kind::Day,
+        Kind::Hour,
         Kind::Ip,
         Kind::User,
         Kind::Host,
@@ -278,7 +292,7 @@ mod tests {
     ];
 
     fn line(text: &str) -> Line<'_> {
-        Line { text, level: Level::Info, source: "app.log" }
+        Line { text, level: Level::Info, source: "app.log", at: None }
     }
 
     #[test]

@@ -41,6 +41,12 @@ static OVER_TIME: LazyLock<Regex> = LazyLock::new(|| {
     )
 });
 
+static FEWEST: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"(?:^|[^t] |[^a]t )(?<said>(least|fewest|rarest|lowest)( (often|frequent(ly)?|common(ly)?|active))?)\b",
+    )
+});
+
 /// What is wanted, in which order lines are cited if the question says, and the width of slices of
 /// time in milliseconds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -65,6 +71,11 @@ impl Shape {
             shape.slice_ms = unit.map(width);
             shape.said.push(whole.as_str().to_owned());
             understood.push(whole.range());
+        }
+        if let Some(said) = FEWEST.captures(text).and_then(|found| found.name("said")) {
+            shape.wanted.fewest = true;
+            shape.said.push(said.as_str().to_owned());
+            understood.push(said.range());
         }
         let counted = COUNTED.captures(text).or_else(|| COUNTED_AFTER.captures(text));
         if let Some(found) = counted.or_else(|| UNCOUNTED.captures(text))
@@ -143,5 +154,7 @@ mod tests {
         assert_eq!(read("top 99999 users"), (Some(MOST), None, None, None));
         assert_eq!(read("which users failed most often"), (None, None, None, None));
         assert!(Shape::read("errors over time").0.wanted.over_time);
+        assert!(Shape::read("which ip failed least often").0.wanted.fewest);
+        assert!(!Shape::read("at least 5 errors").0.wanted.fewest);
     }
 }

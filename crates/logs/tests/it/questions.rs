@@ -169,8 +169,100 @@ fn names_hold_and_what_they_leave_out_is_said() {
 #[test]
 fn words_are_found_in_their_other_forms() {
     let fixture = fixture();
-    finds(&fixture, "any crash?", 1);
-    finds(&fixture, "crashes", 1);
+    finds(&fixture, "any crash?", 2);
+    finds(&fixture, "crashes", 2);
     finds(&fixture, "which workers crashed?", 1);
     finds(&fixture, "queries of the pools", 1);
+}
+
+#[test]
+fn but_and_neither_leave_out_too() {
+    let fixture = fixture();
+    finds(&fixture, "everything but failed logins in gate.log", 2);
+    finds(&fixture, "all but errors in app.log", 2);
+    finds(&fixture, "gate lines that are not failed passwords", 2);
+    finds(&fixture, "failed logins neither for root nor ann", 1);
+    finds(&fixture, "failed logins from everywhere except 192.0.2.7 and 192.0.2.9", 1);
+    finds(&fixture, "failed logins that are not from client 192.0.2.9", 2);
+    let evidence = ask(&fixture, "which users never failed to log in?");
+    let left_out = &evidence.searched.left_out;
+    assert!(left_out.iter().any(|word| word == "never"), "{left_out:?}");
+}
+
+#[test]
+fn the_subject_of_a_yes_or_no_question_is_never_left_out() {
+    let fixture = fixture();
+    finds(&fixture, "has root ever logged in?", 0);
+    finds(&fixture, "did ann log in successfully?", 1);
+    finds(&fixture, "who logged in successfully?", 2);
+    finds(&fixture, "did anyone get in?", 2);
+    finds(&fixture, "did worker fail to log in?", 0);
+}
+
+#[test]
+fn times_are_bounded_by_the_day_that_they_name() {
+    let fixture = fixture();
+    finds(&fixture, "failed logins after nov 18", 2);
+    finds(&fixture, "failed logins before nov 19", 3);
+    finds(&fixture, "failed logins after 09:15 on nov 18", 2);
+    finds(&fixture, "failed logins before 09:15 on nov 18", 1);
+    finds(&fixture, "failed logins since 09:15 on nov 18", 4);
+    finds(&fixture, "failed logins on nov 18 at 9am", 2);
+    finds(&fixture, "failed logins on nov 18 at 9 o'clock", 2);
+    finds(&fixture, "failed logins on 18 november at 9", 2);
+}
+
+#[test]
+fn days_hours_and_the_rarest_are_counted() {
+    let fixture = fixture();
+    let evidence = finds(&fixture, "which day had the most failed logins?", 5);
+    let top = &evidence.rankings[0];
+    assert_eq!((top.kind.as_str(), top.top[0].value.as_str()), ("days", "2026-11-18"));
+    let evidence = finds(&fixture, "at what hour of the day do most failed logins happen?", 5);
+    let top = &evidence.rankings[0];
+    assert_eq!((top.kind.as_str(), top.top[0].value.as_str()), ("hours of the day", "09:00"));
+    let evidence = finds(&fixture, "which address failed least often to log in?", 5);
+    assert!(evidence.wanted.fewest);
+    assert_eq!(
+        (evidence.rankings[0].top[0].value.as_str(), evidence.rankings[0].top[0].lines),
+        ("192.0.2.20", 1)
+    );
+}
+
+#[test]
+fn sessions_of_su_are_no_sign_ins() {
+    let fixture = Fixture::of(
+        "Nov 19 09:00:00 box su(pam_unix)[1]: session opened for user news by (uid=0)\n\
+         Nov 19 09:01:00 box sshd(pam_unix)[2]: session opened for user ann by (uid=500)\n",
+    );
+    finds(&fixture, "who logged in?", 1);
+    finds(&fixture, "did news log in?", 0);
+}
+
+#[test]
+fn the_servers_own_log_is_searched_only_by_its_name() {
+    let fixture = fixture();
+    fixture.ingest("callboard", "2026-11-21 02:45:00 ERROR turn: no provider\n");
+    let options = InvestigateOptions { own: Some("callboard"), ..InvestigateOptions::at(now()) };
+    let ask = |question| fixture.store.investigate(question, &options).unwrap().searched;
+    let others = ask("any errors?");
+    assert_eq!((others.matched, others.searched), (4, 13));
+    assert!(others.reading.contains("without the server's own log"), "{}", others.reading);
+    assert_eq!(ask("any errors in callboard's own log?").matched, 1);
+    let alone = Fixture::new();
+    alone.ingest("callboard", "2026-11-21 02:45:00 ERROR turn: no provider\n");
+    assert_eq!(alone.store.investigate("any errors?", &options).unwrap().searched.matched, 1);
+}
+
+#[test]
+fn what_is_not_understood_finds_nothing_and_is_said() {
+    let fixture = fixture();
+    for question in ["hello", "wie viele anmeldungen?", "ログイン失敗"] {
+        let evidence = finds(&fixture, question, 0);
+        assert!(!evidence.searched.left_out.is_empty(), "{question}");
+    }
+    let evidence = finds(&fixture, "failed logins, suspiciously", 5);
+    assert_eq!(evidence.searched.left_out, ["suspiciously"]);
+    finds(&fixture, "exceptions", 0);
+    finds(&fixture, "failed logins 7", 5);
 }

@@ -46,7 +46,7 @@ pub(super) fn compose(evidence: &Evidence) -> Vec<String> {
         for (index, ranking) in evidence.rankings.iter().enumerate() {
             let asked = evidence.wanted.values.filter(|_| index == 0);
             let rows = asked.map_or(ROWS, |rows| rows as usize);
-            rank(ranking, rows, &evidence.searched, &citable, &mut pieces);
+            rank(ranking, rows, evidence, &citable, &mut pieces);
         }
         if !evidence.wanted.over_time {
             times(evidence, &mut pieces);
@@ -62,6 +62,7 @@ pub(super) fn compose(evidence: &Evidence) -> Vec<String> {
 
 fn lead(searched: &SearchedEvidence, pieces: &mut Vec<String>) {
     let matched = if searched.matched == 1 { "line matches" } else { "lines match" };
+    not_understood(searched, pieces);
     let mut sentence = format!(
         "I read the question as “{}”: **{} {matched}**, of {} searched",
         prose(&searched.reading, READING_CHARS),
@@ -75,16 +76,29 @@ fn lead(searched: &SearchedEvidence, pieces: &mut Vec<String>) {
     pieces.push(sentence);
 }
 
+/// Before any figure: what of the question it does not answer.
+fn not_understood(searched: &SearchedEvidence, pieces: &mut Vec<String>) {
+    if searched.left_out.is_empty() {
+        return;
+    }
+    let words: Vec<String> =
+        searched.left_out.iter().map(|word| format!("“{}”", prose(word, 60))).collect();
+    pieces.push(format!(
+        "**Not all of the question is answered:** {} had no part in the search.\n\n",
+        words.join(", ")
+    ));
+}
+
 fn rank(
     ranking: &Ranking,
     rows: usize,
-    searched: &SearchedEvidence,
+    evidence: &Evidence,
     citable: &HashSet<LineId>,
     pieces: &mut Vec<String>,
 ) {
     let Some(first) = ranking.top.first() else { return };
     let kind = prose(&ranking.kind, VALUE_CHARS);
-    pieces.push(format!("\n{}", winner(ranking, first, &kind, searched)));
+    pieces.push(format!("\n{}", winner(ranking, first, &kind, evidence)));
     let shown = ranking.top.len().min(rows);
     if ranking.distinct as usize > shown {
         pieces.push(format!(
@@ -104,30 +118,31 @@ fn rank(
 }
 
 /// Who comes first, and whether alone.
-fn winner(
-    ranking: &Ranking,
-    first: &ValueCount,
-    kind: &str,
-    searched: &SearchedEvidence,
-) -> String {
+fn winner(ranking: &Ranking, first: &ValueCount, kind: &str, evidence: &Evidence) -> String {
+    let (searched, fewest) = (&evidence.searched, evidence.wanted.fewest);
     let tied = ranking.top.iter().take_while(|value| value.lines == first.lines).count();
     if tied > 1 && ranking.distinct > 1 {
         let lines = phrase::lines(first.lines);
+        let share = if fewest { "share the last" } else { "share the first" };
         let all = tied == ranking.distinct as usize;
         let more = tied == ranking.top.len() && !all;
         return match (all, more) {
             (true, _) => format!("All {tied} {kind} occur equally often, in {lines} each."),
             (false, true) => {
-                format!("At least {tied} {kind} share the first place, with {lines} each.")
+                format!("At least {tied} {kind} {share} place, with {lines} each.")
             }
-            (false, false) => format!("{tied} {kind} share the first place, with {lines} each."),
+            (false, false) => format!("{tied} {kind} {share} place, with {lines} each."),
         };
     }
     let whole = if searched.counted < searched.matched { " of those counted" } else { "" };
     let share = phrase::share(first.lines, searched.counted)
         .map_or_else(String::new, |share| format!(" ({share}{whole})"));
     let value = code(&first.value, VALUE_CHARS);
-    let place = if ranking.distinct > 1 { "occurs most often" } else { "is the only one" };
+    let place = match (ranking.distinct > 1, fewest) {
+        (false, _) => "is the only one",
+        (true, false) => "occurs most often",
+        (true, true) => "occurs least often",
+    };
     format!("Of the {kind}, **{value}** {place}: in {}{share}.", phrase::lines(first.lines))
 }
 
@@ -232,6 +247,7 @@ fn what_was_searched(searched: &SearchedEvidence) -> String {
 }
 
 fn nothing(searched: &SearchedEvidence, pieces: &mut Vec<String>) {
+    not_understood(searched, pieces);
     let reading = prose(&searched.reading, READING_CHARS);
     pieces.push(format!("I read the question as “{reading}”, and **no line matches**.\n"));
     pieces.push(format!("\n{}\n", what_was_searched(searched)));

@@ -46,6 +46,7 @@ fn sign_ins() -> Evidence {
         searched: SearchedEvidence {
             query: "\"failed password\"".to_owned(),
             reading: "failed sign-ins".to_owned(),
+            left_out: Vec::new(),
             range: TimeRange::default(),
             covered: TimeRange { from: at("2015-12-10T06:55:48Z"), to: at("2015-12-10T11:04:45Z") },
             matched: 520,
@@ -174,14 +175,14 @@ async fn a_tie_names_no_winner() {
 #[tokio::test]
 async fn what_the_question_wants_shown_is_shown() {
     let mut evidence = sign_ins();
-    evidence.wanted = Wanted { values: Some(1), lines: None, over_time: true };
+    evidence.wanted = Wanted { values: Some(1), over_time: true, ..Wanted::default() };
     let (text, ..) = read(Some(evidence.clone())).await;
     assert!(
         text.contains("these are the first 1:") && !text.contains("187.141.143.180` |"),
         "{text}"
     );
     assert!(text.contains("| between 2015-12-10 09:00 and 10:00 UTC | 120 |"), "{text}");
-    evidence.wanted = Wanted { values: None, lines: Some(2), over_time: false };
+    evidence.wanted = Wanted { lines: Some(2), ..Wanted::default() };
     evidence.order = LineOrder::Oldest;
     let (text, ..) = read(Some(evidence)).await;
     let lines = text.find("**The earliest lines**, from `OpenSSH_2k.log`").unwrap();

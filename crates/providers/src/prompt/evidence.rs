@@ -69,8 +69,11 @@ fn render_search(evidence: &Evidence, text: &mut Bounded) -> bool {
     } else {
         String::new()
     };
+    let left_out =
+        if searched.left_out.is_empty() { "none".to_owned() } else { searched.left_out.join(", ") };
     let lines = [
         format!("The question was read as: {}", fold(&searched.reading, 1_200)),
+        format!("Words of the question that had no part in the search: {}", fold(&left_out, 400)),
         format!("Query: {}", fold(&searched.query, 400)),
         format!("Searched span: {}", span(searched.range)),
         format!("Lines searched: {}", searched.searched),

@@ -11,13 +11,25 @@ pub(super) fn read(words: &[&str]) -> Option<(TimeWords, usize)> {
     match *words.first()? {
         "last" | "past" | "previous" | "this" => past(words).or_else(|| near(words)),
         "between" | "from" => between(words),
-        "since" | "after" => {
+        "since" => {
             let (from, used) = point(&words[1..])?;
             Some((span(Some(from), None), 1 + used))
         }
-        "before" | "until" => {
+        "until" => {
             let (to, used) = point(&words[1..])?;
             Some((span(None, Some(to)), 1 + used))
+        }
+        "after" => {
+            let (from, used) = point(&words[1..])?;
+            // After 10:30 on a day: of that day.
+            let to = from.day.filter(|_| from.clock.is_some()).map(Point::all_of);
+            Some((span(Some(Point { past_day: true, ..from }), to), 1 + used))
+        }
+        "before" => {
+            let (to, used) = point(&words[1..])?;
+            let from = to.day.filter(|_| to.clock.is_some()).map(Point::all_of);
+            let clock = to.clock.unwrap_or(Time::MIDNIGHT);
+            Some((span(from, Some(Point { clock: Some(clock), ..to })), 1 + used))
         }
         "around" | "about" => {
             let (at, used) = point(&words[1..])?;
@@ -82,7 +94,7 @@ fn unit(word: &str) -> Option<u64> {
 
 /// `this morning`, `last night`, `last friday`.
 fn near(words: &[&str]) -> Option<(TimeWords, usize)> {
-    let on = |days, clock| Some(Point { day: Some(Day::Ago(days)), clock });
+    let on = |days, clock| Some(Point { clock, ..Point::all_of(Day::Ago(days)) });
     match (*words.first()?, *words.get(1)?) {
         ("last", "night") => Some((span(on(1, Some(hour(18)?)), on(0, Some(hour(6)?))), 2)),
         ("this", _) => {
@@ -90,7 +102,7 @@ fn near(words: &[&str]) -> Option<(TimeWords, usize)> {
             Some((part.on(Some(Day::Ago(0))), 1 + used))
         }
         (_, name) => {
-            let day = Point { day: Some(Day::Weekday(weekday(name)?)), clock: None };
+            let day = Point::all_of(Day::Weekday(weekday(name)?));
             Some((day.as_span(), 2))
         }
     }
@@ -171,9 +183,11 @@ fn point(words: &[&str]) -> Option<(Point, usize)> {
             point.clock = point.clock.or(clock);
             used += skipped + len;
         } else if point.clock.is_none()
-            && let Some((clock, len)) = clock(rest_after_on)
+            && let Some((clock, whole_hour, len)) =
+                clock(rest_after_on).or_else(|| bare_hour(rest, point.day.is_some()))
         {
             point.clock = Some(clock);
+            point.whole_hour = whole_hour;
             used += skipped + len;
         } else {
             break;
@@ -272,13 +286,24 @@ fn hour(hour: u8) -> Option<Time> {
     Time::from_hms(hour, 0, 0).ok()
 }
 
-/// `10:00`, `10:00:30`, `10am`, `10 pm`, `noon`, `midnight`.
-fn clock(words: &[&str]) -> Option<(Time, usize)> {
+/// `at 9`, after a day.
+fn bare_hour(words: &[&str], has_day: bool) -> Option<(Time, bool, usize)> {
+    let ["at", number, ..] = words else { return None };
+    // The `at` is counted by the caller.
+    has_day.then(|| hour(number.parse().ok()?)).flatten().map(|hour| (hour, true, 1))
+}
+
+/// `10:00`, `10:00:30`, `10am`, `10 pm`, `7 o'clock`, `noon`, `midnight`; whether only the hour is
+/// named, and how many words it takes.
+fn clock(words: &[&str]) -> Option<(Time, bool, usize)> {
     let first = *words.first()?;
     match first {
-        "noon" => return Some((hour(12)?, 1)),
-        "midnight" => return Some((Time::MIDNIGHT, 1)),
+        "noon" => return Some((hour(12)?, false, 1)),
+        "midnight" => return Some((Time::MIDNIGHT, false, 1)),
         _ => {}
+    }
+    if let Some("o'clock" | "o’clock" | "oclock") = words.get(1).copied() {
+        return Some((hour(first.parse().ok()?)?, true, 2));
     }
     let attached = ["am", "pm"].into_iter().find_map(|half| {
         Some((first.strip_suffix(half).filter(|rest| !rest.is_empty())?, half, 1))
@@ -286,16 +311,16 @@ fn clock(words: &[&str]) -> Option<(Time, usize)> {
     let apart = words.get(1).filter(|half| matches!(**half, "am" | "pm"));
     let (digits, half, used) =
         attached.or_else(|| apart.map(|half| (first, *half, 2))).unwrap_or((first, "", 1));
-    let time = match digits.parse::<u8>() {
-        Ok(number) if !half.is_empty() => hour(number)?,
-        _ => clock_digits(digits)?,
+    let (time, whole_hour) = match digits.parse::<u8>() {
+        Ok(number) if !half.is_empty() => (hour(number)?, true),
+        _ => (clock_digits(digits)?, false),
     };
     let hour = match (half, time.hour()) {
         ("am", 12) => 0,
         ("pm", hour @ 1..=11) => hour + 12,
         (_, hour) => hour,
     };
-    Some((time.replace_hour(hour).ok()?, used))
+    Some((time.replace_hour(hour).ok()?, whole_hour, used))
 }
 
 fn clock_digits(text: &str) -> Option<Time> {
@@ -320,13 +345,17 @@ fn around(at: Point, before: i64, after: i64) -> TimeWords {
 
 impl Point {
     fn of(clock: Time) -> Self {
-        Self { day: None, clock: Some(clock) }
+        Self { clock: Some(clock), ..Self::default() }
     }
 
-    /// A day is all of it; a time of day is its minute.
+    fn all_of(day: Day) -> Self {
+        Self { day: Some(day), ..Self::default() }
+    }
+
+    /// A day is all of it; a time of day is its minute, or its hour.
     fn as_span(self) -> TimeWords {
         match self.clock {
-            Some(_) => around(self, 0, 60),
+            Some(_) => around(self, 0, if self.whole_hour { 3_600 } else { 60 }),
             None => span(Some(self), Some(self)),
         }
     }
