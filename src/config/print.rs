@@ -40,10 +40,11 @@ fn section(out: &mut String, name: &str, node: &Node) {
     }
 }
 
-/// The keys of one entry of a list of tables, and its sections.
+/// The keys of one entry of a list of tables, and its sections. A list in it stands on its line.
 fn entries(out: &mut String, path: &str, entry: &Node) {
     let Value::Table(table) = &entry.value else { return };
-    let (below, plain): (Vec<_>, Vec<_>) = table.iter().partition(|(_, node)| is_section(node));
+    let (below, plain): (Vec<_>, Vec<_>) =
+        table.iter().partition(|(_, node)| matches!(node.value, Value::Table(_)));
     lines(out, &plain);
     for (key, node) in below {
         section(out, &format!("{path}.{}", quoted(key)), node);
@@ -80,7 +81,8 @@ fn is_section(node: &Node) -> bool {
 }
 
 fn value(key: &str, node: &Node) -> String {
-    if is_secret(key) {
+    // Of a list of secrets each is hidden for itself.
+    if is_secret(key) && !matches!(node.value, Value::List(_)) {
         return MASK.to_owned();
     }
     match &node.value {

@@ -376,6 +376,31 @@ fn secrets_are_neither_printed_nor_told_in_errors() {
 }
 
 #[test]
+fn more_keys_and_prices_of_a_provider_are_read_and_printed() {
+    let config = Given::file(
+        "[[providers]]\nname = 'a'\nkind = 'anthropic'\nmodel = 'm'\n\
+         api_keys = ['hunter2', 'hunter3']\n\
+         prices = [{ model = 'm', input = 3, cached_input = 0.3 }]\n",
+    )
+    .load();
+    let printed = config.print_masked();
+    assert!(!printed.contains("hunter"), "{printed}");
+    assert!(printed.contains("api_keys = [\"***\", \"***\"]"), "{printed}");
+    let again = Given::file(&printed).load();
+    assert_eq!(again.providers[0].prices[0].cached_input, Some(0.3));
+    let keys = Given::nothing()
+        .variable("CALLBOARD__PROVIDERS__0__NAME", "a")
+        .variable("CALLBOARD__PROVIDERS__0__KIND", "gemini")
+        .variable("CALLBOARD__PROVIDERS__0__MODEL", "m")
+        .variable("CALLBOARD__PROVIDERS__0__API_KEYS", "one, two")
+        .load();
+    let keys: Vec<_> = keys.providers[0].api_keys.iter().map(|key| key.expose_secret()).collect();
+    assert_eq!(keys, ["one", "two"]);
+    let errors = Given::file("[[providers]]\nname = 'a'\napi_keys = 'hunter2'\n").errors();
+    assert!(!errors.join("\n").contains("hunter2"), "{errors:?}");
+}
+
+#[test]
 fn what_is_printed_reads_back_and_names_its_places() {
     let given =
         Given::file("[chat]\nkeep_turns = 7\n[chat.modes]\n'two words' = \"a \\\"b\\\"\"\n")

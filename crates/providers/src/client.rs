@@ -1,49 +1,201 @@
-//! One provider, ready to be asked: the front of the crate, used by `actors::turn`.
+//! One provider, ready to be asked: the front of the crate, used by `actors::turn` and the gateway.
 //!
-//! It holds no queue and no breaker: admission is the `Provider` actor's.
+//! It holds no queue and no breaker, and turns no keys: admission is the `Provider` actor's.
+
+use std::sync::Arc;
+
+use futures_util::StreamExt as _;
+use tokio::time::{Instant, timeout_at};
 
 use crate::{
-    CompletionRequest, CompletionStream, ConfigError, ProviderConfig, ProviderError, ProviderKind,
-    extractive, openai::OpenAi,
+    ChatRequest, CompletionRequest, CompletionStream, ConfigError, EmbedRequest, Embeddings,
+    ProviderConfig, ProviderError, ProviderErrorKind, ReplyEvent, ReplyStream, StreamEvent,
+    chat::refused,
+    extractive, prompt,
+    reply::{Meter, Reader, Terms, malformed},
+    transport::Transport,
+    wire::{self, Call, Wire},
 };
 
 /// One provider. Clones share its connections.
 #[derive(Clone, Debug)]
 pub struct Client {
-    wire: Wire,
+    config: Arc<ProviderConfig>,
+    /// Absent for the built-in provider, which is asked nothing over a wire.
+    remote: Option<Arc<Remote>>,
 }
 
-#[derive(Clone, Debug)]
-enum Wire {
-    OpenAi(OpenAi),
-    Extractive { model: String },
+#[derive(Debug)]
+struct Remote {
+    wire: Box<dyn Wire>,
+    transport: Transport,
 }
 
 impl Client {
-    /// Reads the key and prepares the connections; nothing is sent.
+    /// Reads the keys and prepares the connections; nothing is sent.
     ///
     /// # Errors
     /// When a value that it needs is missing or bad; the key stands without its place.
     pub fn new(config: &ProviderConfig) -> Result<Self, ConfigError> {
-        let wire = match config.kind {
-            ProviderKind::OpenAi => Wire::OpenAi(OpenAi::new(config)?),
-            ProviderKind::Extractive => Wire::Extractive { model: config.name.clone() },
+        let remote = match wire::open(config)? {
+            Some(wire) => {
+                let (base, key_header) = (wire.base(), wire.key_header());
+                let transport = Transport::new(config, base, key_header, wire.fixed_headers())?;
+                Some(Arc::new(Remote { wire, transport }))
+            }
+            None => None,
         };
-        Ok(Self { wire })
+        Ok(Self { config: Arc::new(config.clone()), remote })
     }
 
-    /// Asks. The reply has begun when this returns; its tokens come through the stream.
+    /// How many keys there are to take turns with; at least 1, also when there is none to show.
+    #[must_use]
+    pub fn key_count(&self) -> usize {
+        self.remote.as_ref().map_or(1, |remote| remote.transport.key_count())
+    }
+
+    /// Asks with the first key; see [`Client::chat_with_key`].
     ///
     /// # Errors
-    /// When there is no reply. Short hiccups before its first byte are retried here, at most
-    /// twice and within seconds.
+    /// When there is no reply.
+    pub async fn chat(&self, request: ChatRequest) -> Result<ReplyStream, ProviderError> {
+        self.chat_with_key(request, 0).await
+    }
+
+    /// Asks with the key of this number, counted from 0. The reply has begun when this returns;
+    /// its events come through the stream, also when [`ChatRequest::stream`] is not set.
+    ///
+    /// # Errors
+    /// When there is no reply, or the wire has no words for the request. Short hiccups before the
+    /// first byte are retried here, at most twice and within seconds; a rate limit is not when
+    /// there is another key.
+    pub async fn chat_with_key(
+        &self,
+        request: ChatRequest,
+        key: usize,
+    ) -> Result<ReplyStream, ProviderError> {
+        let Some(remote) = &self.remote else {
+            return Err(refused("The built-in provider is no model: it answers from evidence."));
+        };
+        request.check()?;
+        let now = Instant::now();
+        let end = now + self.config.total_timeout();
+        let asked = request.max_output_tokens.unwrap_or(u32::MAX);
+        let terms = Terms {
+            // Without a stream the first token comes with the last.
+            first_token: if request.stream { now + self.config.first_token_timeout() } else { end },
+            end,
+            idle: self.config.idle_timeout(),
+            max_output_tokens: asked.min(self.config.max_output_tokens),
+            model: request.model.clone().unwrap_or_else(|| self.config.model.clone()),
+            meter: Arc::new(Meter::new(request.chars())),
+        };
+        let outgoing = remote.wire.chat(&Call {
+            request: &request,
+            model: &terms.model,
+            max_output_tokens: terms.max_output_tokens,
+            temperature: request.temperature.or(self.config.temperature),
+        })?;
+        // Its text is in the body now.
+        drop(request);
+        let deadline = terms.first_token.min(terms.end);
+        let (response, head) = remote.transport.send(&outgoing, key, deadline).await?;
+        drop(outgoing);
+        let (decoder, framing) = (remote.wire.decoder(), remote.wire.framing());
+        let meter = Arc::clone(&terms.meter);
+        let reader = Reader::new(response, decoder, framing, terms);
+        Ok(ReplyStream::measured(head, meter, reader.into_events()))
+    }
+
+    /// Asks for embeddings with the first key.
+    ///
+    /// # Errors
+    /// When there is no good reply, or the provider has no embeddings.
+    pub async fn embed(&self, request: EmbedRequest) -> Result<Embeddings, ProviderError> {
+        self.embed_with_key(request, 0).await
+    }
+
+    /// Asks for embeddings with the key of this number, counted from 0.
+    ///
+    /// # Errors
+    /// As [`Client::embed`].
+    pub async fn embed_with_key(
+        &self,
+        request: EmbedRequest,
+        key: usize,
+    ) -> Result<Embeddings, ProviderError> {
+        let Some(remote) = &self.remote else {
+            return Err(refused("The built-in provider makes no embeddings."));
+        };
+        request.check()?;
+        let deadline = Instant::now() + self.config.total_timeout();
+        let model = request.model.as_deref().unwrap_or(&self.config.model);
+        let outgoing = remote.wire.embed(model, &request)?;
+        let (mut response, _) = remote.transport.send(&outgoing, key, deadline).await?;
+        let mut body = Vec::new();
+        loop {
+            let chunk = timeout_at(deadline, response.chunk()).await.map_err(|_| {
+                ProviderError::new(ProviderErrorKind::Timeout)
+                    .because("the embeddings took longer than total_timeout_ms")
+            })?;
+            let chunk = chunk.map_err(|error| {
+                ProviderError::new(ProviderErrorKind::Interrupted).because(error)
+            })?;
+            let Some(chunk) = chunk else { break };
+            if body.len() + chunk.len() > request.max_reply_bytes() {
+                return Err(malformed("the reply is larger than its embeddings can be"));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        if body.trim_ascii().is_empty() {
+            return Err(malformed("the reply is empty"));
+        }
+        remote.wire.vectors(&body)?.complete(&request, model)
+    }
+
+    /// Asks a question of the assistant, with its evidence. The reply has begun when this returns;
+    /// its tokens come through the stream.
+    ///
+    /// # Errors
+    /// When there is no reply, as for [`Client::chat`].
     pub async fn complete(
         &self,
         request: CompletionRequest,
     ) -> Result<CompletionStream, ProviderError> {
-        match &self.wire {
-            Wire::OpenAi(openai) => openai.complete(request).await,
-            Wire::Extractive { model } => Ok(extractive::answer(&request, model.clone())),
+        if self.remote.is_none() {
+            return Ok(extractive::answer(&request, self.config.name.clone()));
         }
+        let prompt = prompt::build(&request, &self.config);
+        let chat = ChatRequest {
+            model: request.model,
+            max_output_tokens: request.max_output_tokens,
+            ..prompt.into_chat()
+        };
+        let events = self.chat(chat).await?.scan(false, |spoke, event| {
+            let step = match event {
+                Ok(ReplyEvent::Text(text)) => {
+                    *spoke = true;
+                    Some(Ok(StreamEvent::Delta(text)))
+                }
+                // No tools were offered, and thoughts are not the answer.
+                Ok(
+                    ReplyEvent::Reasoning(_)
+                    | ReplyEvent::ReasoningSignature(_)
+                    | ReplyEvent::ToolCallStart { .. }
+                    | ReplyEvent::ToolCallArguments { .. },
+                ) => None,
+                Ok(ReplyEvent::Finish { reason: crate::StopReason::ToolCalls, .. }) if !*spoke => {
+                    Some(Err(malformed("the answer is a call of a tool that was not offered")))
+                }
+                Ok(ReplyEvent::Finish { reason, usage, model }) => Some(Ok(StreamEvent::Finish {
+                    reason: reason.into(),
+                    usage: usage.into(),
+                    model,
+                })),
+                Err(error) => Some(Err(error)),
+            };
+            std::future::ready(Some(step))
+        });
+        Ok(CompletionStream::new(events.filter_map(std::future::ready)))
     }
 }

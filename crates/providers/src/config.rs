@@ -4,20 +4,18 @@
 //! from it, and [`Client`](crate::Client) the rest. Unknown keys fail; [`ProviderConfig::validate`]
 //! names every key that has a bad value.
 
-use std::{
-    collections::HashSet,
-    fmt,
-    io::Read as _,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+mod check;
+mod keys;
+mod target;
 
-use secrecy::{ExposeSecret as _, SecretString};
-use serde::{Deserialize, Serialize, Serializer};
-use url::Url;
+use std::{path::PathBuf, time::Duration};
 
-/// A key is a line of text; a larger file is the wrong file.
-const MAX_KEY_BYTES: u64 = 16 * 1024;
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+
+pub use self::check::validate_chain;
+use self::keys::{all_masked, masked};
+pub(crate) use self::target::below;
 
 /// The wire that a provider speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -27,19 +25,93 @@ pub enum ProviderKind {
     #[default]
     #[serde(rename = "openai")]
     OpenAi,
+    /// OpenAI's responses: <https://platform.openai.com/docs/api-reference/responses>.
+    #[serde(rename = "openai_responses")]
+    OpenAiResponses,
+    /// Anthropic's messages: <https://docs.claude.com/en/api/messages>.
+    Anthropic,
+    /// Ollama's own wire: <https://github.com/ollama/ollama/blob/main/docs/api.md>.
+    Ollama,
+    /// Google Gemini's `generateContent`: <https://ai.google.dev/api/generate-content>.
+    Gemini,
+    /// Chat completions of Azure OpenAI:
+    /// <https://learn.microsoft.com/azure/ai-foundry/openai/reference>.
+    Azure,
     /// Built in: answers from the log index alone, without a model.
     Extractive,
 }
 
 impl ProviderKind {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::OpenAi,
+        Self::OpenAiResponses,
+        Self::Anthropic,
+        Self::Ollama,
+        Self::Gemini,
+        Self::Azure,
+        Self::Extractive,
+    ];
+
     /// The name, as in the configuration.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::OpenAi => "openai",
+            Self::OpenAiResponses => "openai_responses",
+            Self::Anthropic => "anthropic",
+            Self::Ollama => "ollama",
+            Self::Gemini => "gemini",
+            Self::Azure => "azure",
             Self::Extractive => "extractive",
         }
     }
+
+    /// Where such a provider is unless `base_url` says otherwise. An `openai` server is one of
+    /// many, and an Azure resource has an address of its own: these must be named.
+    #[must_use]
+    pub fn default_base_url(self) -> Option<&'static str> {
+        match self {
+            Self::OpenAiResponses => Some("https://api.openai.com/v1"),
+            Self::Anthropic => Some("https://api.anthropic.com/v1"),
+            Self::Ollama => Some("http://127.0.0.1:11434"),
+            Self::Gemini => Some("https://generativelanguage.googleapis.com/v1beta"),
+            Self::OpenAi | Self::Azure | Self::Extractive => None,
+        }
+    }
+}
+
+/// How a key is shown to Azure.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AzureAuth {
+    /// A key of the resource, as `api-key`.
+    #[default]
+    ApiKey,
+    /// A token of Entra ID, as `Authorization: Bearer`. It is not renewed here.
+    Entra,
+}
+
+/// What the tokens of one model cost, in US dollars for a million.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelPrice {
+    /// The model, as a request names it.
+    pub model: String,
+    /// Read.
+    pub input: f64,
+    /// Written.
+    #[serde(default)]
+    pub output: f64,
+    /// Read from the provider's cache; `input` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cached_input: Option<f64>,
+    /// Written to the provider's cache; `input` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write: Option<f64>,
+    /// Thoughts; `output` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning: Option<f64>,
 }
 
 /// When the circuit breaker of a provider opens, and for how long. The breaker lives in `actors`.
@@ -70,14 +142,30 @@ pub struct ProviderConfig {
     pub name: String,
     /// The wire it speaks.
     pub kind: ProviderKind,
-    /// Where it is, up to and with the version: `https://api.openai.com/v1`. `openai` only.
+    /// Where it is: `https://api.openai.com/v1`. With the version, except for Ollama and Azure,
+    /// whose paths begin at the host. See [`ProviderKind::default_base_url`].
     pub base_url: Option<String>,
-    /// Sent as `Authorization: Bearer`. Local servers often need none.
+    /// Shown as the wire demands it. Local servers often need none.
     #[serde(serialize_with = "masked", skip_serializing_if = "Option::is_none")]
     pub api_key: Option<SecretString>,
     /// A file that holds the key, instead of `api_key`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_key_file: Option<PathBuf>,
+    /// More keys, to take turns with.
+    #[serde(serialize_with = "all_masked", skip_serializing_if = "Vec::is_empty")]
+    pub api_keys: Vec<SecretString>,
+    /// Files that hold a key each, to take turns with.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub api_key_files: Vec<PathBuf>,
+    /// Azure's name for the model where it runs; `model` when absent. `azure` only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deployment: Option<String>,
+    /// Azure's version of the wire. `azure` only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api_version: Option<String>,
+    /// How the key is shown to Azure. `azure` only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub azure_auth: Option<AzureAuth>,
     /// The model that is asked when a request names none.
     pub model: String,
     /// Requests in flight at once.
@@ -102,10 +190,16 @@ pub struct ProviderConfig {
     pub max_evidence_bytes: usize,
     /// The most bytes of earlier messages that a prompt holds; the oldest are left out.
     pub max_history_bytes: usize,
-    /// US dollars for a million tokens read.
-    pub input_usd_per_million: f64,
-    /// US dollars for a million tokens written.
-    pub output_usd_per_million: f64,
+    /// US dollars for a million tokens that `model` reads. When absent: `prices`, then the built-in
+    /// table (see [`cost_usd`](crate::cost_usd)), then nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input_usd_per_million: Option<f64>,
+    /// US dollars for a million tokens that `model` writes, likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_usd_per_million: Option<f64>,
+    /// Prices of its models in full.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub prices: Vec<ModelPrice>,
     /// When to stop asking it for a while.
     pub breaker: BreakerConfig,
 }
@@ -118,6 +212,11 @@ impl Default for ProviderConfig {
             base_url: None,
             api_key: None,
             api_key_file: None,
+            api_keys: Vec::new(),
+            api_key_files: Vec::new(),
+            deployment: None,
+            api_version: None,
+            azure_auth: None,
             model: String::new(),
             max_concurrency: 8,
             max_queue: 64,
@@ -130,8 +229,9 @@ impl Default for ProviderConfig {
             temperature: None,
             max_evidence_bytes: 48 * 1024,
             max_history_bytes: 32 * 1024,
-            input_usd_per_million: 0.0,
-            output_usd_per_million: 0.0,
+            input_usd_per_million: None,
+            output_usd_per_million: None,
+            prices: Vec::new(),
             breaker: BreakerConfig::default(),
         }
     }
@@ -145,6 +245,13 @@ pub struct ConfigError {
     pub key: String,
     /// What is wrong with it, to be read after the key.
     pub problem: String,
+}
+
+impl ConfigError {
+    /// For a key whose place its reader knows.
+    pub(crate) fn new(key: &str, problem: impl Into<String>) -> Self {
+        Self { key: key.to_owned(), problem: problem.into() }
+    }
 }
 
 impl ProviderConfig {
@@ -190,280 +297,7 @@ impl ProviderConfig {
     pub fn queue_timeout(&self) -> Duration {
         Duration::from_millis(self.queue_timeout_ms)
     }
-
-    /// Everything that is wrong with it. `at` is its place, such as `providers[0]`.
-    ///
-    /// The key file is opened, so that a missing secret is found at start.
-    #[must_use]
-    pub fn validate(&self, at: &str) -> Vec<ConfigError> {
-        let mut check = Check { at, errors: Vec::new() };
-        check.that(is_name(&self.name), "name", "must be 1 to 64 letters, digits, `.`, `_`, `-`");
-        match self.kind {
-            ProviderKind::OpenAi => {
-                if let Err(error) = self.endpoint() {
-                    check.fail(error);
-                }
-                check.that(!self.model.trim().is_empty(), "model", "must name a model");
-            }
-            ProviderKind::Extractive => {
-                check.that(self.base_url.is_none(), "base_url", "is not used by `extractive`");
-                let no_key = self.api_key.is_none() && self.api_key_file.is_none();
-                check.that(no_key, "api_key", "is not used by `extractive`");
-            }
-        }
-        if let Err(error) = self.key() {
-            check.fail(error);
-        }
-        self.check_limits(&mut check);
-        check.errors
-    }
-
-    fn check_limits(&self, check: &mut Check<'_>) {
-        let positive = "must be above 0";
-        check.that(self.max_concurrency > 0, "max_concurrency", positive);
-        check.that(self.max_output_tokens > 0, "max_output_tokens", positive);
-        for (value, key) in [
-            (self.queue_timeout_ms, "queue_timeout_ms"),
-            (self.connect_timeout_ms, "connect_timeout_ms"),
-            (self.first_token_timeout_ms, "first_token_timeout_ms"),
-            (self.idle_timeout_ms, "idle_timeout_ms"),
-            (self.total_timeout_ms, "total_timeout_ms"),
-            (self.breaker.open_ms, "breaker.open_ms"),
-        ] {
-            check.that((1..=86_400_000).contains(&value), key, "must be 1 to 86400000 (a day)");
-        }
-        let temperature = self.temperature.is_none_or(|value| (0.0..=2.0).contains(&value));
-        check.that(temperature, "temperature", "must be 0 to 2");
-        for (value, key) in [
-            (self.input_usd_per_million, "input_usd_per_million"),
-            (self.output_usd_per_million, "output_usd_per_million"),
-        ] {
-            check.that(value.is_finite() && value >= 0.0, key, "must be 0 or more");
-        }
-        let breaker = &self.breaker;
-        check.that(breaker.window > 0, "breaker.window", positive);
-        let min_calls = (1..=breaker.window).contains(&breaker.min_calls);
-        check.that(min_calls, "breaker.min_calls", "must be 1 to `breaker.window`");
-        let rate = breaker.failure_rate > 0.0 && breaker.failure_rate <= 1.0;
-        check.that(rate, "breaker.failure_rate", "must be above 0 and at most 1");
-    }
-
-    /// Where chat completions are asked for; the error's key stands without its place.
-    pub(crate) fn endpoint(&self) -> Result<Url, ConfigError> {
-        let fail =
-            |problem: &str| ConfigError { key: "base_url".to_owned(), problem: problem.to_owned() };
-        let text = self.base_url.as_deref().unwrap_or_default().trim();
-        if text.is_empty() {
-            return Err(fail("must be set, such as https://api.openai.com/v1"));
-        }
-        let mut url = Url::parse(text).map_err(|error| fail(&format!("is not a URL: {error}")))?;
-        if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
-            return Err(fail("must start with http:// or https:// and name a host"));
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(fail("must not hold a password: use `api_key` or `api_key_file`"));
-        }
-        if url.query().is_some() || url.fragment().is_some() {
-            return Err(fail("must not have a query or a fragment"));
-        }
-        let path = format!("{}/chat/completions", url.path().trim_end_matches('/'));
-        url.set_path(&path);
-        Ok(url)
-    }
-
-    /// The key, from where it is configured; the error's key stands without its place.
-    pub(crate) fn key(&self) -> Result<Option<SecretString>, ConfigError> {
-        let (key, at) = match (&self.api_key, &self.api_key_file) {
-            (Some(_), Some(_)) => {
-                return Err(ConfigError {
-                    key: "api_key_file".to_owned(),
-                    problem: "must not be set together with `api_key`".to_owned(),
-                });
-            }
-            (Some(key), None) => (key.expose_secret().trim().to_owned(), "api_key"),
-            (None, Some(path)) => (read_key(path)?, "api_key_file"),
-            (None, None) => return Ok(None),
-        };
-        let fits = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_graphic());
-        if !fits {
-            return Err(ConfigError {
-                key: at.to_owned(),
-                problem: "must hold a key of visible ASCII characters".to_owned(),
-            });
-        }
-        Ok(Some(SecretString::from(key)))
-    }
-}
-
-/// Checks a whole fallback chain: each provider, and that no name stands twice. `at` is the place
-/// of the list, such as `providers`.
-#[must_use]
-pub fn validate_chain(chain: &[ProviderConfig], at: &str) -> Vec<ConfigError> {
-    let mut errors = Vec::new();
-    let mut names = HashSet::new();
-    for (index, provider) in chain.iter().enumerate() {
-        let place = format!("{at}[{index}]");
-        errors.extend(provider.validate(&place));
-        if !names.insert(provider.name.as_str()) {
-            errors.push(ConfigError {
-                key: format!("{place}.name"),
-                problem: format!("`{}` is the name of another provider", provider.name),
-            });
-        }
-    }
-    errors
-}
-
-struct Check<'a> {
-    at: &'a str,
-    errors: Vec<ConfigError>,
-}
-
-impl Check<'_> {
-    fn that(&mut self, holds: bool, key: &str, problem: &str) {
-        if !holds {
-            self.fail(ConfigError { key: key.to_owned(), problem: problem.to_owned() });
-        }
-    }
-
-    fn fail(&mut self, error: ConfigError) {
-        self.errors.push(ConfigError { key: format!("{}.{}", self.at, error.key), ..error });
-    }
-}
-
-fn is_name(name: &str) -> bool {
-    let visible = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    (1..=64).contains(&name.len()) && name.bytes().all(visible)
-}
-
-fn read_key(path: &Path) -> Result<String, ConfigError> {
-    let fail = |problem: String| ConfigError { key: "api_key_file".to_owned(), problem };
-    let shown = path.display();
-    let file = std::fs::File::open(path)
-        .map_err(|error| fail(format!("cannot be read ({shown}): {error}")))?;
-    let mut key = String::new();
-    let read = file.take(MAX_KEY_BYTES + 1).read_to_string(&mut key);
-    read.map_err(|error| fail(format!("cannot be read ({shown}): {error}")))?;
-    if key.len() as u64 > MAX_KEY_BYTES {
-        return Err(fail(format!("is too large for a key ({shown})")));
-    }
-    Ok(key.trim().to_owned())
-}
-
-fn masked<S: Serializer>(key: &Option<SecretString>, serializer: S) -> Result<S::Ok, S::Error> {
-    key.as_ref().map(|_| Mask).serialize(serializer)
-}
-
-/// What `callboard config print` shows of a secret.
-struct Mask;
-
-impl fmt::Display for Mask {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("********")
-    }
-}
-
-impl Serialize for Mask {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(json: serde_json::Value) -> ProviderConfig {
-        serde_json::from_value(json).unwrap()
-    }
-
-    fn keys(config: &ProviderConfig) -> Vec<String> {
-        config.validate("providers[0]").into_iter().map(|error| error.key).collect()
-    }
-
-    fn local() -> ProviderConfig {
-        read(serde_json::json!({
-            "name": "local", "base_url": "http://127.0.0.1:8000/v1/", "model": "tiny",
-        }))
-    }
-
-    #[test]
-    fn a_short_configuration_is_enough() {
-        assert_eq!(keys(&local()), Vec::<String>::new());
-        assert_eq!(
-            local().endpoint().unwrap().as_str(),
-            "http://127.0.0.1:8000/v1/chat/completions"
-        );
-        assert_eq!(keys(&ProviderConfig::extractive()), Vec::<String>::new());
-    }
-
-    #[test]
-    fn an_unknown_key_is_refused() {
-        let json = serde_json::json!({"name": "x", "max_concurency": 3});
-        let error = serde_json::from_value::<ProviderConfig>(json).unwrap_err();
-        assert!(error.to_string().contains("max_concurency"), "{error}");
-    }
-
-    #[test]
-    fn every_bad_value_is_named() {
-        let config = ProviderConfig {
-            name: "a b".to_owned(),
-            base_url: Some("ftp://x".to_owned()),
-            max_concurrency: 0,
-            idle_timeout_ms: 0,
-            temperature: Some(f64::NAN),
-            output_usd_per_million: -1.0,
-            breaker: BreakerConfig { min_calls: 21, failure_rate: 0.0, ..BreakerConfig::default() },
-            ..ProviderConfig::default()
-        };
-        let expected = [
-            "name",
-            "base_url",
-            "model",
-            "max_concurrency",
-            "idle_timeout_ms",
-            "temperature",
-            "output_usd_per_million",
-            "breaker.min_calls",
-            "breaker.failure_rate",
-        ];
-        assert_eq!(keys(&config), expected.map(|key| format!("providers[0].{key}")));
-    }
-
-    #[test]
-    fn a_base_url_is_checked() {
-        for url in ["", "api.openai.com/v1", "https://me:pw@host/v1", "https://host/v1?a=b"] {
-            let config = ProviderConfig { base_url: Some(url.to_owned()), ..local() };
-            assert_eq!(keys(&config), ["providers[0].base_url"], "{url}");
-        }
-    }
-
-    #[test]
-    fn a_key_comes_from_its_file_without_the_newline() {
-        let dir = std::env::temp_dir();
-        let path = dir.join(format!("callboard-key-{}", std::process::id()));
-        std::fs::write(&path, "sk-secret\n").unwrap();
-        let config = ProviderConfig { api_key_file: Some(path.clone()), ..local() };
-        assert_eq!(config.key().unwrap().unwrap().expose_secret(), "sk-secret");
-        std::fs::remove_file(&path).unwrap();
-        assert_eq!(keys(&config), ["providers[0].api_key_file"]);
-    }
-
-    #[test]
-    fn a_key_is_never_printed() {
-        let config = ProviderConfig { api_key: Some("sk-secret".to_owned().into()), ..local() };
-        let json = serde_json::to_string(&config).unwrap();
-        assert!(json.contains("********") && !json.contains("sk-secret"), "{json}");
-        assert!(!format!("{config:?}").contains("sk-secret"));
-    }
-
-    #[test]
-    fn a_name_may_stand_once_in_a_chain() {
-        let errors = validate_chain(&[local(), local()], "providers");
-        assert_eq!(errors.len(), 1);
-        assert_eq!(
-            errors[0].to_string(),
-            "`providers[1].name` `local` is the name of another provider"
-        );
-    }
-}
+mod tests;

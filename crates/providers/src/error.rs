@@ -96,6 +96,13 @@ impl ProviderError {
         self
     }
 
+    /// With another sentence for the client: only for what the client itself asked for.
+    #[must_use]
+    pub fn saying(mut self, message: impl Into<String>) -> Self {
+        self.message = message.into();
+        self
+    }
+
     /// Whether the same request may succeed at the same provider, later.
     #[must_use]
     pub fn is_retryable(&self) -> bool {

@@ -10,7 +10,7 @@ mod evidence;
 use callboard_protocol::Author;
 use serde::{Deserialize, Serialize};
 
-use crate::{ChatMessage, CompletionRequest, ProviderConfig};
+use crate::{ChatMessage, ChatRequest, CompletionRequest, Message, ProviderConfig};
 
 /// What every mode shares.
 const RULES: &str = "\
@@ -85,11 +85,18 @@ pub struct Prompt {
 }
 
 impl Prompt {
-    /// How many characters it has: the measure for a provider that counts no tokens.
+    /// As a request for an answer, to the configured model.
     #[must_use]
-    pub fn chars(&self) -> usize {
-        let messages = self.messages.iter().map(|message| message.content.chars().count());
-        self.system.chars().count() + messages.sum::<usize>()
+    pub fn into_chat(self) -> ChatRequest {
+        let messages = self.messages.into_iter().map(|message| match message.role {
+            Author::User => Message::user(message.content),
+            Author::Assistant => Message::assistant(message.content),
+        });
+        ChatRequest {
+            system: Some(self.system),
+            messages: messages.collect(),
+            ..ChatRequest::default()
+        }
     }
 }
 

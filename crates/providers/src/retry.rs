@@ -1,7 +1,7 @@
 //! Trying again: the only file that knows the crate `backoff`, which is no longer developed.
 //!
-//! `openai` wraps the sending of a request in it. Nothing is tried again once the first byte of a
-//! reply has come, so no answer is asked for, and paid, twice.
+//! `transport` wraps the sending of a request in it. Nothing is tried again once the first byte of
+//! a reply has come, so no answer is asked for, and paid, twice.
 
 use std::{sync::atomic::AtomicU32, sync::atomic::Ordering, time::Duration};
 

@@ -1,4 +1,4 @@
-//! A push parser for server-sent events: bytes in, events out. Used by `openai`.
+//! A push parser for server-sent events: bytes in, events out. Used by `reply`.
 //!
 //! Bytes may be split anywhere. An event is bounded; a larger one is dropped, and the parser goes
 //! on with the next.
@@ -142,7 +142,8 @@ impl Decoder {
         if std::mem::take(&mut self.too_large) {
             tracing::debug!(max_bytes = self.max_bytes, "dropped an event over the bound");
         } else if self.has_data {
-            let data = String::from_utf8_lossy(&data).into_owned();
+            let data = String::from_utf8(data)
+                .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
             self.events.push_back(Event { name, data });
         }
         self.has_data = false;

@@ -27,5 +27,5 @@ pub use eventually::{PATIENCE, eventually, eventually_some};
 pub use postgres::Postgres;
 pub use proxy::FlakyProxy;
 pub use redis::Redis;
-pub use vendor::{FakeVendor, RecordedRequest, Reply};
+pub use vendor::{Billed, FakeVendor, RecordedRequest, Reply, VendorWire};
 pub use ws::{Closed, Refused, WsClient, WsTarget};

@@ -1,10 +1,17 @@
-//! A provider of chat completions that does as a script says, faults included.
+//! A provider that does as a script says, faults included, on every wire that Callboard speaks:
+//! chat completions, responses, Anthropic messages, Ollama, Gemini, Azure, and embeddings. The wire
+//! is known by the path of the request.
 //!
-//! It speaks HTTP/1.1 on plain TCP, by hand: a broken provider breaks below HTTP.
+//! It speaks HTTP/1.1 on plain TCP, by hand: a broken provider breaks below HTTP. It keeps a bill
+//! of its own, against which a ledger can be held.
 
+mod billing;
+mod embeddings;
 mod http;
 mod reply;
 mod serve;
+mod speak;
+mod wire;
 
 use std::{
     collections::VecDeque,
@@ -21,7 +28,7 @@ use tokio::{
     time::timeout,
 };
 
-pub use self::reply::Reply;
+pub use self::{billing::Billed, reply::Reply, wire::VendorWire};
 use crate::PATIENCE;
 
 /// A fake provider on a port of its own; it ends when it is dropped.
@@ -57,8 +64,20 @@ impl RecordedRequest {
     /// The text of the last message: the question with its evidence.
     #[must_use]
     pub fn question(&self) -> &str {
-        let messages = self.body["messages"].as_array();
-        messages.and_then(|all| all.last()?["content"].as_str()).unwrap_or_default()
+        let messages = ["messages", "input", "contents"].iter().find_map(|name| {
+            let list = self.body[*name].as_array()?;
+            list.last()
+        });
+        let Some(message) = messages else { return "" };
+        let content = message.get("content").or_else(|| message.get("parts")).unwrap_or(message);
+        let part = || content.as_array()?.iter().rev().find_map(|part| part["text"].as_str());
+        content.as_str().or_else(part).unwrap_or_default()
+    }
+
+    /// The wire that it speaks.
+    #[must_use]
+    pub fn wire(&self) -> VendorWire {
+        VendorWire::of(&self.line)
     }
 }
 
@@ -86,6 +105,7 @@ struct Script {
     next: VecDeque<Reply>,
     beyond: Box<dyn Fn(&RecordedRequest) -> Reply + Send>,
     requests: Vec<RecordedRequest>,
+    bill: Vec<Billed>,
 }
 
 impl fmt::Debug for Script {
@@ -106,14 +126,19 @@ impl Shared {
         self.counts.send_modify(change);
     }
 
-    /// Records a request and gives its reply.
-    fn accept(&self, request: RecordedRequest) -> Reply {
+    /// Records a request and gives its reply, with the number of the request.
+    fn accept(&self, request: &RecordedRequest) -> (usize, Reply) {
         let mut script = self.script();
-        let reply = script.next.pop_front().unwrap_or_else(|| (script.beyond)(&request));
-        script.requests.push(request);
+        let reply = script.next.pop_front().unwrap_or_else(|| (script.beyond)(request));
+        let number = script.requests.len();
+        script.requests.push(request.clone());
         drop(script);
         self.count(|counts| counts.requests += 1);
-        reply
+        (number, reply)
+    }
+
+    fn bill(&self, billed: Billed) {
+        self.script().bill.push(billed);
     }
 }
 
@@ -128,6 +153,7 @@ impl FakeVendor {
                 next: VecDeque::new(),
                 beyond: Box::new(move |_| all_is_well.clone()),
                 requests: Vec::new(),
+                bill: Vec::new(),
             }),
             counts: watch::Sender::new(Counts::default()),
             held: watch::Sender::new(false),
@@ -140,6 +166,19 @@ impl FakeVendor {
     #[must_use]
     pub fn base_url(&self) -> String {
         format!("http://{}/v1", self.address)
+    }
+
+    /// The same for an Ollama server or a resource of Azure, whose paths begin at the host.
+    #[must_use]
+    pub fn root_url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// What was used so far, in the order in which the replies ended. A reply stands here before
+    /// [`FakeVendor::until_finished`] or [`FakeVendor::until_left`] counts it.
+    #[must_use]
+    pub fn billed(&self) -> Vec<Billed> {
+        self.shared.script().bill.clone()
     }
 
     /// Adds replies to the script, one for each request to come.

@@ -1,8 +1,17 @@
-//! The OpenAI-compatible client against a fake provider, one test for every fault.
+//! The client against a fake provider, on every wire, one test for every fault.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test ends by a panic")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test ends by a panic"
+)]
 
 mod answers;
+mod chat;
 mod faults;
 mod harness;
+mod llama;
+mod requests;
 mod timeouts;
+mod wires;

@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::wire::{About, Fault};
+
 /// One reply. Start from an answer ([`Reply::text`], [`Reply::tokens`], [`Reply::endless`]) and
-/// bend it, or from a fault.
+/// bend it, or from a fault. It is said in the words of whichever wire the request speaks, streamed
+/// or whole as the request asks.
 #[derive(Clone, Debug)]
 pub struct Reply {
     pub(super) kind: Kind,
@@ -15,6 +18,7 @@ pub struct Reply {
 pub(super) enum Kind {
     Stream(Box<Stream>),
     Whole { status: u16, headers: Vec<(String, String)>, body: String },
+    Fault { fault: Fault, headers: Vec<(String, String)> },
     Reset,
     Silent,
 }
@@ -22,6 +26,9 @@ pub(super) enum Kind {
 #[derive(Clone, Debug)]
 pub(super) struct Stream {
     pub(super) tokens: Tokens,
+    pub(super) reasoning: Vec<String>,
+    pub(super) calls: Vec<Call>,
+    pub(super) headers: Vec<(String, String)>,
     pub(super) first_after: Duration,
     pub(super) delay: Duration,
     pub(super) end: End,
@@ -31,10 +38,47 @@ pub(super) struct Stream {
     pub(super) pings: bool,
     pub(super) finish: Option<String>,
     pub(super) usage: Option<(u64, u64)>,
+    pub(super) cached_input: u64,
+    pub(super) cache_write: u64,
+    pub(super) reasoning_tokens: u64,
     pub(super) done: bool,
     pub(super) newline: &'static str,
     pub(super) write_bytes: usize,
     pub(super) model: String,
+}
+
+/// A call of a tool.
+#[derive(Clone, Debug)]
+pub(super) struct Call {
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) arguments: String,
+}
+
+impl Stream {
+    /// The token at this place, if there is one.
+    pub(super) fn token(&self, index: usize) -> Option<String> {
+        match &self.tokens {
+            Tokens::These(tokens) => tokens.get(index).cloned(),
+            Tokens::Endless => Some(format!("t{index} ")),
+        }
+    }
+
+    /// All tokens; those of an endless answer are none.
+    pub(super) fn text(&self) -> String {
+        match &self.tokens {
+            Tokens::These(tokens) => tokens.concat(),
+            Tokens::Endless => String::new(),
+        }
+    }
+
+    /// The reason of the end in the words of chat completions.
+    pub(super) fn finish_reason(&self) -> Option<&str> {
+        match self.finish.as_deref() {
+            Some("stop") if !self.calls.is_empty() => Some("tool_calls"),
+            other => other,
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -77,6 +121,9 @@ impl Reply {
         Self {
             kind: Kind::Stream(Box::new(Stream {
                 tokens,
+                reasoning: Vec::new(),
+                calls: Vec::new(),
+                headers: Vec::new(),
                 first_after: Duration::ZERO,
                 delay: Duration::ZERO,
                 end: End::Whole,
@@ -86,6 +133,9 @@ impl Reply {
                 pings: false,
                 finish: Some("stop".to_owned()),
                 usage,
+                cached_input: 0,
+                cache_write: 0,
+                reasoning_tokens: 0,
                 done: true,
                 newline: "\n",
                 write_bytes: usize::MAX,
@@ -100,12 +150,16 @@ impl Reply {
         Self { kind: Kind::Whole { status, headers: Vec::new(), body: body.to_string() } }
     }
 
-    /// An error as this wire tells it.
+    /// An error as the wire tells it; those that have no codes leave `code` out.
     #[must_use]
     pub fn error(status: u16, code: &str, message: &str) -> Self {
-        let body =
-            json!({"error": {"message": message, "type": code, "code": code, "param": null}});
-        Self::status(status, &body)
+        Self::fault(status, code, message, About::Anything)
+    }
+
+    fn fault(status: u16, code: &str, message: &str, about: About) -> Self {
+        let (code, message) = (code.to_owned(), message.to_owned());
+        let fault = Fault { status, code, message, about };
+        Self { kind: Kind::Fault { fault, headers: Vec::new() } }
     }
 
     /// 429, with `Retry-After` when it is given.
@@ -122,13 +176,20 @@ impl Reply {
     #[must_use]
     pub fn context_too_long() -> Self {
         let message = "This model's maximum context length is 8192 tokens.";
-        Self::error(400, "context_length_exceeded", message)
+        Self::fault(400, "context_length_exceeded", message, About::ContextTooLong)
     }
 
-    /// 400: the content filter refuses.
+    /// The content filter refuses the prompt: 400, but for Gemini, which says it in a 200.
     #[must_use]
     pub fn content_filtered() -> Self {
-        Self::error(400, "content_filter", "The response was filtered.")
+        let message = "The response was filtered.";
+        Self::fault(400, "content_filter", message, About::ContentFiltered)
+    }
+
+    /// The model is overloaded: 529 with `overloaded_error`, or as the wire says it.
+    #[must_use]
+    pub fn overloaded() -> Self {
+        Self::error(529, "overloaded_error", "Overloaded")
     }
 
     /// 200, with this body as it stands: empty, HTML, or JSON instead of a stream.
@@ -162,17 +223,36 @@ impl Reply {
         Self { kind: Kind::Silent }
     }
 
-    /// With this header; only for replies that are not streamed. A `Content-Length` beyond the body
-    /// leaves the client waiting for the rest.
+    /// With this header. A `Content-Length` beyond the body of a reply that is not streamed leaves
+    /// the client waiting for the rest.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
+        let header = (name.to_owned(), value.to_owned());
         match &mut self.kind {
-            Kind::Whole { headers, .. } => headers.push((name.to_owned(), value.to_owned())),
-            Kind::Stream(_) | Kind::Reset | Kind::Silent => {
-                panic!("only a reply that is not streamed takes headers")
-            }
+            Kind::Stream(stream) => stream.headers.push(header),
+            Kind::Whole { headers, .. } | Kind::Fault { headers, .. } => headers.push(header),
+            Kind::Reset | Kind::Silent => panic!("a reply that never comes has no headers"),
         }
         self
+    }
+
+    /// Thinks these pieces before it answers.
+    #[must_use]
+    pub fn reasoning(self, pieces: &[&str]) -> Self {
+        self.bend(|stream| stream.reasoning.extend(pieces.iter().map(|piece| (*piece).to_owned())))
+    }
+
+    /// Calls this tool behind its text; `arguments` is JSON text. It ends with the reason for it,
+    /// unless another is set.
+    #[must_use]
+    pub fn tool_call(self, id: &str, name: &str, arguments: &str) -> Self {
+        self.bend(|stream| {
+            stream.calls.push(Call {
+                id: id.to_owned(),
+                name: name.to_owned(),
+                arguments: arguments.to_owned(),
+            });
+        })
     }
 
     /// The first token comes after this time.
@@ -243,13 +323,25 @@ impl Reply {
         self.bend(|stream| stream.usage = Some((input, output)))
     }
 
+    /// Of the tokens read so many came from the cache, and so many were written to it.
+    #[must_use]
+    pub fn cached(self, read: u64, written: u64) -> Self {
+        self.bend(|stream| (stream.cached_input, stream.cache_write) = (read, written))
+    }
+
+    /// Of the tokens written so many were thoughts.
+    #[must_use]
+    pub fn reasoning_tokens(self, count: u64) -> Self {
+        self.bend(|stream| stream.reasoning_tokens = count)
+    }
+
     /// Says nothing of tokens.
     #[must_use]
     pub fn without_usage(self) -> Self {
         self.bend(|stream| stream.usage = None)
     }
 
-    /// Ends without `[DONE]`.
+    /// Ends without `[DONE]`, or `message_stop`; the other wires have no such word.
     #[must_use]
     pub fn without_done(self) -> Self {
         self.bend(|stream| stream.done = false)
@@ -276,7 +368,7 @@ impl Reply {
     fn bend(mut self, change: impl FnOnce(&mut Stream)) -> Self {
         match &mut self.kind {
             Kind::Stream(stream) => change(stream),
-            Kind::Whole { .. } | Kind::Reset | Kind::Silent => {
+            Kind::Whole { .. } | Kind::Fault { .. } | Kind::Reset | Kind::Silent => {
                 panic!("only a streamed reply can be bent this way")
             }
         }

@@ -1,0 +1,66 @@
+//! Embeddings: vectors that say nothing, the same for the same text.
+
+use serde_json::{Value, json};
+
+use super::{RecordedRequest, billing::Billed, wire::VendorWire};
+
+/// Numbers in a vector, unless the request asks for another count.
+const SIZE: u64 = 4;
+
+/// The reply to a request for embeddings, and what it costs: a token for each word.
+pub(super) fn embeddings(
+    wire: VendorWire,
+    request: &RecordedRequest,
+    model: &str,
+) -> (Value, Billed) {
+    let body = &request.body;
+    let texts: Vec<&str> = match wire {
+        VendorWire::GeminiEmbeddings => {
+            let requests = body["requests"].as_array().into_iter().flatten();
+            requests.filter_map(|one| one["content"]["parts"][0]["text"].as_str()).collect()
+        }
+        VendorWire::OpenAi
+        | VendorWire::Responses
+        | VendorWire::Anthropic
+        | VendorWire::Ollama
+        | VendorWire::Gemini
+        | VendorWire::Azure
+        | VendorWire::OpenAiEmbeddings
+        | VendorWire::OllamaEmbeddings => {
+            let list = body["input"].as_array().into_iter().flatten();
+            list.chain([&body["input"]]).filter_map(Value::as_str).collect()
+        }
+    };
+    let size = body["dimensions"]
+        .as_u64()
+        .or_else(|| body["requests"][0]["outputDimensionality"].as_u64())
+        .unwrap_or(SIZE);
+    let input: u64 = texts.iter().map(|text| text.split_whitespace().count() as u64).sum();
+    let vectors = texts.iter().map(|text| vector(text, size));
+    let json = match wire {
+        VendorWire::OllamaEmbeddings => json!({"model": model,
+            "embeddings": vectors.collect::<Vec<_>>(), "prompt_eval_count": input}),
+        VendorWire::GeminiEmbeddings => {
+            let embeddings: Vec<Value> = vectors.map(|vector| json!({"values": vector})).collect();
+            json!({"embeddings": embeddings})
+        }
+        VendorWire::OpenAi
+        | VendorWire::Responses
+        | VendorWire::Anthropic
+        | VendorWire::Ollama
+        | VendorWire::Gemini
+        | VendorWire::Azure
+        | VendorWire::OpenAiEmbeddings => {
+            let entry = |(index, vector)| json!({"object": "embedding", "index": index, "embedding": vector});
+            let data: Vec<Value> = vectors.enumerate().map(entry).collect();
+            json!({"object": "list", "data": data, "model": model,
+                "usage": {"prompt_tokens": input, "total_tokens": input}})
+        }
+    };
+    (json, Billed::of_embeddings(model, input))
+}
+
+fn vector(text: &str, size: u64) -> Vec<f64> {
+    let sum: u64 = text.bytes().map(u64::from).sum();
+    (0..size).map(|place| ((sum + place) % 97) as f64 / 97.0).collect()
+}
