@@ -14,7 +14,8 @@ use parking_lot::Mutex;
 use tempfile::TempDir;
 
 use crate::{
-    config::{CacheConfig, ChatConfig, GatewayConfig, JobsConfig, SessionConfig},
+    config::{CacheConfig, ChatConfig, JobsConfig, SessionConfig},
+    gateway::GatewayConfig,
     metrics::Metrics,
     system::{Parts, System},
 };

@@ -7,7 +7,7 @@ use std::{
 
 use callboard_protocol::{ClientError, ErrorCode};
 use callboard_providers::{
-    ChatRequest, EmbedRequest, Embeddings, ProviderError, ProviderErrorKind,
+    ChatRequest, EmbedRequest, Embeddings, ProviderError, ProviderErrorKind, TokenUsage,
 };
 use futures_util::StreamExt as _;
 use tokio::time::{Instant, timeout};
@@ -55,7 +55,7 @@ pub(super) async fn chat(
     match begun.await {
         Ok((first, stream)) => Ok(Flow::new(first, stream, lease, meter)),
         Err(error) => {
-            meter.failed(&error);
+            meter.failed(&error, TokenUsage::default());
             Err(failed(&mut lease, target, &error))
         }
     }
@@ -108,7 +108,7 @@ async fn embed_at(
             Ok(embeddings)
         }
         Err(error) => {
-            meter.failed(&error);
+            meter.failed(&error, TokenUsage::default());
             Err(failed(&mut lease, target, &error))
         }
     }

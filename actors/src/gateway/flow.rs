@@ -6,7 +6,7 @@ use std::{
 };
 
 use callboard_protocol::ClientError;
-use callboard_providers::{ReplyEvent, ReplyStream, StopReason, TokenUsage};
+use callboard_providers::{ReplyEvent, ReplyStream};
 use futures_util::{Stream, StreamExt as _};
 
 use super::{Meter, to_client};
@@ -30,9 +30,10 @@ impl Flow {
 
     fn note(&mut self, event: &ReplyEvent) {
         match event {
-            ReplyEvent::Text(text) | ReplyEvent::Reasoning(text) => self.meter.wrote(text.len()),
-            ReplyEvent::ToolCallStart { name, .. } => self.meter.wrote(name.len()),
-            ReplyEvent::ToolCallArguments { piece, .. } => self.meter.wrote(piece.len()),
+            ReplyEvent::Text(_) | ReplyEvent::Reasoning(_) => self.meter.wrote(),
+            ReplyEvent::ToolCallStart { .. }
+            | ReplyEvent::ToolCallArguments { .. }
+            | ReplyEvent::ReasoningSignature(_) => self.meter.wrote(),
             ReplyEvent::Finish { usage, .. } => {
                 self.meter.answered(*usage);
                 self.lease.report(Outcome::Answered);
@@ -52,21 +53,16 @@ impl Flow {
             bytes += match &event {
                 ReplyEvent::Text(text) | ReplyEvent::Reasoning(text) => text.len(),
                 ReplyEvent::ToolCallArguments { piece, .. } => piece.len(),
-                ReplyEvent::ToolCallStart { .. } | ReplyEvent::Finish { .. } => 0,
+                ReplyEvent::ToolCallStart { .. }
+                | ReplyEvent::ReasoningSignature(_)
+                | ReplyEvent::Finish { .. } => 0,
             };
             if bytes > max_bytes {
-                self.meter.answered(TokenUsage::default());
                 return Err(callboard_protocol::ErrorCode::PayloadTooLarge.into());
             }
             merge(&mut events, event);
         }
         Ok(events)
-    }
-
-    /// Whether the answer ended because of a content filter; for the score of its quality.
-    #[must_use]
-    pub fn is_refusal(reason: &StopReason) -> bool {
-        matches!(reason, StopReason::ContentFilter)
     }
 }
 
@@ -98,7 +94,8 @@ impl Stream for Flow {
                 Poll::Ready(Some(Ok(event)))
             }
             Some(Err(error)) => {
-                self.meter.failed(&error);
+                let usage = stream.usage_so_far();
+                self.meter.failed(&error, usage);
                 let fault = error.is_providers_fault();
                 self.lease.report(if fault { Outcome::Failed } else { Outcome::Unknown });
                 self.stream = None;
@@ -108,6 +105,15 @@ impl Stream for Flow {
                 self.stream = None;
                 Poll::Ready(None)
             }
+        }
+    }
+}
+
+impl Drop for Flow {
+    fn drop(&mut self) {
+        // The reader has left: what was streamed until now is billed.
+        if let Some(stream) = self.stream.take() {
+            self.meter.cancelled(stream.usage_so_far());
         }
     }
 }

@@ -41,8 +41,6 @@ pub(crate) struct Meter {
     started: Instant,
     /// What the model reads, by our own guess, for a call whose provider never says.
     prompt_tokens: u64,
-    /// Written so far, in bytes.
-    written: usize,
     first_token: Option<Duration>,
     /// Set when another attempt of the same request has won.
     lost: Arc<AtomicBool>,
@@ -66,7 +64,6 @@ impl Meter {
             endpoint,
             started: Instant::now(),
             prompt_tokens,
-            written: 0,
             first_token: None,
             lost,
             settled: false,
@@ -74,14 +71,13 @@ impl Meter {
     }
 
     /// More of the answer has come.
-    pub(crate) fn wrote(&mut self, bytes: usize) {
+    pub(crate) fn wrote(&mut self) {
         if self.first_token.is_none() {
             let took = self.started.elapsed();
             self.first_token = Some(took);
             self.load.first_token(took);
             self.metrics.ttft.observe(took.as_secs_f64());
         }
-        self.written += bytes;
     }
 
     /// The answer is whole.
@@ -90,19 +86,13 @@ impl Meter {
     }
 
     /// It failed, before its beginning or after it.
-    pub(crate) fn failed(&mut self, error: &ProviderError) {
-        let usage = if self.written > 0 { self.guess() } else { TokenUsage::default() };
+    pub(crate) fn failed(&mut self, error: &ProviderError, usage: TokenUsage) {
         self.settle(error.kind.as_str(), usage);
     }
 
-    /// By the length of the texts, four bytes a token.
-    fn guess(&self) -> TokenUsage {
-        TokenUsage {
-            input: self.prompt_tokens,
-            output: (self.written as u64).div_ceil(4),
-            estimated: true,
-            ..TokenUsage::default()
-        }
+    /// Its reader has left.
+    pub(crate) fn cancelled(&mut self, usage: TokenUsage) {
+        self.settle("cancelled", usage);
     }
 
     fn settle(&mut self, status: &'static str, usage: TokenUsage) {
@@ -124,8 +114,9 @@ impl Meter {
 impl Drop for Meter {
     fn drop(&mut self) {
         let status = if self.lost.load(Ordering::Acquire) { "hedge_lost" } else { "cancelled" };
-        // A call that was cut before its first token may have been read: it is counted as that.
-        let usage = self.guess();
+        // Nobody has seen a token of it, and its prompt was sent: it is counted as read.
+        let input = self.prompt_tokens;
+        let usage = TokenUsage { input, estimated: true, ..TokenUsage::default() };
         self.settle(status, usage);
     }
 }

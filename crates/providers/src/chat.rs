@@ -297,6 +297,12 @@ impl ChatRequest {
         }
     }
 
+    /// About how many tokens a model reads, by the length of the texts.
+    #[must_use]
+    pub fn estimated_tokens(&self) -> u64 {
+        crate::usage::estimate_tokens(self.chars())
+    }
+
     /// The name of the tool that was called with this id.
     pub(crate) fn tool_of_call(&self, sought: &str) -> Option<&str> {
         self.messages.iter().flat_map(|message| &message.content).find_map(|part| match part {
