@@ -16,7 +16,7 @@ use std::{sync::Arc, time::Duration};
 
 use callboard_protocol::{ClientError, ErrorCode, UserId};
 use callboard_providers::{
-    ChatRequest, EmbedRequest, Embeddings, ProviderError, ProviderErrorKind,
+    ChatRequest, EmbedRequest, Embeddings, ProviderError, ProviderErrorKind, ReplyEvent,
 };
 use serde::Serialize;
 
@@ -65,6 +65,18 @@ pub struct Reply {
     pub flow: Flow,
 }
 
+/// A whole answer.
+pub struct WholeReply {
+    /// The target that gave it.
+    pub provider: String,
+    /// The model that was asked for there.
+    pub model: String,
+    /// Every attempt, the one that answered last.
+    pub attempts: Vec<Attempt>,
+    /// Its events, the last one a [`ReplyEvent::Finish`].
+    pub events: Vec<ReplyEvent>,
+}
+
 /// Why there is no answer, and all that was tried.
 #[derive(Debug)]
 pub struct GatewayError {
@@ -96,6 +108,43 @@ impl System {
         race::Race::new(shared, caller, &plan, &request).run().await
     }
 
+    /// Asks for an answer and gathers all of it: nobody has seen any of it yet, so when one target
+    /// cuts it the next begins anew.
+    ///
+    /// # Errors
+    /// As [`System::gateway_chat`], and `payload_too_large` beyond `max_bytes`.
+    pub async fn gateway_whole(
+        &self,
+        caller: Caller,
+        request: ChatRequest,
+        max_bytes: usize,
+    ) -> Result<WholeReply, GatewayError> {
+        let shared = self.admit()?;
+        let mut plan = shared.router.plan(request.model.as_deref())?;
+        let mut tried = Vec::new();
+        loop {
+            let begun = race::Race::new(shared, caller, &plan, &request).run().await;
+            let Reply { provider, model, attempts, flow } = begun.map_err(|mut error| {
+                error.attempts.splice(0..0, std::mem::take(&mut tried));
+                error
+            })?;
+            tried.extend(attempts);
+            let cut = match flow.whole(max_bytes).await {
+                Ok(events) => return Ok(WholeReply { provider, model, attempts: tried, events }),
+                Err(cut) => cut,
+            };
+            if let Some(last) = tried.last_mut() {
+                (last.outcome, last.reason) = ("interrupted", cut.message.clone());
+            }
+            plan.targets.retain(|target| {
+                target.link.config.name != provider || target.model_name() != model
+            });
+            if plan.targets.is_empty() || cut.code == ErrorCode::PayloadTooLarge {
+                return Err(GatewayError { client: cut, attempts: tried });
+            }
+        }
+    }
+
     /// Asks for embeddings: of one target after the other, until one gives them.
     ///
     /// # Errors
@@ -114,6 +163,12 @@ impl System {
     #[must_use]
     pub fn gateway_models(&self) -> Vec<String> {
         self.shared().router.models()
+    }
+
+    /// `[gateway]`
+    #[must_use]
+    pub fn gateway_limits(&self) -> &GatewayConfig {
+        &self.shared().gateway
     }
 
     fn admit(&self) -> Result<&Arc<Shared>, ClientError> {

@@ -40,7 +40,7 @@ pub use config::{BadValue, CacheConfig, ChatConfig, JobsConfig, RedisConfig, Ses
 pub use conversation::{Asker, Begun, SessionEvent, Watcher};
 pub use gateway::{
     Attempt, Caller, Flow, GatewayConfig, GatewayError, ModelConfig, Reply, Strategy, TargetConfig,
-    check_models,
+    WholeReply, check_models,
 };
 pub use health::starting;
 pub use jobs::Jobs;

@@ -12,6 +12,7 @@ mod config;
 mod edge;
 mod error;
 mod extract;
+mod gateway;
 mod headers;
 mod identity;
 mod observe;

@@ -9,6 +9,7 @@ mod auth;
 mod cache;
 mod conversations;
 mod docs;
+mod gateway;
 mod health;
 mod jobs;
 mod logs;
@@ -28,10 +29,17 @@ use actix_web::{
 use callboard_protocol::{ErrorCode, Permission};
 use futures_util::{FutureExt, future::LocalBoxFuture};
 
-use crate::{ApiError, extract, observe::not_found, web::page, ws};
+use crate::{
+    ApiError, extract,
+    gateway::{Dialect, in_words_of},
+    observe::not_found,
+    web::page,
+    ws,
+};
 
 pub(crate) use self::{
-    assistant::*, auth::*, cache::*, conversations::*, health::*, jobs::*, logs::*, providers::*,
+    assistant::*, auth::*, cache::*, conversations::*, gateway::*, health::*, jobs::*, logs::*,
+    providers::*,
 };
 
 /// The prefixes of the API; the second is for clients of the old system.
@@ -76,6 +84,15 @@ impl Endpoint {
     fn at_root(mut self) -> Self {
         self.mount = Mount::Root;
         self
+    }
+
+    /// For programs: at the root, and with all errors in the words of a vendor.
+    fn speaking(mut self, dialect: Dialect) -> Self {
+        let route = self.route;
+        self.route = Box::new(move || {
+            route().wrap(from_fn(move |request, next| in_words_of(dialect, request, next)))
+        });
+        self.at_root()
     }
 }
 
@@ -177,6 +194,16 @@ pub fn table() -> Vec<Endpoint> {
         endpoint(get.clone(), "/cache/health", Needs(CacheRead), cache_health),
         endpoint(post.clone(), "/cache/invalidate", Needs(CacheManage), invalidate_cache),
         endpoint(get.clone(), "/providers", Needs(ProvidersRead), list_providers),
+
+        endpoint(post.clone(), "/v1/chat/completions", Needs(ChatUse), chat_completions)
+            .speaking(Dialect::OpenAi),
+        endpoint(post.clone(), "/v1/messages", Needs(ChatUse), create_message)
+            .speaking(Dialect::Anthropic),
+        endpoint(post.clone(), "/v1/embeddings", Needs(ChatUse), embeddings)
+            .speaking(Dialect::OpenAi),
+        endpoint(get.clone(), "/v1/models", Needs(ChatUse), list_models).speaking(Dialect::OpenAi),
+        endpoint(get.clone(), "/v1/models/{model:.*}", Needs(ChatUse), read_model)
+            .speaking(Dialect::OpenAi),
 
         endpoint(get.clone(), "/health", Public, ready),
         endpoint(get.clone(), "/health/live", Public, live).at_root(),

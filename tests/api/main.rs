@@ -19,6 +19,7 @@ mod cache;
 mod chat;
 mod cli;
 mod fallback;
+mod gateway;
 mod ingest;
 mod observability;
 mod resume;

@@ -1,0 +1,122 @@
+//! An answer put together from its events, for a client that wants it whole.
+
+use callboard_providers::{ReplyEvent, StopReason, TokenUsage};
+
+/// What an answer has said so far. How large it may grow is limited where its events are made:
+/// by the provider's configured longest answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Answer {
+    /// In the order in which they began.
+    pub(super) blocks: Vec<Block>,
+    /// How it ended, once it has.
+    pub(super) end: Option<End>,
+}
+
+/// A part of an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Block {
+    /// Text.
+    Text(String),
+    /// Thoughts.
+    Reasoning(String),
+    /// A call of a tool.
+    Call(Call),
+}
+
+/// A call of a tool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Call {
+    pub(super) index: u32,
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) signature: Option<String>,
+    pub(super) arguments: String,
+}
+
+/// How an answer ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct End {
+    pub(super) reason: StopReason,
+    pub(super) usage: TokenUsage,
+    pub(super) model: String,
+}
+
+impl Answer {
+    /// Adds an event.
+    pub(crate) fn push(&mut self, event: &ReplyEvent) {
+        match event {
+            ReplyEvent::Text(more) => match self.blocks.last_mut() {
+                Some(Block::Text(text)) => text.push_str(more),
+                Some(Block::Reasoning(_) | Block::Call(_)) | None => {
+                    self.blocks.push(Block::Text(more.clone()));
+                }
+            },
+            ReplyEvent::Reasoning(more) => match self.blocks.last_mut() {
+                Some(Block::Reasoning(text)) => text.push_str(more),
+                Some(Block::Text(_) | Block::Call(_)) | None => {
+                    self.blocks.push(Block::Reasoning(more.clone()));
+                }
+            },
+            ReplyEvent::ToolCallStart { index, id, name, signature } => {
+                self.blocks.push(Block::Call(Call {
+                    index: *index,
+                    id: id.clone(),
+                    name: name.clone(),
+                    signature: signature.clone(),
+                    arguments: String::new(),
+                }));
+            }
+            ReplyEvent::ToolCallArguments { index, piece } => {
+                if let Some(call) = self.call_mut(*index) {
+                    call.arguments.push_str(piece);
+                }
+            }
+            ReplyEvent::ReasoningSignature(_) => {}
+            ReplyEvent::Finish { reason, usage, model } => {
+                let (reason, model) = (reason.clone(), model.clone());
+                self.end = Some(End { reason, usage: *usage, model });
+            }
+        }
+    }
+
+    /// The call of this number.
+    fn call_mut(&mut self, sought: u32) -> Option<&mut Call> {
+        self.blocks.iter_mut().rev().find_map(|block| match block {
+            Block::Call(call) if call.index == sought => Some(call),
+            Block::Call(_) | Block::Text(_) | Block::Reasoning(_) => None,
+        })
+    }
+
+    /// All calls, in their order.
+    pub(super) fn calls(&self) -> impl Iterator<Item = &Call> {
+        self.blocks.iter().filter_map(|block| match block {
+            Block::Call(call) => Some(call),
+            Block::Text(_) | Block::Reasoning(_) => None,
+        })
+    }
+
+    /// All text, without the thoughts.
+    pub(super) fn text(&self) -> String {
+        let texts = self.blocks.iter().filter_map(|block| match block {
+            Block::Text(text) => Some(text.as_str()),
+            Block::Reasoning(_) | Block::Call(_) => None,
+        });
+        texts.collect()
+    }
+
+    /// All thoughts.
+    pub(super) fn reasoning(&self) -> String {
+        let thoughts = self.blocks.iter().filter_map(|block| match block {
+            Block::Reasoning(text) => Some(text.as_str()),
+            Block::Text(_) | Block::Call(_) => None,
+        });
+        thoughts.collect()
+    }
+}
+
+impl End {
+    /// The model that gave the answer, as the provider names it, or else `asked`.
+    pub(super) fn model_or<'a>(&'a self, asked: &'a str) -> &'a str {
+        if self.model.is_empty() { asked } else { &self.model }
+    }
+}
