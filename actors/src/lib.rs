@@ -8,6 +8,7 @@
 //! and every long-lived actor is kept alive by the [`Keeper`].
 
 mod breaker;
+mod budget;
 mod cache;
 mod cache_shard;
 mod config;
@@ -18,6 +19,7 @@ mod health;
 mod job;
 mod jobs;
 mod keeper;
+mod ledger;
 mod log_source;
 mod metrics;
 mod provider;
@@ -35,6 +37,9 @@ mod turn;
 mod turn_log;
 mod turns;
 
+pub use budget::{
+    Budget, BudgetCaller, BudgetConfig, BudgetState, Budgets, Exceeded, Limits, Period, Reservation,
+};
 pub use cache::{Cache, CachedAnswer};
 pub use config::{BadValue, CacheConfig, ChatConfig, JobsConfig, RedisConfig, SessionConfig};
 pub use conversation::{Asker, Begun, SessionEvent, Watcher};
@@ -45,6 +50,9 @@ pub use gateway::{
 pub use health::starting;
 pub use jobs::Jobs;
 pub use keeper::{Keeper, KeptState, KeptStatus, RestartPolicy};
+pub use ledger::{
+    Call, Ledger, LedgerConfig, LedgerMetrics, LedgerRefused, LedgerSnapshot, OpenCall, Outcome,
+};
 pub use metrics::Metrics;
 pub use remote_cache::{RemoteCache, RemoteError};
 pub use session::{SessionUser, TokenCheck};

@@ -1,5 +1,6 @@
 //! The rows as sea-orm sees them. They never leave this crate: queries return protocol types.
 
+pub(crate) mod api_key;
 pub(crate) mod audit_event;
 pub(crate) mod conversation;
 pub(crate) mod job;
@@ -7,4 +8,5 @@ pub(crate) mod log_source;
 pub(crate) mod message;
 pub(crate) mod refresh_token;
 pub(crate) mod setting;
+pub(crate) mod usage_event;
 pub(crate) mod user;

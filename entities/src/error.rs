@@ -16,6 +16,8 @@ pub enum Record {
     Job,
     /// A log source.
     Source,
+    /// An API key.
+    Key,
 }
 
 /// What something new clashes with.
@@ -56,7 +58,9 @@ impl StoreError {
         let code = match self {
             Self::NotFound(Record::Conversation) => ErrorCode::ConversationNotFound,
             Self::NotFound(Record::Job) => ErrorCode::JobNotFound,
-            Self::NotFound(Record::User | Record::Message | Record::Source) => ErrorCode::NotFound,
+            Self::NotFound(Record::User | Record::Message | Record::Source | Record::Key) => {
+                ErrorCode::NotFound
+            }
             Self::Conflict { what: Clash::Username } => {
                 return ClientError::new(ErrorCode::Conflict, "This user name is taken.");
             }

@@ -6,11 +6,13 @@
 pub mod audit;
 pub mod conversations;
 pub mod jobs;
+pub mod keys;
 pub mod messages;
 pub mod settings;
 pub mod setup;
 pub mod sources;
 pub mod tokens;
+pub mod usage;
 pub mod users;
 
 use sea_orm::{

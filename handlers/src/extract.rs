@@ -75,7 +75,7 @@ macro_rules! permits {
 
 permits! {
     AccountUse, ChatUse, LogsRead, LogsIngest, JobsRead, JobsManage, CacheRead, CacheManage,
-    ProvidersRead,
+    ProvidersRead, KeysUse, KeysManage, UsageRead, UsageReadAll, GatewayUse,
 }
 
 /// Somebody who holds the right `P`.

@@ -90,6 +90,16 @@ pub(crate) fn count(name: &'static str) -> ColumnDef {
     ColumnDef::new(name).integer().not_null().default(0).take()
 }
 
+/// A number that may be large: tokens, micro-dollars, milliseconds.
+pub(crate) fn amount(name: &'static str) -> ColumnDef {
+    ColumnDef::new(name).big_integer().not_null().default(0).take()
+}
+
+/// A number that may be large, and may be missing.
+pub(crate) fn optional_amount(name: &'static str) -> ColumnDef {
+    ColumnDef::new(name).big_integer().take()
+}
+
 /// Yes or no, at first no.
 pub(crate) fn flag(name: &'static str) -> ColumnDef {
     ColumnDef::new(name).boolean().not_null().default(false).take()

@@ -17,6 +17,8 @@ mod m20261121_000006_create_log_sources;
 mod m20261121_000007_create_jobs;
 mod m20261121_000008_create_audit_events;
 mod m20261121_000009_create_settings;
+mod m20261121_000010_extend_api_keys;
+mod m20261121_000011_create_usage_events;
 mod run;
 
 pub use run::{MigrateError, MigrationState, status, up};

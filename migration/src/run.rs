@@ -76,6 +76,8 @@ impl MigratorTrait for Migrator {
             Box::new(crate::m20261121_000007_create_jobs::Migration),
             Box::new(crate::m20261121_000008_create_audit_events::Migration),
             Box::new(crate::m20261121_000009_create_settings::Migration),
+            Box::new(crate::m20261121_000010_extend_api_keys::Migration),
+            Box::new(crate::m20261121_000011_create_usage_events::Migration),
         ]
     }
 }

@@ -70,6 +70,8 @@ uuid_ids! {
     TokenId;
     /// One HTTP request, as in `X-Request-Id`.
     RequestId;
+    /// One call of a model, or one answer from the cache, in the usage ledger.
+    CallId;
     /// One entry of the audit trail.
     AuditEventId;
 }

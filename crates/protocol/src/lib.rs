@@ -13,9 +13,11 @@ mod evidence;
 mod frame;
 mod id;
 mod job;
+mod key;
 mod log;
 mod permission;
 mod timestamp;
+mod usage;
 
 pub use api::*;
 pub use auth::*;
@@ -25,9 +27,11 @@ pub use evidence::*;
 pub use frame::*;
 pub use id::*;
 pub use job::*;
+pub use key::*;
 pub use log::*;
 pub use permission::*;
 pub use timestamp::*;
+pub use usage::*;
 
 /// The version of the WebSocket protocol, sent in [`ServerFrame::Connected`]. It changes when a
 /// frame changes its meaning, not when a field or a frame is added.

@@ -41,11 +41,21 @@ pub enum Permission {
     CacheManage,
     /// See the state of the providers and of the actors.
     ProvidersRead,
+    /// See, make and revoke one's own API keys.
+    KeysUse,
+    /// See and revoke everybody's API keys.
+    KeysManage,
+    /// See what one's own calls used and cost.
+    UsageRead,
+    /// See what everybody's calls used and cost.
+    UsageReadAll,
+    /// Call models through the API for programs.
+    GatewayUse,
 }
 
 impl Permission {
     /// All of them, in the order of the table.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 14] = [
         Self::AccountUse,
         Self::ChatUse,
         Self::LogsRead,
@@ -55,17 +65,30 @@ impl Permission {
         Self::CacheRead,
         Self::CacheManage,
         Self::ProvidersRead,
+        Self::KeysUse,
+        Self::KeysManage,
+        Self::UsageRead,
+        Self::UsageReadAll,
+        Self::GatewayUse,
     ];
 
     /// The least role that holds this right.
     #[must_use]
     pub fn least_role(self) -> Role {
         match self {
-            Self::AccountUse | Self::ChatUse | Self::LogsRead => Role::Viewer,
+            Self::AccountUse
+            | Self::ChatUse
+            | Self::LogsRead
+            | Self::KeysUse
+            | Self::UsageRead
+            | Self::GatewayUse => Role::Viewer,
             Self::LogsIngest | Self::JobsRead => Role::Analyst,
-            Self::JobsManage | Self::CacheRead | Self::CacheManage | Self::ProvidersRead => {
-                Role::Admin
-            }
+            Self::JobsManage
+            | Self::CacheRead
+            | Self::CacheManage
+            | Self::ProvidersRead
+            | Self::KeysManage
+            | Self::UsageReadAll => Role::Admin,
         }
     }
 }

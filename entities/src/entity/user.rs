@@ -14,6 +14,7 @@ pub struct Model {
     pub password_hash: Option<String>,
     pub created_at: i64,
     pub updated_at: i64,
+    pub disabled_at: Option<i64>,
 }
 
 /// None is walked by a query.

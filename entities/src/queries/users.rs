@@ -170,6 +170,7 @@ pub async fn ensure_local_operator(store: &Store, now: Timestamp) -> Result<User
                 password_hash: None,
                 created_at: now.as_millis(),
                 updated_at: now.as_millis(),
+                disabled_at: None,
             };
             insert_new(store.writer(), row, [Column::Username]).await?;
             let row = Entity::find()
@@ -230,6 +231,7 @@ fn row_of(new: &NewUser, now: Timestamp) -> Result<Model, StoreError> {
         password_hash: Some(new.password_hash.expose_secret().to_owned()),
         created_at: now.as_millis(),
         updated_at: now.as_millis(),
+        disabled_at: None,
     })
 }
 

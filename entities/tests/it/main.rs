@@ -6,9 +6,11 @@
 mod conversations;
 mod harness;
 mod jobs;
+mod keys;
 mod messages;
 mod sources;
 mod store;
 mod tokens;
 mod turns;
+mod usage;
 mod users;

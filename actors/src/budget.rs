@@ -1,0 +1,450 @@
+//! Budgets: how much may be spent, by whom, in a day and in a calendar month (UTC).
+//!
+//! A mutex around counters and no actor: a check is on the way of every call, and takes less than a
+//! message would. Counters are in memory; [`Budgets::load`] brings what the ledger knows, at the
+//! start (after [`Ledger::replayed`](crate::Ledger::replayed)) and whenever somebody wishes. A call
+//! belongs to the day and the month in which it was reserved, as in the ledger, whenever it ends.
+//!
+//! **Bound.** Three counters for each account and key that spends in a month; the month's end clears
+//! them.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use callboard_entities::{
+    Store, StoreError,
+    queries::usage::{Spender, spending_since},
+};
+use callboard_protocol::{ApiKeyId, Role, Timestamp, UserId};
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+
+use crate::config::BadValue;
+
+mod calendar;
+
+#[cfg(test)]
+mod tests;
+
+use calendar::Calendar;
+
+const MICRO: f64 = 1_000_000.0;
+
+/// The largest budget, in dollars.
+const MOST_USD: f64 = 1e9;
+
+/// What may be spent, in US dollars. No limit where a value is absent; nothing where it is 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Budget {
+    /// In a day.
+    pub daily_usd: Option<f64>,
+    /// In a calendar month.
+    pub monthly_usd: Option<f64>,
+}
+
+impl Budget {
+    fn limits(self) -> Limits {
+        Limits { day: self.daily_usd.map(micro), month: self.monthly_usd.map(micro) }
+    }
+
+    fn check(self, at: &str, bad: &mut Vec<BadValue>) {
+        for (key, value) in [("daily_usd", self.daily_usd), ("monthly_usd", self.monthly_usd)] {
+            if value.is_some_and(|value| !(0.0..=MOST_USD).contains(&value)) {
+                bad.push((format!("{at}.{key}"), "must be 0 to 1000000000".to_owned()));
+            }
+        }
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "clamped to a range that fits; such a cast saturates"
+)]
+fn micro(usd: f64) -> u64 {
+    (usd.clamp(0.0, MOST_USD) * MICRO).round() as u64
+}
+
+/// `[budgets]`: what may be spent. No limits by default.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BudgetConfig {
+    /// From this share of a budget on, in percent, callers are warned.
+    pub warn_percent: u64,
+    /// Of each account.
+    pub user: Budget,
+    /// Of single accounts by user name, instead of `user`.
+    pub users: BTreeMap<String, Budget>,
+    /// Of each API key, where the key itself names none.
+    pub key: Budget,
+    /// Of all accounts of a role together.
+    pub roles: BTreeMap<Role, Budget>,
+}
+
+impl Default for BudgetConfig {
+    fn default() -> Self {
+        Self {
+            warn_percent: 80,
+            user: Budget::default(),
+            users: BTreeMap::new(),
+            key: Budget::default(),
+            roles: BTreeMap::new(),
+        }
+    }
+}
+
+impl BudgetConfig {
+    /// Every key with a value that cannot be used.
+    #[must_use]
+    pub fn check(&self) -> Vec<BadValue> {
+        let mut bad = Vec::new();
+        if !(1..=100).contains(&self.warn_percent) {
+            let problem = format!("is {}, and must be 1 to 100", self.warn_percent);
+            bad.push(("warn_percent".to_owned(), problem));
+        }
+        self.user.check("user", &mut bad);
+        self.key.check("key", &mut bad);
+        for (name, budget) in &self.users {
+            budget.check(&format!("users.{name}"), &mut bad);
+        }
+        for (role, budget) in &self.roles {
+            budget.check(&format!("roles.{role}"), &mut bad);
+        }
+        bad
+    }
+}
+
+/// Limits in micro-dollars; none where a value is absent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// In a day.
+    pub day: Option<u64>,
+    /// In a calendar month.
+    pub month: Option<u64>,
+}
+
+/// Who wants to spend.
+#[derive(Clone, Copy, Debug)]
+pub struct BudgetCaller<'a> {
+    /// The account.
+    pub user: UserId,
+    /// Its user name, as it is stored.
+    pub username: &'a str,
+    /// Its role.
+    pub role: Role,
+    /// The key and its own limits, when it calls with one.
+    pub key: Option<(ApiKeyId, Limits)>,
+}
+
+/// The span of a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Period {
+    /// From midnight to midnight, UTC.
+    Day,
+    /// A calendar month, UTC.
+    Month,
+}
+
+/// A budget that does not allow a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exceeded {
+    /// Whose.
+    pub spender: Spender,
+    /// The span of its limit.
+    pub period: Period,
+    /// The limit, in micro-dollars.
+    pub limit_micro_usd: u64,
+    /// When the next span begins.
+    pub resets_at: Timestamp,
+}
+
+/// How a caller stands with all of its budgets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BudgetState {
+    /// Below the warning in all, or without any.
+    Ok,
+    /// So many percent of the most used one are spent or reserved.
+    Warn(u64),
+    /// One of them is used up.
+    Exceeded(Exceeded),
+}
+
+/// What was spent in a span, and what is reserved by calls that were begun in it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Window {
+    spent: u64,
+    reserved: u64,
+}
+
+impl Window {
+    fn held(self) -> u64 {
+        self.spent.saturating_add(self.reserved)
+    }
+
+    fn settle(&mut self, estimate: u64, actual: u64) {
+        self.reserved = self.reserved.saturating_sub(estimate);
+        self.spent = self.spent.saturating_add(actual);
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Counter {
+    day: Window,
+    month: Window,
+}
+
+struct State {
+    config: BudgetConfig,
+    calendar: Calendar,
+    counters: HashMap<Spender, Counter>,
+}
+
+/// See the module. A cheap clone.
+#[derive(Clone)]
+pub struct Budgets {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    state: Mutex<State>,
+    clock: Box<dyn Fn() -> Timestamp + Send + Sync>,
+}
+
+impl Inner {
+    /// The state, at the present day and month.
+    fn now(&self) -> parking_lot::MutexGuard<'_, State> {
+        let at = (self.clock)();
+        let mut state = self.state.lock();
+        state.turn_to(at);
+        state
+    }
+}
+
+impl Budgets {
+    /// With nothing spent. `clock` is [`Timestamp::now`] outside of tests.
+    pub fn new(
+        config: BudgetConfig,
+        clock: impl Fn() -> Timestamp + Send + Sync + 'static,
+    ) -> Self {
+        let calendar = Calendar::at(clock());
+        let state = Mutex::new(State { config, calendar, counters: HashMap::new() });
+        Self { inner: Arc::new(Inner { state, clock: Box::new(clock) }) }
+    }
+
+    /// Other limits from now on; what was spent and reserved stays.
+    pub fn configure(&self, config: BudgetConfig) {
+        self.inner.now().config = config;
+    }
+
+    /// Brings the counters up to what the ledger knows of this day and this month. What they count
+    /// beyond that is not in the database yet, and stays.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn load(&self, store: &Store) -> Result<(), StoreError> {
+        let calendar = self.inner.now().calendar;
+        let rows = spending_since(store, calendar.day, calendar.month).await?;
+        let mut known: HashMap<Spender, (u64, u64)> = HashMap::new();
+        for row in rows {
+            let spenders = [
+                Some(Spender::User(row.user)),
+                row.key.map(Spender::Key),
+                row.role.map(Spender::Role),
+            ];
+            for spender in spenders.into_iter().flatten() {
+                let (day, month) = known.entry(spender).or_default();
+                *day = day.saturating_add(row.day_micro_usd);
+                *month = month.saturating_add(row.month_micro_usd);
+            }
+        }
+        let mut state = self.inner.now();
+        let (same_day, same_month) =
+            (state.calendar.day == calendar.day, state.calendar.month == calendar.month);
+        for (spender, (day, month)) in known {
+            let counter = state.counters.entry(spender).or_default();
+            if same_day {
+                counter.day.spent = counter.day.spent.max(day);
+            }
+            if same_month {
+                counter.month.spent = counter.month.spent.max(month);
+            }
+        }
+        Ok(())
+    }
+
+    /// How the caller stands.
+    #[must_use]
+    pub fn check(&self, caller: &BudgetCaller<'_>) -> BudgetState {
+        let state = self.inner.now();
+        if let Some(exceeded) = state.exceeded(caller, 0) {
+            return BudgetState::Exceeded(exceeded);
+        }
+        let most = state.limits(caller).filter_map(|limit| limit.percent()).max().unwrap_or(0);
+        if most >= state.config.warn_percent { BudgetState::Warn(most) } else { BudgetState::Ok }
+    }
+
+    /// Sets `estimate` micro-dollars aside for a call, in all of the caller's budgets or in none.
+    /// Calls that run at once cannot together go beyond a budget by more than they cost beyond
+    /// their estimates.
+    ///
+    /// # Errors
+    /// When a budget is used up, or what is left of it is less than the estimate.
+    pub fn reserve(
+        &self,
+        caller: &BudgetCaller<'_>,
+        estimate: u64,
+    ) -> Result<Reservation, Exceeded> {
+        let mut state = self.inner.now();
+        if let Some(exceeded) = state.exceeded(caller, estimate) {
+            return Err(exceeded);
+        }
+        let spenders = spenders(caller);
+        for spender in spenders.into_iter().flatten() {
+            let counter = state.counters.entry(spender).or_default();
+            counter.day.reserved = counter.day.reserved.saturating_add(estimate);
+            counter.month.reserved = counter.month.reserved.saturating_add(estimate);
+        }
+        let (calendar, inner) = (state.calendar, Arc::clone(&self.inner));
+        Ok(Reservation { inner, spenders, calendar, estimate, settled: false })
+    }
+
+    /// What was spent in this day and in this month, in micro-dollars.
+    #[must_use]
+    pub fn spent(&self, spender: Spender) -> (u64, u64) {
+        let state = self.inner.now();
+        let counter = state.counters.get(&spender).copied().unwrap_or_default();
+        (counter.day.spent, counter.month.spent)
+    }
+}
+
+/// Money set aside for one call. Dropping it gives it back as not spent.
+#[must_use = "dropping it gives the money back"]
+pub struct Reservation {
+    inner: Arc<Inner>,
+    spenders: [Option<Spender>; 3],
+    /// When it was made.
+    calendar: Calendar,
+    estimate: u64,
+    settled: bool,
+}
+
+impl Reservation {
+    /// What the call cost in the end, all of its attempts together; it may be more than was set
+    /// aside.
+    pub fn settle(mut self, actual: u64) {
+        self.end(actual);
+    }
+
+    fn end(&mut self, actual: u64) {
+        self.settled = true;
+        let mut state = self.inner.now();
+        let same_day = state.calendar.day == self.calendar.day;
+        let same_month = state.calendar.month == self.calendar.month;
+        if !same_month {
+            return;
+        }
+        for spender in self.spenders.into_iter().flatten() {
+            let counter = state.counters.entry(spender).or_default();
+            counter.month.settle(self.estimate, actual);
+            if same_day {
+                counter.day.settle(self.estimate, actual);
+            }
+        }
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        if !self.settled {
+            self.end(0);
+        }
+    }
+}
+
+/// One limit of a caller, and what is held against it.
+struct Held {
+    spender: Spender,
+    period: Period,
+    limit: u64,
+    held: u64,
+    resets_at: Timestamp,
+}
+
+impl Held {
+    fn refuses(&self, estimate: u64) -> bool {
+        self.held >= self.limit || self.held.saturating_add(estimate) > self.limit
+    }
+
+    fn percent(&self) -> Option<u64> {
+        self.held.saturating_mul(100).checked_div(self.limit)
+    }
+}
+
+impl State {
+    /// Begins a new day or month. The clock may be set back; the days are not.
+    fn turn_to(&mut self, at: Timestamp) {
+        if at < self.calendar.next_day {
+            return;
+        }
+        let next = Calendar::at(at);
+        if next.month == self.calendar.month {
+            for counter in self.counters.values_mut() {
+                counter.day = Window::default();
+            }
+        } else {
+            self.counters = HashMap::new();
+        }
+        self.calendar = next;
+    }
+
+    /// The limit that refuses a call of this estimate; of several the one that lasts longest.
+    fn exceeded(&self, caller: &BudgetCaller<'_>, estimate: u64) -> Option<Exceeded> {
+        let refusing = self.limits(caller).filter(|limit| limit.refuses(estimate));
+        let longest = refusing.max_by_key(|limit| limit.resets_at)?;
+        Some(Exceeded {
+            spender: longest.spender,
+            period: longest.period,
+            limit_micro_usd: longest.limit,
+            resets_at: longest.resets_at,
+        })
+    }
+
+    /// All limits that the caller has.
+    fn limits<'a>(&'a self, caller: &BudgetCaller<'_>) -> impl Iterator<Item = Held> + use<'a> {
+        let config = &self.config;
+        let user = config.users.get(caller.username).unwrap_or(&config.user).limits();
+        let role = config.roles.get(&caller.role).copied().unwrap_or_default().limits();
+        let key = caller.key.map_or_else(Limits::default, |(_, own)| {
+            let other = config.key.limits();
+            Limits { day: own.day.or(other.day), month: own.month.or(other.month) }
+        });
+        let limits = [user, key, role];
+        let all = spenders(caller).into_iter().zip(limits);
+        all.filter_map(|(spender, limits)| Some((spender?, limits))).flat_map(
+            move |(spender, limits)| {
+                let counter = self.counters.get(&spender).copied().unwrap_or_default();
+                let Calendar { next_day, next_month, .. } = self.calendar;
+                [
+                    (Period::Day, limits.day, counter.day, next_day),
+                    (Period::Month, limits.month, counter.month, next_month),
+                ]
+                .into_iter()
+                .filter_map(move |(period, limit, window, resets_at)| {
+                    Some(Held { spender, period, limit: limit?, held: window.held(), resets_at })
+                })
+            },
+        )
+    }
+}
+
+/// Whose budgets a call of this caller counts to, in the order of [`State::limits`].
+fn spenders(caller: &BudgetCaller<'_>) -> [Option<Spender>; 3] {
+    [
+        Some(Spender::User(caller.user)),
+        caller.key.map(|(key, _)| Spender::Key(key)),
+        Some(Spender::Role(caller.role)),
+    ]
+}
