@@ -1,11 +1,11 @@
-//! How fast lines enter the index, and how fast a word is found. Run with
+//! How fast lines enter the index, how fast a word is found, and what redaction costs. Run with
 //! `cargo bench -p callboard-logs`.
 
 #![expect(clippy::expect_used, reason = "a bench may fail loudly")]
 
 use std::{fmt::Write as _, hint::black_box, ops::ControlFlow};
 
-use callboard_logs::{IngestOptions, LogStore, LogsConfig};
+use callboard_logs::{IngestOptions, LogStore, LogsConfig, Redactor};
 use callboard_protocol::{LogSearch, SearchOrder, SourceId, Timestamp};
 use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 
@@ -71,5 +71,18 @@ fn bench(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, bench);
+fn redaction(criterion: &mut Criterion) {
+    let clean = lines(20_000);
+    let dirty = clean.replace("size 1", "password=hunter1 for mail to alice@example.com, size 1");
+    let mut group = criterion.benchmark_group("redaction");
+    for (name, text) in [("clean lines", &clean), ("a tenth with secrets", &dirty)] {
+        group.throughput(Throughput::Bytes(text.len() as u64));
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| Redactor::new().redact(black_box(text)).len());
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, bench, redaction);
 criterion_main!(benches);

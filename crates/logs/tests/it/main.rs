@@ -7,4 +7,5 @@ mod ingest;
 mod investigate;
 mod model;
 mod questions;
+mod redaction;
 mod search;
