@@ -84,7 +84,9 @@ pub(super) fn defaults(text: &str) -> Node {
     // An empty list that `CALLBOARD__PROVIDERS__0__…` can grow: TOML has no way to write it beside
     // the example of an entry.
     let empty = || Node::new(Value::List(Vec::new()), Origin::Default);
-    table.entry("providers".to_owned()).or_insert_with(empty);
+    for list in ["providers", "models"] {
+        table.entry(list.to_owned()).or_insert_with(empty);
+    }
     Node::new(Value::Table(table), Origin::Default)
 }
 

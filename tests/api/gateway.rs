@@ -25,10 +25,10 @@ async fn pair(settings: &[&str]) -> Pair {
         launch = launch
             .set(format!("providers.{index}.name=p{index}"))
             .set(format!("providers.{index}.base_url={}", vendor.base_url()))
-            .set(format!("providers.{index}.model=m{index}"))
-            .set(format!("models.0.targets.{index}.provider=p{index}"));
+            .set(format!("providers.{index}.model=m{index}"));
     }
-    launch = launch.set("models.0.name=smart");
+    let targets = r#"[{ provider = "p0" }, { provider = "p1" }]"#;
+    launch = launch.set(format!(r#"models=[{{ name = "smart", targets = {targets} }}]"#));
     for setting in settings {
         launch = launch.set(*setting);
     }
