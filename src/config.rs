@@ -9,8 +9,8 @@
 use std::{fmt, path::PathBuf};
 
 use callboard_actors::{
-    CacheConfig, ChatConfig, GatewayConfig, JobsConfig, ModelConfig, RedisConfig, SessionConfig,
-    check_models,
+    CacheConfig, ChatConfig, GatewayConfig, JobsConfig, LedgerConfig, ModelConfig, RedisConfig,
+    SessionConfig, check_models,
 };
 use callboard_entities::DatabaseConfig;
 use callboard_handlers::{AuthConfig, EdgeConfig};
@@ -56,6 +56,8 @@ pub(crate) struct Config {
     pub(crate) models: Vec<ModelConfig>,
     /// The API for programs.
     pub(crate) gateway: GatewayConfig,
+    /// What calls used and cost.
+    pub(crate) ledger: LedgerConfig,
     /// Answers that need not be asked again.
     pub(crate) cache: CacheConfig,
     /// The second level of the cache.
@@ -211,6 +213,7 @@ impl Config {
             ("redis", self.redis.check()),
             ("jobs", self.jobs.check()),
             ("gateway", self.gateway.check()),
+            ("ledger", self.ledger.check()),
         ] {
             for (key, problem) in bad {
                 fail(format!("{section}.{key}"), problem);

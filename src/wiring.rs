@@ -322,6 +322,8 @@ async fn open(config: &Config, metrics: Metrics, own_log: Option<&Path>) -> anyh
         providers: config.providers.clone(),
         models: config.models.clone(),
         gateway: config.gateway.clone(),
+        ledger: config.ledger.clone(),
+        usage: config.data.folder.join("usage"),
         uploads: uploads.clone(),
         own_log: own_log.map(Path::to_owned),
         runtime: tokio::runtime::Handle::current(),

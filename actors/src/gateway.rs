@@ -14,7 +14,7 @@ mod race;
 
 use std::{sync::Arc, time::Duration};
 
-use callboard_protocol::{ClientError, ErrorCode, UserId};
+use callboard_protocol::{ApiKeyId, ClientError, ErrorCode, RequestId, UsageEndpoint, UserId};
 use callboard_providers::{
     ChatRequest, EmbedRequest, Embeddings, ProviderError, ProviderErrorKind, ReplyEvent,
 };
@@ -25,7 +25,7 @@ pub use self::{
     plan::{GatewayConfig, ModelConfig, Strategy, TargetConfig, check_models},
 };
 pub(crate) use self::{
-    meter::{Endpoint, Meter},
+    meter::{Meter, Ordered, call_tokens, micro_usd},
     plan::{Aliases, Plan},
 };
 use crate::{System, system::Shared};
@@ -35,6 +35,12 @@ use crate::{System, system::Shared};
 pub struct Caller {
     /// The account.
     pub user: UserId,
+    /// The key that was shown; none for a session.
+    pub key: Option<ApiKeyId>,
+    /// The request, to which all attempts belong.
+    pub request: RequestId,
+    /// Through which door it came.
+    pub endpoint: UsageEndpoint,
 }
 
 /// One try to get an answer from one target.

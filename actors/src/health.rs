@@ -104,6 +104,7 @@ pub fn starting() -> Readiness {
 pub(crate) async fn readiness(system: &System) -> Readiness {
     let mut entries = vec![database(system).await, entry("migrations", Health::Up, None)];
     entries.push(log_index(system.shared()).await);
+    entries.push(system.shared().ledger.health());
     entries.extend(system.cache().health().await.levels.into_iter().map(|mut level| {
         if level.name == "memory" {
             level.name = "cache".into();

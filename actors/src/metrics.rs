@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use callboard_protocol::{CircuitState, Health};
 use prometheus::{
-    CounterVec, Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec,
-    IntGauge, IntGaugeVec, Opts, Registry, TextEncoder, core::Collector,
+    CounterVec, Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter,
+    IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder, core::Collector,
 };
 
 /// The table of families: a field, its kind, its name, its help, and its labels or buckets.
@@ -85,6 +85,11 @@ families! {
         "log_lines_indexed_total", "Log records indexed, by kind of source", &["source"]);
     log_lag: GaugeVec = levels(
         "log_index_lag_seconds", "How far a followed source is behind its end", &["source"]);
+    ledger_pending: IntGauge = gauge(
+        "usage_ledger_pending", "Calls that ended and are not in the database yet");
+    ledger_bytes: IntGauge = gauge("usage_ledger_journal_bytes", "Bytes of the usage journal");
+    ledger_lost: IntCounter = counter(
+        "usage_ledger_lost_total", "Calls that were cut by the end of the server");
     http_requests: IntCounterVec = counters(
         "http_requests_total", "Requests by route pattern", &["route", "method", "status"]);
 }
@@ -171,6 +176,10 @@ impl Families<'_> {
 
     fn amounts(&self, name: &str, help: &str, labels: &[&str]) -> Made<CounterVec> {
         self.register(CounterVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn counter(&self, name: &str, help: &str) -> Made<IntCounter> {
+        self.register(IntCounter::new(name, help)?)
     }
 
     fn gauge(&self, name: &str, help: &str) -> Made<IntGauge> {

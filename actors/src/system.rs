@@ -28,6 +28,7 @@ use crate::{
     job,
     jobs::Jobs,
     keeper::{Keeper, Placement},
+    ledger::{Ledger, LedgerConfig, LedgerMetrics},
     log_source::{self, LogSource, SourceSeed},
     metrics::Metrics,
     remote_cache::RemoteCache,
@@ -73,6 +74,10 @@ pub struct Parts {
     pub models: Vec<ModelConfig>,
     /// `[gateway]`
     pub gateway: GatewayConfig,
+    /// `[ledger]`
+    pub ledger: LedgerConfig,
+    /// Where the ledger keeps its journal.
+    pub usage: PathBuf,
     /// Where uploads wait for their jobs.
     pub uploads: PathBuf,
     /// The server's own log, to be indexed like any other.
@@ -94,6 +99,7 @@ pub(crate) struct Shared {
     pub(crate) chat: ChatConfig,
     pub(crate) session: SessionConfig,
     pub(crate) gateway: GatewayConfig,
+    pub(crate) ledger: Ledger,
     pub(crate) searches: Arc<Semaphore>,
     pub(crate) index: IndexProbe,
     /// Everything that shutdown waits for.
@@ -138,6 +144,13 @@ impl System {
         let arbiters: Arc<[ArbiterHandle]> = parts.arbiters.into();
         let router =
             Router::start(parts.providers, parts.models, &keeper, &parts.metrics, &arbiters)?;
+        let ledger_metrics = LedgerMetrics {
+            pending: parts.metrics.ledger_pending.clone(),
+            journal_bytes: parts.metrics.ledger_bytes.clone(),
+            lost: parts.metrics.ledger_lost.clone(),
+        };
+        let ledger = Ledger::start(parts.ledger, &parts.usage, ledger_metrics)?;
+        ledger.commit_to(parts.store.clone(), &keeper, &arbiters[0]);
         let cache = Cache::start(parts.cache, parts.remote, &keeper, &parts.metrics, &arbiters);
         let keep_turns = Duration::from_secs(parts.chat.keep_turns_s);
         let shared = Arc::new(Shared {
@@ -154,6 +167,7 @@ impl System {
             chat: parts.chat,
             session: parts.session,
             gateway: parts.gateway,
+            ledger,
             searches: Arc::new(Semaphore::new(SEARCHES)),
             index: IndexProbe::default(),
             tracker: TaskTracker::new(),
@@ -363,6 +377,9 @@ impl System {
         if timeout(LAST_WORDS, gone).await.is_err() {
             warn!(sockets = self.inner.sockets.total(), "sockets did not take their goodbye");
         }
+        if timeout(LAST_WORDS, shared.ledger.stop(&shared.store)).await.is_err() {
+            warn!("the usage journal is left; the next start brings it into the database");
+        }
     }
 }
 
@@ -383,6 +400,9 @@ pub enum StartError {
     /// A provider's configuration.
     #[error(transparent)]
     Provider(#[from] ConfigError),
+    /// The folder of the usage ledger.
+    #[error("the usage journal cannot be opened: {0}")]
+    Ledger(#[from] std::io::Error),
     /// The database.
     #[error(transparent)]
     Store(#[from] callboard_entities::StoreError),

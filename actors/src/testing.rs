@@ -16,6 +16,7 @@ use tempfile::TempDir;
 use crate::{
     config::{CacheConfig, ChatConfig, JobsConfig, SessionConfig},
     gateway::GatewayConfig,
+    ledger::LedgerConfig,
     metrics::Metrics,
     system::{Parts, System},
 };
@@ -77,6 +78,8 @@ impl World {
             providers: vec![ProviderConfig::extractive()],
             models: Vec::new(),
             gateway: GatewayConfig::default(),
+            ledger: LedgerConfig::default(),
+            usage: folder.path().join("usage"),
             uploads,
             own_log: Some(folder.path().join("own.jsonl")),
             runtime: tokio::runtime::Handle::current(),

@@ -14,10 +14,11 @@ use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
 use super::{
-    Attempt, Caller, Endpoint, Flow, GatewayError, Meter, Plan, falls_back, millis, plan::Target,
+    Attempt, Caller, Flow, GatewayError, Meter, Ordered, Plan, falls_back, millis, plan::Target,
     to_client,
 };
 use crate::{
+    ledger::LedgerRefused,
     provider::{Acquire, Lease, Outcome, Refused},
     system::Shared,
 };
@@ -37,12 +38,11 @@ pub(super) async fn chat(
     shared: &Shared,
     caller: Caller,
     target: &Target<'_>,
-    request: &ChatRequest,
+    (request, ordered): (&ChatRequest, &Ordered),
     lost: Arc<AtomicBool>,
 ) -> Result<Flow, Failed> {
     let mut lease = lease(caller, target).await?;
-    let prompt_tokens = request.estimated_tokens();
-    let mut meter = Meter::start(&shared.metrics, target, Endpoint::Chat, prompt_tokens, lost);
+    let mut meter = Meter::start(shared, &caller, target, ordered, lost).map_err(unrecorded)?;
     let asked = ChatRequest { model: target.model.map(str::to_owned), ..request.clone() };
     let begun = async {
         let mut stream = lease.client.chat_with_key(asked, lease.key).await?;
@@ -97,9 +97,12 @@ async fn embed_at(
 ) -> Result<Embeddings, Failed> {
     let mut lease = lease(caller, target).await?;
     let bytes: usize = request.input.iter().map(String::len).sum();
-    let tokens = (bytes as u64).div_ceil(4);
+    let ordered = Ordered {
+        alias: request.model.as_deref().unwrap_or_default().into(),
+        prompt_tokens: (bytes as u64).div_ceil(4),
+    };
     let lost = Arc::new(AtomicBool::new(false));
-    let mut meter = Meter::start(&shared.metrics, target, Endpoint::Embeddings, tokens, lost);
+    let mut meter = Meter::start(shared, &caller, target, &ordered, lost).map_err(unrecorded)?;
     let asked = EmbedRequest { model: target.model.map(str::to_owned), ..request.clone() };
     match lease.client.embed_with_key(asked, lease.key).await {
         Ok(embeddings) => {
@@ -142,6 +145,11 @@ fn failed(lease: &mut Lease, target: &Target<'_>, error: &ProviderError) -> Fail
         falls_back: falls_back(error),
         recovers_in: None,
     }
+}
+
+/// What cannot be recorded is not asked.
+fn unrecorded(refused: LedgerRefused) -> Failed {
+    Failed { client: refused.into(), outcome: "refused", falls_back: false, recovers_in: None }
 }
 
 /// A place at the provider.

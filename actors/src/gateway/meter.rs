@@ -8,66 +8,101 @@ use std::{
     time::Duration,
 };
 
-use callboard_providers::{ProviderError, TokenUsage, cost_of};
+use callboard_protocol::{CallId, CallStatus, CallTokens, Timestamp};
+use callboard_providers::{ProviderConfig, ProviderError, TokenUsage, cost_of};
 use tokio::time::Instant;
 
-use super::plan::Target;
-use crate::{metrics::Metrics, router::Link};
-
-/// What was asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Endpoint {
-    Chat,
-    Embeddings,
-}
-
-impl Endpoint {
-    /// As the label `task_type`.
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Chat => "gateway_chat",
-            Self::Embeddings => "gateway_embeddings",
-        }
-    }
-}
+use super::{Caller, plan::Target};
+use crate::{
+    ledger::{Call, LedgerRefused, OpenCall, Outcome},
+    metrics::Metrics,
+    router::Load,
+    system::Shared,
+};
 
 /// See the module.
 pub(crate) struct Meter {
     metrics: Metrics,
-    config: Arc<callboard_providers::ProviderConfig>,
-    load: Arc<crate::router::Load>,
-    model: String,
-    endpoint: Endpoint,
+    config: Arc<ProviderConfig>,
+    load: Arc<Load>,
+    model: Arc<str>,
+    /// As the label `task_type`.
+    task_type: &'static str,
     started: Instant,
     /// What the model reads, by our own guess, for a call whose provider never says.
     prompt_tokens: u64,
     first_token: Option<Duration>,
     /// Set when another attempt of the same request has won.
     lost: Arc<AtomicBool>,
-    settled: bool,
+    /// In the ledger, until it is closed.
+    open: Option<OpenCall>,
+}
+
+/// What is asked for, as far as the bill needs to know.
+pub(crate) struct Ordered {
+    /// The model that the caller named.
+    pub(crate) alias: Arc<str>,
+    /// What it reads, by our own guess.
+    pub(crate) prompt_tokens: u64,
+}
+
+/// The micro-dollars that `usage` of this model costs.
+pub(crate) fn micro_usd(usage: TokenUsage, model: &str, config: &ProviderConfig) -> u64 {
+    let micro = cost_of(usage, model, config) * 1e6;
+    // A float to an integer saturates, and is zero for what is not a number.
+    micro.round() as u64
+}
+
+/// The ledger's words for it.
+pub(crate) fn call_tokens(usage: TokenUsage) -> CallTokens {
+    CallTokens {
+        input: usage.input,
+        output: usage.output,
+        cached_input: usage.cached_input,
+        cache_write: usage.cache_write,
+        reasoning: usage.reasoning,
+    }
 }
 
 impl Meter {
+    /// Opens the call in the ledger; the provider must not be asked without it.
     pub(crate) fn start(
-        metrics: &Metrics,
+        shared: &Shared,
+        caller: &Caller,
         target: &Target<'_>,
-        endpoint: Endpoint,
-        prompt_tokens: u64,
+        ordered: &Ordered,
         lost: Arc<AtomicBool>,
-    ) -> Self {
-        let Link { config, load, .. } = target.link;
-        Self {
-            metrics: metrics.clone(),
-            config: Arc::clone(config),
-            load: Arc::clone(load),
-            model: target.model_name().to_owned(),
-            endpoint,
+    ) -> Result<Self, LedgerRefused> {
+        let link = target.link;
+        let model: Arc<str> = target.model_name().into();
+        let prompt_tokens = ordered.prompt_tokens;
+        let read = TokenUsage { input: prompt_tokens, estimated: true, ..TokenUsage::default() };
+        let open = shared.ledger.open(Call {
+            id: CallId::new(),
+            request_id: caller.request,
+            started_at: Timestamp::now(),
+            user_id: caller.user,
+            api_key_id: caller.key,
+            turn_id: None,
+            endpoint: caller.endpoint,
+            alias: Arc::clone(&ordered.alias),
+            provider: link.config.name.as_str().into(),
+            model: Arc::clone(&model),
+            estimated_input_tokens: prompt_tokens,
+            estimated_cost_micro_usd: micro_usd(read, &model, &link.config),
+        })?;
+        Ok(Self {
+            metrics: shared.metrics.clone(),
+            config: Arc::clone(&link.config),
+            load: Arc::clone(&link.load),
+            model,
+            task_type: caller.endpoint.as_str(),
             started: Instant::now(),
             prompt_tokens,
             first_token: None,
             lost,
-            settled: false,
-        }
+            open: Some(open),
+        })
     }
 
     /// More of the answer has come.
@@ -77,46 +112,61 @@ impl Meter {
             self.first_token = Some(took);
             self.load.first_token(took);
             self.metrics.ttft.observe(took.as_secs_f64());
+            if let Some(open) = &mut self.open {
+                open.first_token();
+            }
         }
     }
 
     /// The answer is whole.
     pub(crate) fn answered(&mut self, usage: TokenUsage) {
-        self.settle("ok", usage);
+        self.settle(CallStatus::Answered, None, usage);
     }
 
     /// It failed, before its beginning or after it.
     pub(crate) fn failed(&mut self, error: &ProviderError, usage: TokenUsage) {
-        self.settle(error.kind.as_str(), usage);
+        self.settle(CallStatus::Failed, Some(error.kind.as_str()), usage);
     }
 
     /// Its reader has left.
     pub(crate) fn cancelled(&mut self, usage: TokenUsage) {
-        self.settle("cancelled", usage);
+        self.settle(CallStatus::Cancelled, None, usage);
     }
 
-    fn settle(&mut self, status: &'static str, usage: TokenUsage) {
-        if std::mem::replace(&mut self.settled, true) {
-            return;
-        }
-        let (metrics, model) = (&self.metrics, self.model.as_str());
-        let labels = [model, self.endpoint.as_str(), status];
-        metrics.ai_requests.with_label_values(&labels).inc();
+    fn settle(&mut self, status: CallStatus, error: Option<&'static str>, usage: TokenUsage) {
+        let Some(open) = self.open.take() else { return };
+        let (metrics, model) = (&self.metrics, &*self.model);
+        let label = match status {
+            CallStatus::Answered => "ok",
+            CallStatus::Cancelled
+            | CallStatus::Failed
+            | CallStatus::Cached
+            | CallStatus::HedgeLost
+            | CallStatus::Lost => error.unwrap_or(status.as_str()),
+        };
+        metrics.ai_requests.with_label_values(&[model, self.task_type, label]).inc();
         let took = self.started.elapsed().as_secs_f64();
         metrics.ai_latency.with_label_values(&[model]).observe(took);
         metrics.ai_tokens.with_label_values(&[model, "input"]).inc_by(usage.input);
         metrics.ai_tokens.with_label_values(&[model, "output"]).inc_by(usage.output);
-        let cost = cost_of(usage, model, &self.config);
-        metrics.ai_cost.with_label_values(&[model]).inc_by(cost);
+        metrics.ai_cost.with_label_values(&[model]).inc_by(cost_of(usage, model, &self.config));
+        open.close(Outcome {
+            status,
+            error: error.map(Into::into),
+            tokens: call_tokens(usage),
+            estimated: usage.estimated,
+            cost_micro_usd: micro_usd(usage, model, &self.config),
+        });
     }
 }
 
 impl Drop for Meter {
     fn drop(&mut self) {
-        let status = if self.lost.load(Ordering::Acquire) { "hedge_lost" } else { "cancelled" };
+        let lost = self.lost.load(Ordering::Acquire);
+        let status = if lost { CallStatus::HedgeLost } else { CallStatus::Cancelled };
         // Nobody has seen a token of it, and its prompt was sent: it is counted as read.
         let input = self.prompt_tokens;
         let usage = TokenUsage { input, estimated: true, ..TokenUsage::default() };
-        self.settle(status, usage);
+        self.settle(status, None, usage);
     }
 }

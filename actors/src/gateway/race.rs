@@ -17,7 +17,7 @@ use futures_util::{
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
-    Attempt, Caller, Flow, GatewayError, Plan, Reply,
+    Attempt, Caller, Flow, GatewayError, Ordered, Plan, Reply,
     attempt::{self, Failed, made},
     plan::Target,
 };
@@ -29,6 +29,7 @@ pub(super) struct Race<'a> {
     caller: Caller,
     plan: &'a Plan<'a>,
     request: &'a ChatRequest,
+    ordered: Arc<Ordered>,
     attempts: Vec<Attempt>,
     last: ClientError,
 }
@@ -69,7 +70,11 @@ impl<'a> Race<'a> {
         request: &'a ChatRequest,
     ) -> Self {
         let last = ErrorCode::ProviderUnavailable.into();
-        Self { shared, caller, plan, request, attempts: Vec::new(), last }
+        let ordered = Arc::new(Ordered {
+            alias: request.model.as_deref().unwrap_or_default().into(),
+            prompt_tokens: request.estimated_tokens(),
+        });
+        Self { shared, caller, plan, request, ordered, attempts: Vec::new(), last }
     }
 
     /// The answer of the first target that gives one. When the breakers of all are open, it waits
@@ -143,6 +148,7 @@ impl<'a> Heat<'a> {
     fn start_next(&mut self, race: &Race<'a>) -> bool {
         let Some(target) = self.waiting.pop_front() else { return false };
         let (shared, caller, request) = (race.shared, race.caller, race.request);
+        let ordered = Arc::clone(&race.ordered);
         let lost = Arc::new(AtomicBool::new(false));
         let number = self.started.len();
         self.started.push(Runner {
@@ -151,8 +157,9 @@ impl<'a> Heat<'a> {
             running: true,
             lost: Arc::clone(&lost),
         });
-        let asked =
-            async move { (number, attempt::chat(shared, caller, &target, request, lost).await) };
+        let asked = async move {
+            (number, attempt::chat(shared, caller, &target, (request, &ordered), lost).await)
+        };
         self.running.push(asked.boxed_local());
         true
     }

@@ -4,9 +4,12 @@
 use std::{sync::Arc, time::Duration};
 
 use callboard_protocol::{
-    Answer, Author, ClientError, ErrorCode, FinishReason, ServerFrame, Usage,
+    Answer, Author, CallId, CallStatus, ClientError, ErrorCode, FinishReason, RequestId,
+    ServerFrame, Timestamp, Usage, UsageEndpoint,
 };
-use callboard_providers::{CompletionRequest, ProviderError, ProviderKind, StreamEvent, cost_usd};
+use callboard_providers::{
+    CompletionRequest, ProviderError, ProviderKind, StreamEvent, TokenUsage, cost_usd,
+};
 use futures_util::StreamExt;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{info, warn};
@@ -15,6 +18,8 @@ use super::Running;
 use crate::{
     cache::{self, CachedAnswer, KeyParts},
     cache_shard::{FillPermit, Found},
+    gateway::{call_tokens, micro_usd},
+    ledger::{Call, LedgerRefused, OpenCall, Outcome as CallOutcome},
     provider::{Acquire, Lease, Outcome, Refused},
     router::Link,
     turn_log::{Ended, TurnEvent, TurnLog},
@@ -308,7 +313,9 @@ async fn attempt(
         }
         Err(stop) => return Err(Attempt::Stop(stop)),
     };
+    let call = open_call(running, link).map_err(|refused| Attempt::Final(refused.into()))?;
     let streamed = bounded(running, stream(running, link, &lease)).await;
+    close_call(running, link, call, &streamed);
     *waited += before.elapsed();
     let latency = &running.shared.metrics.ai_latency;
     latency
@@ -341,6 +348,52 @@ async fn attempt(
             Err(Attempt::Stop(Stop::TimedOut))
         }
     }
+}
+
+/// Opens the call in the ledger: what cannot be recorded is not asked.
+fn open_call(running: &Running<'_>, link: &Link) -> Result<OpenCall, LedgerRefused> {
+    let log = running.log;
+    let bytes = running.ask.content.len() + instructions(running).len();
+    let read =
+        TokenUsage { input: (bytes as u64).div_ceil(4), estimated: true, ..TokenUsage::default() };
+    running.shared.ledger.open(Call {
+        id: CallId::new(),
+        request_id: RequestId::new(),
+        started_at: Timestamp::now(),
+        user_id: log.owner(),
+        api_key_id: None,
+        turn_id: Some(log.turn_id()),
+        endpoint: UsageEndpoint::Chat,
+        alias: running.ask.model.as_deref().unwrap_or_default().into(),
+        provider: link.config.name.as_str().into(),
+        model: link.config.model.as_str().into(),
+        estimated_input_tokens: read.input,
+        estimated_cost_micro_usd: micro_usd(read, &link.config.model, &link.config),
+    })
+}
+
+/// Closes it with what the provider said, or, where it did not come to that, with our own count.
+fn close_call(
+    running: &Running<'_>,
+    link: &Link,
+    call: OpenCall,
+    streamed: &Result<Result<Draft, ProviderError>, Stop>,
+) {
+    let guess =
+        || TokenUsage { estimated: true, ..TokenUsage::from(estimate(&running.log.answer_text())) };
+    let (status, error, usage) = match streamed {
+        Ok(Ok(draft)) => (CallStatus::Answered, None, TokenUsage::from(draft.usage)),
+        Ok(Err(error)) => (CallStatus::Failed, Some(error.kind.as_str()), guess()),
+        Err(Stop::TimedOut) => (CallStatus::Failed, Some("timeout"), guess()),
+        Err(Stop::Cancelled) => (CallStatus::Cancelled, None, guess()),
+    };
+    call.close(CallOutcome {
+        status,
+        error: error.map(Into::into),
+        tokens: call_tokens(usage),
+        estimated: usage.estimated,
+        cost_micro_usd: micro_usd(usage, &link.config.model, &link.config),
+    });
 }
 
 fn count(running: &Running<'_>, link: &Link, status: &str) {

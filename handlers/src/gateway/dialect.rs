@@ -8,6 +8,7 @@ use actix_web::{
     middleware::Next,
 };
 use bytes::Bytes;
+use callboard_protocol::UsageEndpoint;
 use callboard_providers::{ChatRequest, ReplyEvent};
 
 use super::{Answer, CallOptions, ErrorReply, Fault, Head, anthropic, openai};
@@ -71,6 +72,14 @@ impl Dialect {
         match self {
             Self::OpenAi => "chatcmpl-",
             Self::Anthropic => "msg_",
+        }
+    }
+
+    /// The door, as the ledger calls it.
+    pub(crate) fn endpoint(self) -> UsageEndpoint {
+        match self {
+            Self::OpenAi => UsageEndpoint::ChatCompletions,
+            Self::Anthropic => UsageEndpoint::Messages,
         }
     }
 

@@ -5,13 +5,14 @@ use std::time::Duration;
 use actix_web::{HttpResponse, HttpResponseBuilder, http::header, web};
 use bytes::Bytes;
 use callboard_actors::{Attempt, Caller, GatewayError, Reply, WholeReply};
-use callboard_protocol::{ErrorCode, RequestId, Timestamp};
+use callboard_protocol::{ErrorCode, RequestId, Timestamp, UsageEndpoint};
 use serde::Serialize;
 
 use crate::{
     edge::State,
     extract::{Allowed, Principal, permit},
     gateway::{Answer, Body, Dialect, Fault, Head, OnCut, openai},
+    request_id,
 };
 
 /// To receive a request, however large.
@@ -111,7 +112,7 @@ async fn try_answer(
     let body = receive(state, body).await?;
     let mut asked = dialect.parse(&body)?;
     drop(body);
-    let caller = Caller { user: caller.user.id };
+    let caller = calling(caller, dialect.endpoint());
     let request = std::mem::take(&mut asked.request);
     if request.stream && asked.options.on_cut == OnCut::Error {
         let reply = state.system.gateway_chat(caller, request).await.map_err(fault_of)?;
@@ -195,7 +196,7 @@ async fn embedded(
     let body = receive(state, body).await?;
     let openai::embeddings::Parsed { request, encoding, .. } = openai::embeddings::parse(&body)?;
     drop(body);
-    let caller = Caller { user: caller.user.id };
+    let caller = calling(caller, UsageEndpoint::Embeddings);
     let asked = state.system.gateway_embed(caller, request).await;
     let (embeddings, attempts) = asked.map_err(fault_of)?;
     let head = Head { id: "", created: 0, model: &embeddings.model, callboard: None };
@@ -203,6 +204,10 @@ async fn embedded(
     response.insert_header(("x-callboard-attempts", attempts.len()));
     let whole = openai::embeddings::whole(&head, &embeddings, encoding);
     Ok(response.content_type("application/json").body(whole))
+}
+
+fn calling(caller: &Principal, endpoint: UsageEndpoint) -> Caller {
+    Caller { user: caller.user.id, key: None, request: request_id::current(), endpoint }
 }
 
 /// The body of a request, bounded in size and in time.

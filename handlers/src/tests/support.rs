@@ -13,7 +13,8 @@ use actix_web::{
     web,
 };
 use callboard_actors::{
-    CacheConfig, ChatConfig, GatewayConfig, JobsConfig, Metrics, Parts, SessionConfig, System,
+    CacheConfig, ChatConfig, GatewayConfig, JobsConfig, LedgerConfig, Metrics, Parts,
+    SessionConfig, System,
 };
 use callboard_entities::{DatabaseConfig, Store};
 use callboard_logs::{LogStore, LogsConfig};
@@ -160,6 +161,8 @@ async fn system(store: &Store, logs: &LogStore, metrics: &Metrics, uploads: &Pat
         providers: vec![ProviderConfig::extractive()],
         models: Vec::new(),
         gateway: GatewayConfig::default(),
+        ledger: LedgerConfig::default(),
+        usage: uploads.join("usage"),
         uploads: uploads.to_owned(),
         own_log: None,
         runtime: tokio::runtime::Handle::current(),
