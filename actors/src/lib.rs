@@ -22,6 +22,7 @@ mod keeper;
 mod ledger;
 mod log_source;
 mod metrics;
+mod privacy;
 mod provider;
 mod remote_cache;
 mod router;

@@ -85,6 +85,8 @@ families! {
         "log_lines_indexed_total", "Log records indexed, by kind of source", &["source"]);
     log_lag: GaugeVec = levels(
         "log_index_lag_seconds", "How far a followed source is behind its end", &["source"]);
+    redactions: IntCounterVec = counters(
+        "redactions_total", "Secrets and personal data taken out of prompts", &["kind"]);
     ledger_pending: IntGauge = gauge(
         "usage_ledger_pending", "Calls that ended and are not in the database yet");
     ledger_bytes: IntGauge = gauge("usage_ledger_journal_bytes", "Bytes of the usage journal");

@@ -262,3 +262,17 @@ async fn when_all_targets_are_out_a_request_waits_for_the_first_to_recover() {
     let answer = pair.chat("smart").await;
     assert_eq!(answer["choices"][0]["message"]["content"], "Back.");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_is_not_trusted_never_reads_a_secret() {
+    let pair = pair(&["providers.0.trusted=false", "providers.1.trusted=false"]).await;
+    pair.first.always(Reply::text(&["Write to <EM", "AIL_1>", " now."]));
+    let mut asked = body("smart", true);
+    asked["messages"][0]["content"] = json!("mail ann@example.org");
+    let (said, done, _) = pair.stream(&asked).await;
+    assert_eq!((said.as_str(), done), ("Write to ann@example.org now.", true));
+    assert_eq!(pair.first.requests()[0].question(), "mail <EMAIL_1>");
+    let answer = pair.ada.ask(&crate::harness::fresh("who is ann@example.org?")).await;
+    assert_eq!(answer.response, "Write to ann@example.org now.");
+    assert!(!format!("{:?}", pair.first.requests()).contains("ann@example.org"));
+}

@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     ledger::LedgerRefused,
+    privacy::{self, Restoring},
     provider::{Acquire, Lease, Outcome, Refused},
     system::Shared,
 };
@@ -43,7 +44,9 @@ pub(super) async fn chat(
 ) -> Result<Flow, Failed> {
     let mut lease = lease(caller, target).await?;
     let mut meter = Meter::start(shared, &caller, target, ordered, lost).map_err(unrecorded)?;
-    let asked = ChatRequest { model: target.model.map(str::to_owned), ..request.clone() };
+    let mut asked = ChatRequest { model: target.model.map(str::to_owned), ..request.clone() };
+    let redactor = privacy::redact(&mut asked, &target.link.config, &shared.metrics);
+    let restoring = redactor.as_ref().map(Restoring::new);
     let begun = async {
         let mut stream = lease.client.chat_with_key(asked, lease.key).await?;
         match stream.next().await {
@@ -53,7 +56,7 @@ pub(super) async fn chat(
         }
     };
     match begun.await {
-        Ok((first, stream)) => Ok(Flow::new(first, stream, lease, meter)),
+        Ok((first, stream)) => Ok(Flow::new((first, stream), lease, meter, restoring)),
         Err(error) => {
             meter.failed(&error, TokenUsage::default());
             Err(failed(&mut lease, target, &error))

@@ -1,6 +1,7 @@
 //! An answer on its way from a provider to a program.
 
 use std::{
+    collections::VecDeque,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -10,13 +11,18 @@ use callboard_providers::{ReplyEvent, ReplyStream};
 use futures_util::{Stream, StreamExt as _};
 
 use super::{Meter, to_client};
-use crate::provider::{Lease, Outcome};
+use crate::{
+    privacy::Restoring,
+    provider::{Lease, Outcome},
+};
 
 /// The events of an answer. The last one is [`ReplyEvent::Finish`] or an error, and nothing follows
 /// it. Polled as the reader reads; dropped, it ends the call at the provider and frees its place.
 pub struct Flow {
-    /// The event that made this target win.
-    first: Option<ReplyEvent>,
+    /// Events that may be shown, first the one that made this target win.
+    ready: VecDeque<ReplyEvent>,
+    /// Puts back what the provider may not read.
+    restoring: Option<Restoring>,
     /// Dropped before the lease: the place is free when the connection is.
     stream: Option<ReplyStream>,
     lease: Lease,
@@ -24,8 +30,24 @@ pub struct Flow {
 }
 
 impl Flow {
-    pub(super) fn new(first: ReplyEvent, stream: ReplyStream, lease: Lease, meter: Meter) -> Self {
-        Self { first: Some(first), stream: Some(stream), lease, meter }
+    pub(super) fn new(
+        (first, stream): (ReplyEvent, ReplyStream),
+        lease: Lease,
+        meter: Meter,
+        restoring: Option<Restoring>,
+    ) -> Self {
+        let ready = VecDeque::new();
+        let mut flow = Self { ready, restoring, stream: Some(stream), lease, meter };
+        flow.pass(first);
+        flow
+    }
+
+    fn pass(&mut self, event: ReplyEvent) {
+        self.note(&event);
+        match &mut self.restoring {
+            Some(restoring) => restoring.feed(event, &mut self.ready),
+            None => self.ready.push_back(event),
+        }
     }
 
     fn note(&mut self, event: &ReplyEvent) {
@@ -83,27 +105,22 @@ impl Stream for Flow {
     type Item = Result<ReplyEvent, ClientError>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if let Some(first) = self.first.take() {
-            self.note(&first);
-            return Poll::Ready(Some(Ok(first)));
-        }
-        let Some(stream) = self.stream.as_mut() else { return Poll::Ready(None) };
-        match std::task::ready!(stream.poll_next_unpin(context)) {
-            Some(Ok(event)) => {
-                self.note(&event);
-                Poll::Ready(Some(Ok(event)))
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Poll::Ready(Some(Ok(event)));
             }
-            Some(Err(error)) => {
-                let usage = stream.usage_so_far();
-                self.meter.failed(&error, usage);
-                let fault = error.is_providers_fault();
-                self.lease.report(if fault { Outcome::Failed } else { Outcome::Unknown });
-                self.stream = None;
-                Poll::Ready(Some(Err(to_client(&error))))
-            }
-            None => {
-                self.stream = None;
-                Poll::Ready(None)
+            let Some(stream) = self.stream.as_mut() else { return Poll::Ready(None) };
+            match std::task::ready!(stream.poll_next_unpin(context)) {
+                Some(Ok(event)) => self.pass(event),
+                Some(Err(error)) => {
+                    let usage = stream.usage_so_far();
+                    self.meter.failed(&error, usage);
+                    let fault = error.is_providers_fault();
+                    self.lease.report(if fault { Outcome::Failed } else { Outcome::Unknown });
+                    self.stream = None;
+                    return Poll::Ready(Some(Err(to_client(&error))));
+                }
+                None => self.stream = None,
             }
         }
     }

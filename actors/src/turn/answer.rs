@@ -3,6 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use callboard_logs::Restorer;
 use callboard_protocol::{
     Answer, Author, CallId, CallStatus, ClientError, ErrorCode, FinishReason, RequestId,
     ServerFrame, Timestamp, Usage, UsageEndpoint,
@@ -20,6 +21,7 @@ use crate::{
     cache_shard::{FillPermit, Found},
     gateway::{call_tokens, micro_usd},
     ledger::{Call, LedgerRefused, OpenCall, Outcome as CallOutcome},
+    privacy,
     provider::{Acquire, Lease, Outcome, Refused},
     router::Link,
     turn_log::{Ended, TurnEvent, TurnLog},
@@ -438,7 +440,11 @@ async fn stream(running: &Running<'_>, link: &Link, lease: &Lease) -> Result<Dra
         evidence: running.evidence.clone(),
         max_output_tokens: None,
     };
-    let mut events = lease.client.complete(request).await?;
+    let mut redactor = None;
+    let (config, metrics) = (&link.config, &running.shared.metrics);
+    let prepare = |chat: &mut _| redactor = privacy::redact(chat, config, metrics);
+    let mut events = lease.client.complete_through(request, prepare).await?;
+    let mut restorer = redactor.map(|redactor| redactor.restorer());
     let mut announced = false;
     let mut say_who = |model: &str| {
         if !std::mem::replace(&mut announced, true) {
@@ -449,13 +455,20 @@ async fn stream(running: &Running<'_>, link: &Link, lease: &Lease) -> Result<Dra
         match event? {
             StreamEvent::Delta(piece) => {
                 say_who(&link.config.model);
-                if running.log.append_text(&piece).is_err() {
+                let piece = match &mut restorer {
+                    Some(restorer) => restorer.push(&piece),
+                    None => piece,
+                };
+                if !piece.is_empty() && running.log.append_text(&piece).is_err() {
                     let usage = estimate(&running.log.answer_text());
                     return Ok(draft(running, link, FinishReason::Length, usage, None));
                 }
             }
             StreamEvent::Finish { reason, usage, model } => {
                 say_who(&model);
+                let rest = restorer.map(Restorer::finish).filter(|rest| !rest.is_empty());
+                let cut = rest.is_some_and(|rest| running.log.append_text(&rest).is_err());
+                let reason = if cut { FinishReason::Length } else { reason };
                 return Ok(draft(running, link, reason, usage, Some(model)));
             }
         }

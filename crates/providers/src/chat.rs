@@ -297,6 +297,22 @@ impl ChatRequest {
         }
     }
 
+    /// Changes every text that a model would read: instructions, messages, calls and their results,
+    /// and what the tools say of themselves. Arguments of calls stay JSON only if `change` keeps
+    /// them so.
+    pub fn rewrite(&mut self, change: &mut dyn FnMut(&mut String)) {
+        self.system.iter_mut().for_each(&mut *change);
+        for part in self.messages.iter_mut().flat_map(|message| &mut message.content) {
+            match part {
+                Part::Text { text } | Part::ToolResult { content: text, .. } => change(text),
+                Part::ToolCall(call) => change(&mut call.arguments),
+                // An image is no text, and thoughts are signed as they stand.
+                Part::Image { .. } | Part::Reasoning { .. } => {}
+            }
+        }
+        self.tools.iter_mut().filter_map(|tool| tool.description.as_mut()).for_each(change);
+    }
+
     /// About how many tokens a model reads, by the length of the texts.
     #[must_use]
     pub fn estimated_tokens(&self) -> u64 {

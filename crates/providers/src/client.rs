@@ -162,15 +162,29 @@ impl Client {
         &self,
         request: CompletionRequest,
     ) -> Result<CompletionStream, ProviderError> {
+        self.complete_through(request, |_| {}).await
+    }
+
+    /// The same; `prepare` may change the prompt before it is sent. The built-in provider sends
+    /// nothing, and its evidence stays as it is.
+    ///
+    /// # Errors
+    /// When there is no reply, as for [`Client::chat`].
+    pub async fn complete_through(
+        &self,
+        request: CompletionRequest,
+        prepare: impl FnOnce(&mut ChatRequest),
+    ) -> Result<CompletionStream, ProviderError> {
         if self.remote.is_none() {
             return Ok(extractive::answer(&request, self.config.name.clone()));
         }
         let prompt = prompt::build(&request, &self.config);
-        let chat = ChatRequest {
+        let mut chat = ChatRequest {
             model: request.model,
             max_output_tokens: request.max_output_tokens,
             ..prompt.into_chat()
         };
+        prepare(&mut chat);
         let events = self.chat(chat).await?.scan(false, |spoke, event| {
             let step = match event {
                 Ok(ReplyEvent::Text(text)) => {

@@ -166,6 +166,10 @@ pub struct ProviderConfig {
     /// How the key is shown to Azure. `azure` only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub azure_auth: Option<AzureAuth>,
+    /// Whether prompts go there as they are. Otherwise secrets and personal data are taken out
+    /// before, and put back in the answer. When absent: only for a provider on this machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trusted: Option<bool>,
     /// The model that is asked when a request names none.
     pub model: String,
     /// Requests in flight at once.
@@ -217,6 +221,7 @@ impl Default for ProviderConfig {
             deployment: None,
             api_version: None,
             azure_auth: None,
+            trusted: None,
             model: String::new(),
             max_concurrency: 8,
             max_queue: 64,
@@ -266,6 +271,17 @@ impl ProviderConfig {
             max_queue: 1_024,
             ..Self::default()
         }
+    }
+
+    /// Whether prompts go there as they are.
+    #[must_use]
+    pub fn is_trusted(&self) -> bool {
+        let is_here = || {
+            let base = self.base_url.as_deref().or_else(|| self.kind.default_base_url());
+            let url = base.and_then(|base| url::Url::parse(base).ok());
+            url.is_some_and(|url| crate::transport::is_loopback(&url))
+        };
+        self.kind == ProviderKind::Extractive || self.trusted.unwrap_or_else(is_here)
     }
 
     /// To open a connection.

@@ -155,3 +155,16 @@ fn prices_are_checked() {
     let expected = ["prices[0].model", "prices[0].input", "prices[1].cached_input"];
     assert_eq!(keys(&config), expected.map(|key| format!("providers[0].{key}")));
 }
+
+#[test]
+fn only_what_is_here_is_trusted_by_itself() {
+    let at = |base: &str, trusted| {
+        let base_url = Some(base.to_owned());
+        ProviderConfig { base_url, trusted, ..ProviderConfig::default() }.is_trusted()
+    };
+    assert!(at("http://127.0.0.1:11434/v1", None) && at("http://localhost:1/v1", None));
+    assert!(!at("https://api.openai.com/v1", None) && !at("http://10.0.0.7/v1", None));
+    assert!(at("https://api.openai.com/v1", Some(true)));
+    assert!(!at("http://127.0.0.1:1/v1", Some(false)));
+    assert!(ProviderConfig::extractive().is_trusted());
+}
