@@ -63,6 +63,7 @@ use crate::{
         routes::list_providers,
         routes::chat_completions,
         routes::create_message,
+        routes::create_response,
         routes::embeddings,
         routes::list_models,
         routes::read_model,

@@ -197,6 +197,8 @@ pub fn table() -> Vec<Endpoint> {
 
         endpoint(post.clone(), "/v1/chat/completions", Needs(ChatUse), chat_completions)
             .speaking(Dialect::OpenAi),
+        endpoint(post.clone(), "/v1/responses", Needs(ChatUse), create_response)
+            .speaking(Dialect::Responses),
         endpoint(post.clone(), "/v1/messages", Needs(ChatUse), create_message)
             .speaking(Dialect::Anthropic),
         endpoint(post.clone(), "/v1/embeddings", Needs(ChatUse), embeddings)

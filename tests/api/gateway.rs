@@ -99,6 +99,9 @@ async fn an_answer_names_who_gave_it_and_what_it_used() {
     assert_eq!(pair.first.requests()[0].body["model"], "m0");
     let (said, done, error) = pair.stream(&body("smart", true)).await;
     assert_eq!((said.as_str(), done, error), ("All is well.", true, None));
+    let asked = json!({ "model": "smart", "input": "hi" });
+    let answer: Value = pair.post("/v1/responses", &asked).await.json().await.unwrap();
+    assert_eq!(answer["output"][0]["content"][0]["text"], "All is well.", "{answer}");
     let url = pair.server.url("/v1/models");
     let list = reqwest::Client::new().get(url).bearer_auth(&pair.ada.token).send().await.unwrap();
     let list: Value = list.json().await.unwrap();

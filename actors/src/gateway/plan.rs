@@ -264,8 +264,14 @@ fn order(targets: &mut [Target<'_>], strategy: Strategy) {
 }
 
 /// A number that is never NaN.
-#[derive(PartialEq, PartialOrd)]
+#[derive(PartialEq)]
 struct Sortable(f64);
+
+impl PartialOrd for Sortable {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
 
 impl Eq for Sortable {}
 

@@ -36,7 +36,7 @@ pub(super) struct Race<'a> {
 
 /// How one pass over the targets ended.
 enum Pass<'a> {
-    Answering(Target<'a>, Flow),
+    Answering(Target<'a>, Box<Flow>),
     /// No other target may be asked.
     Over,
     /// All were asked; if they are all out, in what time the first recovers.
@@ -88,7 +88,7 @@ impl<'a> Race<'a> {
                         provider: target.link.config.name.clone(),
                         model: target.model_name().to_owned(),
                         attempts: self.attempts,
-                        flow,
+                        flow: *flow,
                     });
                 }
                 Pass::Exhausted(Some(wait)) if Instant::now() + wait < give_up => {
@@ -115,7 +115,7 @@ impl<'a> Race<'a> {
             let failed = match ended {
                 Ok(flow) => {
                     self.attempts.extend(heat.won_by(number));
-                    return Pass::Answering(heat.started[number].target, flow);
+                    return Pass::Answering(heat.started[number].target, Box::new(flow));
                 }
                 Err(failed) => failed,
             };

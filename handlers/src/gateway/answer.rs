@@ -17,8 +17,8 @@ pub(crate) struct Answer {
 pub(super) enum Block {
     /// Text.
     Text(String),
-    /// Thoughts.
-    Reasoning(String),
+    /// Thoughts, and what proves them, which ends them.
+    Reasoning { text: String, signature: Option<String> },
     /// A call of a tool.
     Call(Call),
 }
@@ -47,16 +47,12 @@ impl Answer {
         match event {
             ReplyEvent::Text(more) => match self.blocks.last_mut() {
                 Some(Block::Text(text)) => text.push_str(more),
-                Some(Block::Reasoning(_) | Block::Call(_)) | None => {
+                Some(Block::Reasoning { .. } | Block::Call(_)) | None => {
                     self.blocks.push(Block::Text(more.clone()));
                 }
             },
-            ReplyEvent::Reasoning(more) => match self.blocks.last_mut() {
-                Some(Block::Reasoning(text)) => text.push_str(more),
-                Some(Block::Text(_) | Block::Call(_)) | None => {
-                    self.blocks.push(Block::Reasoning(more.clone()));
-                }
-            },
+            ReplyEvent::Reasoning(more) => self.think(more, None),
+            ReplyEvent::ReasoningSignature(proof) => self.think("", Some(proof)),
             ReplyEvent::ToolCallStart { index, id, name, signature } => {
                 self.blocks.push(Block::Call(Call {
                     index: *index,
@@ -71,7 +67,6 @@ impl Answer {
                     call.arguments.push_str(piece);
                 }
             }
-            ReplyEvent::ReasoningSignature(_) => {}
             ReplyEvent::Finish { reason, usage, model } => {
                 let (reason, model) = (reason.clone(), model.clone());
                 self.end = Some(End { reason, usage: *usage, model });
@@ -83,7 +78,7 @@ impl Answer {
     fn call_mut(&mut self, sought: u32) -> Option<&mut Call> {
         self.blocks.iter_mut().rev().find_map(|block| match block {
             Block::Call(call) if call.index == sought => Some(call),
-            Block::Call(_) | Block::Text(_) | Block::Reasoning(_) => None,
+            Block::Call(_) | Block::Text(_) | Block::Reasoning { .. } => None,
         })
     }
 
@@ -91,7 +86,7 @@ impl Answer {
     pub(super) fn calls(&self) -> impl Iterator<Item = &Call> {
         self.blocks.iter().filter_map(|block| match block {
             Block::Call(call) => Some(call),
-            Block::Text(_) | Block::Reasoning(_) => None,
+            Block::Text(_) | Block::Reasoning { .. } => None,
         })
     }
 
@@ -99,18 +94,44 @@ impl Answer {
     pub(super) fn text(&self) -> String {
         let texts = self.blocks.iter().filter_map(|block| match block {
             Block::Text(text) => Some(text.as_str()),
-            Block::Reasoning(_) | Block::Call(_) => None,
+            Block::Reasoning { .. } | Block::Call(_) => None,
         });
         texts.collect()
     }
 
-    /// All thoughts.
-    pub(super) fn reasoning(&self) -> String {
+    /// All thoughts, and what proves them: only where they came in one piece can it prove them all.
+    pub(super) fn reasoning(&self) -> (String, Option<&str>) {
         let thoughts = self.blocks.iter().filter_map(|block| match block {
-            Block::Reasoning(text) => Some(text.as_str()),
+            Block::Reasoning { text, signature } => Some((text.as_str(), signature.as_deref())),
             Block::Text(_) | Block::Call(_) => None,
         });
-        thoughts.collect()
+        let pieces: Vec<_> = thoughts.collect();
+        let proof = if let [(_, proof)] = pieces.as_slice() { *proof } else { None };
+        (pieces.iter().map(|(text, _)| *text).collect(), proof)
+    }
+
+    /// More thoughts, or what proves them.
+    fn think(&mut self, more: &str, proof: Option<&String>) {
+        if let Some(Block::Reasoning { text, signature: signature @ None }) = self.blocks.last_mut()
+        {
+            text.push_str(more);
+            *signature = proof.cloned();
+        } else {
+            let (text, signature) = (more.to_owned(), proof.cloned());
+            self.blocks.push(Block::Reasoning { text, signature });
+        }
+    }
+}
+
+impl Call {
+    /// Whether the arguments are a whole object, so that no more of them can come.
+    pub(super) fn is_whole(&self) -> bool {
+        serde_json::from_str::<serde::de::IgnoredAny>(&self.arguments).is_ok()
+    }
+
+    /// The arguments; those of a call without any are the empty object.
+    pub(super) fn arguments_or_none(&self) -> &str {
+        if self.arguments.trim().is_empty() { "{}" } else { &self.arguments }
     }
 }
 

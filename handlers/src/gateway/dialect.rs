@@ -1,4 +1,4 @@
-//! The two dialects of the API for programs, as far as the routes need to know.
+//! The dialects of the API for programs, as far as the routes need to know.
 
 use actix_web::{
     Error, HttpResponse,
@@ -17,20 +17,25 @@ use crate::{ApiError, request_id};
 /// In whose words a route speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dialect {
+    /// Chat completions, embeddings and models.
     OpenAi,
+    Responses,
     Anthropic,
 }
 
-/// A request for an answer, of either dialect.
+/// A request for an answer, of any dialect.
 pub(crate) struct Asked {
     pub(crate) request: ChatRequest,
     pub(crate) options: CallOptions,
     include_usage: bool,
+    /// What a reply repeats of the request.
+    echo: String,
 }
 
-/// Writes a stream, of either dialect.
+/// Writes a stream, of any dialect.
 pub(crate) enum Encoder {
     OpenAi(openai::reply::Encoder),
+    Responses(Box<openai::responses::reply::Encoder>),
     Anthropic(anthropic::reply::Encoder),
 }
 
@@ -41,12 +46,17 @@ impl Dialect {
             Self::OpenAi => {
                 let openai::request::Parsed { request, include_usage, options, .. } =
                     openai::request::parse(body)?;
-                Ok(Asked { request, options, include_usage })
+                Ok(Asked { request, options, include_usage, echo: String::new() })
+            }
+            Self::Responses => {
+                let openai::responses::request::Parsed { request, options, echo, .. } =
+                    openai::responses::request::parse(body)?;
+                Ok(Asked { request, options, include_usage: true, echo })
             }
             Self::Anthropic => {
                 let anthropic::request::Parsed { request, options, .. } =
                     anthropic::request::parse(body)?;
-                Ok(Asked { request, options, include_usage: true })
+                Ok(Asked { request, options, include_usage: true, echo: String::new() })
             }
         }
     }
@@ -55,14 +65,19 @@ impl Dialect {
     pub(crate) fn encoder(self, head: &Head<'_>, asked: &Asked) -> Encoder {
         match self {
             Self::OpenAi => Encoder::OpenAi(openai::reply::Encoder::new(head, asked.include_usage)),
+            Self::Responses => {
+                let encoder = openai::responses::reply::Encoder::new(head, &asked.echo);
+                Encoder::Responses(Box::new(encoder))
+            }
             Self::Anthropic => Encoder::Anthropic(anthropic::reply::Encoder::new(head)),
         }
     }
 
     /// The whole answer as one object; `None` while it has not ended.
-    pub(crate) fn whole(self, head: &Head<'_>, answer: &Answer) -> Option<Bytes> {
+    pub(crate) fn whole(self, head: &Head<'_>, asked: &Asked, answer: &Answer) -> Option<Bytes> {
         match self {
             Self::OpenAi => openai::reply::whole(head, answer),
+            Self::Responses => openai::responses::reply::whole(head, &asked.echo, answer),
             Self::Anthropic => anthropic::reply::whole(head, answer),
         }
     }
@@ -71,6 +86,7 @@ impl Dialect {
     pub(crate) fn id_prefix(self) -> &'static str {
         match self {
             Self::OpenAi => "chatcmpl-",
+            Self::Responses => "resp_",
             Self::Anthropic => "msg_",
         }
     }
@@ -79,6 +95,7 @@ impl Dialect {
     pub(crate) fn endpoint(self) -> UsageEndpoint {
         match self {
             Self::OpenAi => UsageEndpoint::ChatCompletions,
+            Self::Responses => UsageEndpoint::Responses,
             Self::Anthropic => UsageEndpoint::Messages,
         }
     }
@@ -86,7 +103,7 @@ impl Dialect {
     /// A failed call.
     pub(crate) fn refuse(self, fault: &Fault) -> HttpResponse {
         let ErrorReply { status, retry_after_ms, body } = match self {
-            Self::OpenAi => openai::error::reply(fault),
+            Self::OpenAi | Self::Responses => openai::error::reply(fault),
             Self::Anthropic => anthropic::error::reply(fault, &request_id::current().to_string()),
         };
         let mut response = HttpResponse::build(status);
@@ -103,6 +120,7 @@ impl Encoder {
     pub(crate) fn push(&mut self, event: &ReplyEvent) {
         match self {
             Self::OpenAi(encoder) => encoder.push(event),
+            Self::Responses(encoder) => encoder.push(event),
             Self::Anthropic(encoder) => encoder.push(event),
         }
     }
@@ -111,6 +129,7 @@ impl Encoder {
     pub(crate) fn fail(&mut self, fault: &Fault) {
         match self {
             Self::OpenAi(encoder) => encoder.fail(fault),
+            Self::Responses(encoder) => encoder.fail(fault),
             Self::Anthropic(encoder) => encoder.fail(fault, &request_id::current().to_string()),
         }
     }
@@ -119,6 +138,7 @@ impl Encoder {
     pub(crate) fn take(&mut self) -> Bytes {
         match self {
             Self::OpenAi(encoder) => encoder.take(),
+            Self::Responses(encoder) => encoder.take(),
             Self::Anthropic(encoder) => encoder.take(),
         }
     }

@@ -6,6 +6,7 @@ mod messages;
 pub(crate) mod models;
 pub(crate) mod reply;
 pub(crate) mod request;
+pub(crate) mod responses;
 mod tools;
 
 pub(super) use self::tools::check_choice;

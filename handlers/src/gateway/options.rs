@@ -3,17 +3,15 @@
 
 use super::{
     fault::Fault,
-    fields::{Fields, Place, boolean, word},
+    fields::{Fields, Place, word},
     tree::Node,
 };
 
 /// How the gateway is to treat a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct CallOptions {
     /// What is done when a stream is cut after its first token.
     pub(crate) on_cut: OnCut,
-    /// Whether an answer may come from the cache, and go into it.
-    pub(crate) cache: bool,
 }
 
 /// What is done when a stream is cut after its first token.
@@ -26,21 +24,14 @@ pub(crate) enum OnCut {
     Restart,
 }
 
-impl Default for CallOptions {
-    fn default() -> Self {
-        Self { on_cut: OnCut::default(), cache: true }
-    }
-}
-
 impl CallOptions {
     /// Reads the object.
     pub(super) fn read(node: Node<'_>, place: Place<'_>) -> Result<Self, Fault> {
         let mut fields = Fields::of(node, place)?;
         let words = [("error", OnCut::Error), ("restart", OnCut::Restart)];
         let on_cut = fields.get("on_cut", |node, place| word(node, place, &words))?;
-        let cache = fields.get("cache", boolean)?;
         fields.end()?;
-        Ok(Self { on_cut: on_cut.unwrap_or_default(), cache: cache.unwrap_or(true) })
+        Ok(Self { on_cut: on_cut.unwrap_or_default() })
     }
 }
 
@@ -56,8 +47,8 @@ mod tests {
     #[test]
     fn options_are_read_and_checked() {
         assert_eq!(read("{}").unwrap(), CallOptions::default());
-        let both = read(r#"{"on_cut":"restart","cache":false}"#).unwrap();
-        assert_eq!(both, CallOptions { on_cut: OnCut::Restart, cache: false });
+        let restart = read(r#"{"on_cut":"restart"}"#).unwrap();
+        assert_eq!(restart, CallOptions { on_cut: OnCut::Restart });
         assert_eq!(read(r#"{"on_cut":"x"}"#).unwrap_err().param.unwrap(), "callboard.on_cut");
         assert_eq!(read(r#"{"kache":1}"#).unwrap_err().param.unwrap(), "callboard.kache");
         assert!(read("3").is_err());

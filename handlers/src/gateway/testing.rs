@@ -96,6 +96,19 @@ pub(super) fn hard_texts() -> Vec<String> {
     texts
 }
 
+/// A body cut off after each of its bytes, and with each of them replaced.
+pub(super) fn damaged(body: &str) -> impl Iterator<Item = Vec<u8>> + '_ {
+    let cut = (0..body.len()).map(|length| body.as_bytes()[..length].to_vec());
+    let replaced = (0..body.len()).flat_map(move |place| {
+        b"\"{]7,\\\xff".iter().map(move |byte| {
+            let mut bytes = body.as_bytes().to_vec();
+            bytes[place] = *byte;
+            bytes
+        })
+    });
+    cut.chain(replaced)
+}
+
 /// What the providers' own decoder of the wire reads from a reply, sent by a server over a socket.
 /// The error is the name of its kind.
 pub(super) async fn read_back(

@@ -53,6 +53,18 @@ pub(crate) async fn create_message(
     answer(Dialect::Anthropic, &caller, &state, body).await
 }
 
+/// Ask a model, in the words of OpenAI's responses.
+#[utoipa::path(post, path = "/v1/responses", tag = "gateway",
+    request_body(content_type = "application/json", content = Object),
+    responses((status = 200, content((Object = "application/json"), (String = "text/event-stream")))))]
+pub(crate) async fn create_response(
+    caller: Allowed<permit::ChatUse>,
+    state: State,
+    body: web::Payload,
+) -> HttpResponse {
+    answer(Dialect::Responses, &caller, &state, body).await
+}
+
 /// Turn texts into vectors, in OpenAI's words.
 #[utoipa::path(post, path = "/v1/embeddings", tag = "gateway",
     request_body(content_type = "application/json", content = Object),
@@ -133,7 +145,7 @@ async fn try_answer(
     }
     let mut answer = Answer::default();
     events.iter().for_each(|event| answer.push(event));
-    let whole = dialect.whole(&frame.head(), &answer).ok_or_else(|| {
+    let whole = dialect.whole(&frame.head(), &asked, &answer).ok_or_else(|| {
         Fault::new(ErrorCode::ProviderUnavailable, "The provider's answer broke off.")
     })?;
     Ok(frame.response().content_type("application/json").body(whole))

@@ -22,13 +22,15 @@ const OVERLOADED: u16 = 529;
 pub(crate) fn reply(fault: &Fault, request_id: &str) -> ErrorReply {
     let mut body = BytesMut::with_capacity(fault.message.len() + 128);
     put_object(&mut body, fault, request_id);
-    let status = match fault.code {
-        ErrorCode::UnknownModel => StatusCode::NOT_FOUND,
-        ErrorCode::ContextTooLong => StatusCode::BAD_REQUEST,
-        code if code.class() == ErrorClass::Unavailable => {
-            StatusCode::from_u16(OVERLOADED).unwrap_or(StatusCode::SERVICE_UNAVAILABLE)
-        }
-        code => status(code.class()),
+    let class = fault.code.class();
+    let status = if fault.code == ErrorCode::UnknownModel {
+        StatusCode::NOT_FOUND
+    } else if fault.code == ErrorCode::ContextTooLong {
+        StatusCode::BAD_REQUEST
+    } else if class == ErrorClass::Unavailable {
+        StatusCode::from_u16(OVERLOADED).unwrap_or(StatusCode::SERVICE_UNAVAILABLE)
+    } else {
+        status(class)
     };
     ErrorReply { status, retry_after_ms: fault.retry_after_ms, body: body.freeze() }
 }
@@ -45,7 +47,7 @@ pub(super) fn put_object(out: &mut BytesMut, fault: &Fault, request_id: &str) {
 }
 
 fn kind(code: ErrorCode) -> &'static str {
-    if matches!(code, ErrorCode::UnknownModel) {
+    if code == ErrorCode::UnknownModel {
         return "not_found_error";
     }
     match code.class() {

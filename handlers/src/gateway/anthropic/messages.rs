@@ -2,7 +2,7 @@
 //!
 //! What tools gave stands in a message of the user here and in one of the tool in ours, so such a
 //! message is split, its order kept. Read, and without any effect: `cache_control` and `citations`
-//! of a block, `caller` of a call, and the thoughts that an assistant's message brings back.
+//! of a block, `caller` of a call, and encrypted thoughts, of which this server gives none.
 
 use std::borrow::Cow;
 
@@ -44,7 +44,7 @@ fn message(node: Node<'_>, place: Place<'_>, messages: &mut Vec<Message>) -> Res
     for part in parts {
         let role = match part {
             Part::ToolResult { .. } => Role::Tool,
-            Part::Text { .. } | Part::Image { .. } | Part::ToolCall(_) | Part::Reasoning { .. } => {
+            Part::Text { .. } | Part::Image { .. } | Part::Reasoning { .. } | Part::ToolCall(_) => {
                 role
             }
         };
@@ -138,10 +138,17 @@ fn some_text(node: Node<'_>, place: Place<'_>) -> Result<String, Fault> {
 
 fn assistant_block(node: Node<'_>, place: Place<'_>) -> Result<Option<Part>, Fault> {
     let mut fields = Fields::of(node, place)?;
-    let kinds = [("text", 0), ("tool_use", 1), ("thinking", 2), ("redacted_thinking", 2)];
+    let kinds = [("text", 0), ("tool_use", 1), ("thinking", 2), ("redacted_thinking", 3)];
     match fields.need("type", |node, place| word(node, place, &kinds))? {
         0 => return Ok(Some(Part::Text { text: text_block(fields)?.into_owned() })),
         1 => {}
+        2 => {
+            let text = fields.need("thinking", string)?;
+            let signature = fields.get("signature", string)?.filter(|proof| !proof.is_empty());
+            fields.ignore(&["cache_control"]);
+            fields.end()?;
+            return Ok(Some(Part::Reasoning { text, signature }));
+        }
         _ => return Ok(None),
     }
     let call = ToolCall {

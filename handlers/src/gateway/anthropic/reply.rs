@@ -31,6 +31,9 @@ pub(crate) struct Encoder {
     ended: bool,
 }
 
+/// A block of thoughts that has only begun.
+const NO_THOUGHTS: &str = "{\"type\":\"thinking\",\"thinking\":\"\",\"signature\":\"\"}";
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Text,
@@ -73,9 +76,14 @@ impl Encoder {
                 self.delta(block, "text_delta\",\"text\":", text);
             }
             ReplyEvent::Reasoning(text) => {
-                let empty = "{\"type\":\"thinking\",\"thinking\":\"\",\"signature\":\"\"}";
-                let block = self.in_block(Kind::Thinking, empty);
+                let block = self.in_block(Kind::Thinking, NO_THOUGHTS);
                 self.delta(block, "thinking_delta\",\"thinking\":", text);
+            }
+            ReplyEvent::ReasoningSignature(proof) => {
+                let block = self.in_block(Kind::Thinking, NO_THOUGHTS);
+                self.delta(block, "signature_delta\",\"signature\":", proof);
+                // What it proves has ended: more thoughts are a block of their own.
+                self.close();
             }
             ReplyEvent::ToolCallStart { index, id, name, signature } => {
                 let mut empty = BytesMut::with_capacity(128);
@@ -91,7 +99,6 @@ impl Encoder {
                     self.delta(block, "input_json_delta\",\"partial_json\":", piece);
                 }
             }
-            ReplyEvent::ReasoningSignature(_) => {}
             ReplyEvent::Finish { reason, usage, .. } => self.finish(reason, *usage),
         }
     }
@@ -182,10 +189,12 @@ pub(crate) fn whole(head: &Head<'_>, answer: &Answer) -> Option<Bytes> {
                 write::string(&mut out, text);
                 write::raw(&mut out, "}");
             }
-            Block::Reasoning(text) => {
+            Block::Reasoning { text, signature } => {
                 write::raw(&mut out, "{\"type\":\"thinking\",\"thinking\":");
                 write::string(&mut out, text);
-                write::raw(&mut out, ",\"signature\":\"\"}");
+                write::raw(&mut out, ",\"signature\":");
+                write::string(&mut out, signature.as_deref().unwrap_or_default());
+                write::raw(&mut out, "}");
             }
             Block::Call(Call { id, name, arguments, signature, .. }) => {
                 put_call(&mut out, (id, name, arguments), signature.as_deref());

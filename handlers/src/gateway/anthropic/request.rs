@@ -141,16 +141,22 @@ fn thinking(node: Node<'_>, place: Place<'_>) -> Result<Thinking, Fault> {
     let thinking = match fields.need("type", |node, place| word(node, place, &words))? {
         0 => Thinking::Disabled,
         1 => Thinking::Adaptive,
-        _ => Thinking::Budget(match fields.need("budget_tokens", positive)? {
-            0..=LITTLE_THOUGHT => ReasoningEffort::Low,
-            ..=USUAL_THOUGHT => ReasoningEffort::Medium,
-            _ => ReasoningEffort::High,
-        }),
+        _ => Thinking::Budget(effort(fields.need("budget_tokens", positive)?)),
     };
     // Whether the thoughts are shown: they are, where the provider shows them.
     fields.ignore(&["display"]);
     fields.end()?;
     Ok(thinking)
+}
+
+fn effort(budget: u32) -> ReasoningEffort {
+    if budget <= LITTLE_THOUGHT {
+        ReasoningEffort::Low
+    } else if budget <= USUAL_THOUGHT {
+        ReasoningEffort::Medium
+    } else {
+        ReasoningEffort::High
+    }
 }
 
 #[derive(Default)]
@@ -165,6 +171,8 @@ fn output_config(node: Node<'_>, place: Place<'_>) -> Result<Output, Fault> {
         ("low", ReasoningEffort::Low),
         ("medium", ReasoningEffort::Medium),
         ("high", ReasoningEffort::High),
+        ("xhigh", ReasoningEffort::XHigh),
+        ("max", ReasoningEffort::Max),
     ];
     let effort = fields.get("effort", |node, place| word(node, place, &words))?;
     let format = fields.get("format", |node, place| {

@@ -7,7 +7,7 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 use callboard_providers::{EmbedRequest, Embeddings};
 
 use crate::gateway::{
-    CallOptions, Fault, Flaw, Head,
+    Fault, Flaw, Head,
     fields::{self, Fields, Place, list, mismatch, positive, string, word},
     tree::Node,
     write,
@@ -33,15 +33,12 @@ pub(crate) struct Parsed {
     pub(crate) request: EmbedRequest,
     /// How the client wants it.
     pub(crate) encoding: Encoding,
-    /// How the gateway is to treat the call.
-    pub(crate) options: CallOptions,
 }
 
 /// Reads the body.
 pub(crate) fn parse(body: &[u8]) -> Result<Parsed, Fault> {
     let node = Node::parse(body).map_err(|error| Fault::no_json(&error))?;
     let mut fields = Fields::of(node, Place::Root)?;
-    let options = fields.get("callboard", CallOptions::read)?.unwrap_or_default();
     let words = [("float", Encoding::Float), ("base64", Encoding::Base64)];
     let encoding = fields.get("encoding_format", |node, place| word(node, place, &words))?;
     let request = EmbedRequest {
@@ -51,7 +48,7 @@ pub(crate) fn parse(body: &[u8]) -> Result<Parsed, Fault> {
         user: fields.get("user", string)?,
     };
     fields.end()?;
-    Ok(Parsed { request, encoding: encoding.unwrap_or_default(), options })
+    Ok(Parsed { request, encoding: encoding.unwrap_or_default() })
 }
 
 fn input(node: Node<'_>, place: Place<'_>) -> Result<Vec<String>, Fault> {
@@ -139,7 +136,7 @@ mod tests {
     fn every_field_is_read() {
         let parsed = parse(
             br#"{"model":"m","input":["a","b"],"encoding_format":"base64","dimensions":3,
-                "user":"u","callboard":{"cache":false}}"#,
+                "user":"u"}"#,
         )
         .unwrap();
         let request = EmbedRequest {
@@ -149,7 +146,7 @@ mod tests {
             user: Some("u".to_owned()),
         };
         assert_eq!(parsed.request, request);
-        assert_eq!((parsed.encoding, parsed.options.cache), (Encoding::Base64, false));
+        assert_eq!(parsed.encoding, Encoding::Base64);
         let one = parse(br#"{"model":"m","input":"a"}"#).unwrap();
         assert_eq!((one.request.input.len(), one.encoding), (1, Encoding::Float));
     }

@@ -38,21 +38,12 @@ pub(super) fn put_object(out: &mut BytesMut, fault: &Fault) {
 
 /// The class as this vendor has it: no such model is 404, and too long a prompt is malformed.
 fn class(code: ErrorCode) -> ErrorClass {
-    match code.class() {
-        ErrorClass::Invalid if code == ErrorCode::UnknownModel => ErrorClass::NotFound,
-        ErrorClass::TooLarge if code == ErrorCode::ContextTooLong => ErrorClass::Invalid,
-        class @ (ErrorClass::Invalid
-        | ErrorClass::Unauthenticated
-        | ErrorClass::Forbidden
-        | ErrorClass::NotFound
-        | ErrorClass::MethodNotAllowed
-        | ErrorClass::Conflict
-        | ErrorClass::TooLarge
-        | ErrorClass::UnsupportedMedia
-        | ErrorClass::RateLimited
-        | ErrorClass::Unavailable
-        | ErrorClass::Timeout
-        | ErrorClass::Internal) => class,
+    if code == ErrorCode::UnknownModel {
+        ErrorClass::NotFound
+    } else if code == ErrorCode::ContextTooLong {
+        ErrorClass::Invalid
+    } else {
+        code.class()
     }
 }
 

@@ -3,7 +3,7 @@
 //! Messages of the system and the developer become one system prompt, in their order, wherever
 //! they stand: not every wire has a place for them in the middle. Read, and without any effect:
 //! `name` of a message, `detail` of an image, and what an assistant's message of this server brings
-//! back beside its text and its calls (`reasoning_content`, `annotations`, a call's `index`).
+//! back and no wire wants (`annotations`, a call's `index`).
 
 use callboard_providers::{ImageSource, Message, Part, Role, ToolCall};
 
@@ -162,7 +162,8 @@ pub(super) fn image(node: Node<'_>, place: Place<'_>) -> Result<ImageSource, Fau
 }
 
 fn assistant(fields: &mut Fields<'_, '_>) -> Result<Message, Fault> {
-    let mut content = Vec::new();
+    let mut content: Vec<Part> = thoughts(fields)?.into_iter().collect();
+    let begun = content.len();
     if let Some(text) = fields.get("content", assistant_text)?.filter(|text| !text.is_empty()) {
         content.push(Part::Text { text });
     }
@@ -171,15 +172,25 @@ fn assistant(fields: &mut Fields<'_, '_>) -> Result<Message, Fault> {
     }
     let calls = fields.get("tool_calls", |node, place| list(node, place, MAX_PARTS, call))?;
     content.extend(calls.unwrap_or_default().into_iter().map(Part::ToolCall));
-    if content.is_empty() {
+    if content.len() == begun {
         let place = fields.place();
         let place = Place::Field(&place, "content");
         return Err(Fault::at(place, Flaw::Missing, "is required where there are no 'tool_calls'"));
     }
-    fields.ignore(&["reasoning_content", "reasoning", "annotations"]);
+    fields.ignore(&["annotations"]);
     fields.refuse("function_call", "is the old name of 'tool_calls', which is read here")?;
     fields.refuse("audio", "is not taken here")?;
     Ok(Message { role: Role::Assistant, content })
+}
+
+/// Thoughts under the name that they have here, or under vLLM's newer one.
+fn thoughts(fields: &mut Fields<'_, '_>) -> Result<Option<Part>, Fault> {
+    let other = fields.get("reasoning", string)?;
+    let text = fields.get("reasoning_content", string)?.or(other).unwrap_or_default();
+    let signature = fields.get("reasoning_signature", fields::string)?;
+    let signature = signature.filter(|proof| !proof.is_empty());
+    let any = !text.is_empty() || signature.is_some();
+    Ok(any.then_some(Part::Reasoning { text, signature }))
 }
 
 /// Text, or parts of text and refusals.

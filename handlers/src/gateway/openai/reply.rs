@@ -2,8 +2,9 @@
 //! <https://platform.openai.com/docs/api-reference/chat/streaming>,
 //! <https://platform.openai.com/docs/api-reference/chat/object>.
 //!
-//! Thoughts go out as `reasoning_content`, as DeepSeek and vLLM have it, and what Gemini wants back
-//! with a call where Google puts it: `extra_content.google.thought_signature`.
+//! Thoughts go out as `reasoning_content`, as DeepSeek and vLLM have it. What providers want to be
+//! given back goes beside it: the proof of the thoughts as `reasoning_signature`, which is our own
+//! name, and that of a call where Google puts it: `extra_content.google.thought_signature`.
 
 use bytes::{Bytes, BytesMut};
 use callboard_providers::{ReplyEvent, StopReason, TokenUsage};
@@ -60,6 +61,9 @@ impl Encoder {
         match event {
             ReplyEvent::Text(text) => self.delta("{\"content\":", text, "}"),
             ReplyEvent::Reasoning(text) => self.delta("{\"reasoning_content\":", text, "}"),
+            ReplyEvent::ReasoningSignature(proof) => {
+                self.delta("{\"reasoning_signature\":", proof, "}");
+            }
             ReplyEvent::ToolCallStart { index, id, name, signature } => {
                 self.open_delta();
                 write::raw(&mut self.out, "{\"tool_calls\":[{\"index\":");
@@ -78,7 +82,6 @@ impl Encoder {
                 write::raw(&mut self.out, "}}]}");
                 self.close_delta();
             }
-            ReplyEvent::ReasoningSignature(_) => {}
             ReplyEvent::Finish { reason, usage, .. } => self.finish(reason, *usage),
         }
     }
@@ -151,7 +154,7 @@ impl Encoder {
 /// answer has not ended.
 pub(crate) fn whole(head: &Head<'_>, answer: &Answer) -> Option<Bytes> {
     let end = answer.end.as_ref()?;
-    let (text, reasoning) = (answer.text(), answer.reasoning());
+    let (text, (reasoning, proof)) = (answer.text(), answer.reasoning());
     let mut out = BytesMut::with_capacity(text.len() + reasoning.len() + 512);
     write::raw(&mut out, "{\"id\":");
     put_identity(&mut out, head, "chat.completion", end.model_or(head.model));
@@ -163,6 +166,10 @@ pub(crate) fn whole(head: &Head<'_>, answer: &Answer) -> Option<Bytes> {
     if !reasoning.is_empty() {
         write::raw(&mut out, ",\"reasoning_content\":");
         write::string(&mut out, &reasoning);
+    }
+    if let Some(proof) = proof {
+        write::raw(&mut out, ",\"reasoning_signature\":");
+        write::string(&mut out, proof);
     }
     if calls {
         write::raw(&mut out, ",\"tool_calls\":[");

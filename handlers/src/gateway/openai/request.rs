@@ -19,12 +19,14 @@ use crate::gateway::{
 const MAX_STOPS: usize = 16;
 
 /// How long a model may think, in this vendor's words.
-pub(super) const EFFORTS: [(&str, ReasoningEffort); 5] = [
+pub(super) const EFFORTS: [(&str, ReasoningEffort); 7] = [
     ("none", ReasoningEffort::None),
     ("minimal", ReasoningEffort::Minimal),
     ("low", ReasoningEffort::Low),
     ("medium", ReasoningEffort::Medium),
     ("high", ReasoningEffort::High),
+    ("xhigh", ReasoningEffort::XHigh),
+    ("max", ReasoningEffort::Max),
 ];
 
 /// A request as it was read.

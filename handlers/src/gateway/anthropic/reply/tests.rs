@@ -128,19 +128,31 @@ fn any_text_survives() {
     }
 }
 
+/// With what only this wire has: thoughts with their proofs.
+fn proven() -> Vec<ReplyEvent> {
+    let proof = |proof: &str| ReplyEvent::ReasoningSignature(proof.to_owned());
+    let mut events = rich();
+    events.splice(1..1, [proof("p\"1"), thought("so"), proof("p2")]);
+    events
+}
+
 #[tokio::test]
 async fn the_providers_decoder_reads_a_stream_back() {
-    let body = stream(&rich()).into_bytes();
-    let read = read_back(ProviderKind::Anthropic, "text/event-stream", body).await;
-    assert_eq!(read.into_iter().map(Result::unwrap).collect::<Vec<_>>(), rich());
+    for events in [rich(), proven()] {
+        let body = stream(&events).into_bytes();
+        let read = read_back(ProviderKind::Anthropic, "text/event-stream", body).await;
+        assert_eq!(read.into_iter().map(Result::unwrap).collect::<Vec<_>>(), events);
+    }
 }
 
 #[tokio::test]
 async fn the_providers_decoder_reads_a_whole_answer_back() {
-    let body = whole(&head(), &answer(&rich())).unwrap().to_vec();
-    let read = read_back(ProviderKind::Anthropic, "application/json", body).await;
-    let read = read.into_iter().map(Result::unwrap);
-    assert_eq!(joined(read), joined(rich()));
+    for events in [rich(), proven()] {
+        let body = whole(&head(), &answer(&events)).unwrap().to_vec();
+        let read = read_back(ProviderKind::Anthropic, "application/json", body).await;
+        let read = read.into_iter().map(Result::unwrap);
+        assert_eq!(joined(read), joined(events));
+    }
 }
 
 #[tokio::test]

@@ -52,6 +52,7 @@ fn full() -> ChatRequest {
         arguments: r#"{"z":1,"a":2.5}"#.to_owned(),
         signature: Some("sig".to_owned()),
     };
+    let thoughts = Part::Reasoning { text: "hm".to_owned(), signature: Some("s".to_owned()) };
     ChatRequest {
         model: Some("claude".to_owned()),
         system: Some("Be brief.\nBe kind.".to_owned()),
@@ -66,7 +67,10 @@ fn full() -> ChatRequest {
                     },
                 ],
             },
-            Message { role: Role::Assistant, content: vec![text("I look."), Part::ToolCall(call)] },
+            Message {
+                role: Role::Assistant,
+                content: vec![thoughts, text("I look."), Part::ToolCall(call)],
+            },
             Message {
                 role: Role::Tool,
                 content: vec![result("toolu_1", "No\ncat.", true), result("toolu_2", "", false)],
@@ -105,7 +109,7 @@ fn every_field_is_read() {
     assert_eq!(parsed.request, full());
     assert!(parsed.request.check().is_ok());
     assert!(parsed.stream);
-    assert_eq!(parsed.options, CallOptions { on_cut: OnCut::Restart, cache: true });
+    assert_eq!(parsed.options, CallOptions { on_cut: OnCut::Restart });
 }
 
 /// A good request with more fields.
@@ -166,7 +170,7 @@ fn a_refusal_names_its_parameter() {
         (r#""metadata":{"name":"x"}"#, "metadata.name"),
         (r#""thinking":{"type":"deep"}"#, "thinking.type"),
         (r#""thinking":{"type":"enabled"}"#, "thinking.budget_tokens"),
-        (r#""output_config":{"effort":"max"}"#, "output_config.effort"),
+        (r#""output_config":{"effort":"huge"}"#, "output_config.effort"),
         (r#""tools":[{"name":"t"}]"#, "tools.[0].input_schema"),
         (r#""tools":[{"type":"web_search_20250305","name":"w"}]"#, "tools.[0].type"),
         (r#""tool_choice":{"type":"any"}"#, "tool_choice"),
@@ -224,5 +228,14 @@ fn any_text_survives() {
         let request = parse(body.to_string().as_bytes()).unwrap().request;
         assert_eq!(request.messages, [Message::user(hard.clone())]);
         assert_eq!(request.system, Some(hard));
+    }
+}
+
+#[test]
+fn a_damaged_body_is_read_or_refused() {
+    for body in crate::gateway::testing::damaged(FULL) {
+        if let Err(fault) = parse(&body) {
+            assert!(!fault.message.is_empty());
+        }
     }
 }

@@ -117,6 +117,25 @@ fn what_a_provider_wants_back_with_a_call_goes_out() {
 }
 
 #[test]
+fn the_proof_of_thoughts_goes_out() {
+    let proof = ReplyEvent::ReasoningSignature("p\"".to_owned());
+    let events = [thought("hm"), proof, text("a"), finish(StopReason::Stop)];
+    let chunks = chunks(&stream(&events, false));
+    assert_eq!(chunks[2]["choices"][0]["delta"]["reasoning_signature"], "p\"");
+    let read = |events: &[ReplyEvent]| -> serde_json::Value {
+        serde_json::from_slice(&whole(&head(), &answer(events)).unwrap()).unwrap()
+    };
+    let message = &read(&events)["choices"][0]["message"];
+    assert_eq!(message["reasoning_content"], "hm");
+    assert_eq!(message["reasoning_signature"], "p\"");
+    // Thoughts in several pieces have several proofs, and none for all.
+    let twice = [&events[..3], &events[..]].concat();
+    let message = &read(&twice)["choices"][0]["message"];
+    assert_eq!(message["reasoning_content"], "hmhm");
+    assert!(message.get("reasoning_signature").is_none());
+}
+
+#[test]
 fn an_answer_without_its_end_is_none() {
     assert!(whole(&head(), &answer(&[text("a")])).is_none());
 }

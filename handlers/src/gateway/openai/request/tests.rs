@@ -17,6 +17,7 @@ const FULL: &str = r#"{
                 "detail": "low"}},
             {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}]},
         {"role": "assistant", "content": null, "refusal": null, "reasoning_content": "hm",
+            "reasoning_signature": "proof",
             "tool_calls": [{"index": 0, "id": "call_1", "type": "function",
                 "function": {"name": "look", "arguments": "{\"q\":1}"},
                 "extra_content": {"google": {"thought_signature": "sig"}}}]},
@@ -38,7 +39,7 @@ const FULL: &str = r#"{
     "frequency_penalty": 0.5, "presence_penalty": -1, "logit_bias": {"50256": -100},
     "verbosity": "low", "logprobs": false, "modalities": ["text"],
     "metadata": {"a": "b"}, "store": true, "service_tier": "auto", "prompt_cache_key": "k",
-    "callboard": {"on_cut": "restart", "cache": false}
+    "callboard": {"on_cut": "restart"}
 }"#;
 
 fn schema(json: &str) -> Schema {
@@ -61,6 +62,7 @@ fn full() -> ChatRequest {
         arguments: "{\"q\":1}".to_owned(),
         signature: Some("sig".to_owned()),
     };
+    let thoughts = Part::Reasoning { text: "hm".to_owned(), signature: Some("proof".to_owned()) };
     let extra = serde_json::json!({"frequency_penalty": 0.5, "presence_penalty": -1.0,
         "logit_bias": {"50256": -100}, "verbosity": "low"});
     ChatRequest {
@@ -77,7 +79,7 @@ fn full() -> ChatRequest {
                     },
                 ],
             },
-            Message { role: Role::Assistant, content: vec![Part::ToolCall(call)] },
+            Message { role: Role::Assistant, content: vec![thoughts, Part::ToolCall(call)] },
             Message::tool_result("call_1", "A cat."),
             Message::assistant("A cat. No more."),
             Message::user("Sure?"),
@@ -116,7 +118,7 @@ fn every_field_is_read() {
     assert_eq!(parsed.request, full());
     assert!(parsed.request.check().is_ok());
     assert!(parsed.stream && parsed.include_usage);
-    assert_eq!(parsed.options, CallOptions { on_cut: OnCut::Restart, cache: false });
+    assert_eq!(parsed.options, CallOptions { on_cut: OnCut::Restart });
 }
 
 #[test]
@@ -229,6 +231,7 @@ fn a_refused_message_is_named() {
             "messages.[0].content.[0].image_url.url",
         ),
         (r#"[{"role":"assistant","content":""}]"#, "messages.[0].content"),
+        (r#"[{"role":"assistant","reasoning_content":"x"}]"#, "messages.[0].content"),
         (
             r#"[{"role":"assistant","tool_calls":[{"id":"a","function":{"name":"n",
                 "arguments":"[]"}}]}]"#,
@@ -274,5 +277,14 @@ fn any_text_survives() {
             "content": hard}]});
         let parsed = parse(body.to_string().as_bytes()).unwrap();
         assert_eq!(parsed.request.messages, [Message::user(hard)]);
+    }
+}
+
+#[test]
+fn a_damaged_body_is_read_or_refused() {
+    for body in crate::gateway::testing::damaged(FULL) {
+        if let Err(fault) = parse(&body) {
+            assert!(!fault.message.is_empty());
+        }
     }
 }
