@@ -18,6 +18,7 @@ mod ask;
 mod cache;
 mod chat;
 mod cli;
+mod clients;
 mod fallback;
 mod gateway;
 mod ingest;
