@@ -26,7 +26,7 @@ async function refusals(kind, model, more) {
     const whole = await raised(kind, () => create(model, more));
     const streamed = await raised(kind, () => create(model, { stream: true, ...more }));
     assert.deepEqual([streamed.status, streamed.type], [whole.status, whole.type]);
-    assert.ok(whole.error.request_id, "no request_id");
+    assert.equal(whole.requestID, whole.error.request_id);
     return whole;
 }
 
@@ -52,6 +52,7 @@ await run({
         assert.deepEqual([message.stop_reason, message.stop_sequence], ["end_turn", null]);
         const { input_tokens, output_tokens } = message.usage;
         assert.deepEqual([input_tokens, output_tokens], [10, 3]);
+        assert.ok(message._request_id, "no request-id");
         return message.callboard;
     },
 

@@ -37,7 +37,7 @@ def refusals(kind, model, **more):
     whole = raised(kind, lambda: create(model, **more))
     streamed = raised(kind, lambda: create(model, stream=True, **more))
     same((streamed.status_code, streamed.type), (whole.status_code, whole.type))
-    assert whole.body["request_id"], "no request_id"
+    same(whole.request_id, whole.body["request_id"])
     return whole
 
 
@@ -56,6 +56,7 @@ def chat():
     same((block.type, block.text), ("text", "All is well."))
     same((message.stop_reason, message.stop_sequence), ("end_turn", None))
     same((message.usage.input_tokens, message.usage.output_tokens), (10, 3))
+    assert message._request_id, "no request-id"
     return message.model_extra["callboard"]
 
 

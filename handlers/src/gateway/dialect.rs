@@ -4,7 +4,7 @@ use actix_web::{
     Error, HttpResponse,
     body::MessageBody,
     dev::{ServiceRequest, ServiceResponse},
-    http::header,
+    http::header::{self, HeaderName, HeaderValue},
     middleware::Next,
 };
 use bytes::Bytes;
@@ -154,11 +154,17 @@ pub(crate) async fn in_words_of<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse, Error> {
-    let response = next.call(request).await?.map_into_boxed_body();
+    let mut response = next.call(request).await?.map_into_boxed_body();
     let error = response.response().error().and_then(|error| error.as_error::<ApiError>());
-    let Some(fault) = error.map(|error| Fault::from(error.client().clone())) else {
-        return Ok(response);
-    };
-    let (request, _) = response.into_parts();
-    Ok(ServiceResponse::new(request, dialect.refuse(&fault)))
+    if let Some(fault) = error.map(|error| Fault::from(error.client().clone())) {
+        let (request, _) = response.into_parts();
+        response = ServiceResponse::new(request, dialect.refuse(&fault));
+    }
+    // Where this vendor's clients look for it; OpenAI's read `x-request-id`, which every reply has.
+    if dialect == Dialect::Anthropic
+        && let Ok(id) = HeaderValue::try_from(request_id::current().to_string())
+    {
+        response.headers_mut().insert(HeaderName::from_static("request-id"), id);
+    }
+    Ok(response)
 }
