@@ -235,6 +235,7 @@ pub(crate) fn configure(app: &mut web::ServiceConfig) {
     for resource in resources(Mount::Root) {
         app.service(resource);
     }
+    app.service(web::resource("/v1/{path:.*}").to(Guarded(no_such_call)));
     app.default_service(web::to(Guarded(page)));
 }
 

@@ -177,6 +177,10 @@ async fn a_refused_request_is_the_callers_to_mend_and_asked_once() {
         assert_eq!(refused["error"]["param"], param, "{refused}");
     }
     assert_eq!(pair.first.request_count(), 1);
+    let other = pair.post("/v1/images/generations", &body("smart", false)).await;
+    assert_eq!(other.status(), StatusCode::NOT_FOUND);
+    let other: Value = other.json().await.unwrap();
+    assert!(other["error"]["message"].is_string(), "{other}");
     let unknown = pair.post("/v1/chat/completions", &body("nobody", false)).await;
     assert_eq!(unknown.status(), StatusCode::NOT_FOUND);
     let anonymous = reqwest::Client::new().post(pair.server.url("/v1/chat/completions"));

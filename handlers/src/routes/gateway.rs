@@ -101,6 +101,12 @@ pub(crate) async fn read_model(
     Dialect::OpenAi.refuse(&fault)
 }
 
+/// Any other path of the vendors' APIs: their clients must not be shown the page.
+pub(crate) async fn no_such_call() -> HttpResponse {
+    let message = "This path of the API is not served here.";
+    Dialect::OpenAi.refuse(&Fault::new(ErrorCode::NotFound, message))
+}
+
 fn model(name: &str) -> openai::models::Model<'_> {
     openai::models::Model { id: name, created: 0, owned_by: "callboard" }
 }
