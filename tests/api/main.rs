@@ -21,6 +21,7 @@ mod cli;
 mod fallback;
 mod gateway;
 mod ingest;
+mod keys;
 mod observability;
 mod resume;
 mod roles;
