@@ -24,6 +24,7 @@ mod client;
 mod config_commands;
 mod health;
 mod ingest;
+mod keys;
 mod migrate;
 
 /// A self-hosted, real-time AI assistant for the people who run systems.
@@ -95,6 +96,11 @@ enum Command {
     User {
         #[command(subcommand)]
         command: UserCommand,
+    },
+    /// Manage the API keys of programs
+    Key {
+        #[command(subcommand)]
+        command: keys::KeyCommand,
     },
     /// Print the OpenAPI document
     Openapi {
@@ -222,6 +228,7 @@ fn run_command(command: Command, config: &Config) -> anyhow::Result<()> {
             config_commands::print(config)
         }
         Command::User { command } => accounts::run(config, command),
+        Command::Key { command } => keys::run(config, command),
         Command::Health { url } => health::run(config, url),
         // Answered before the settings were read.
         Command::Openapi { .. } => Ok(()),

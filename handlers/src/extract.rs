@@ -4,7 +4,7 @@
 //! right; a handler without such an argument is public, and stands as public in the table of
 //! `routes.rs`, whose test walks every route with every role.
 
-use std::{marker::PhantomData, net::IpAddr};
+use std::{marker::PhantomData, net::IpAddr, sync::Arc};
 
 use actix_web::{
     Error, FromRequest, HttpMessage, HttpRequest,
@@ -13,13 +13,18 @@ use actix_web::{
     http::{Method, header},
     middleware::Next,
 };
-use callboard_protocol::{ErrorCode, Permission, Timestamp, TokenFamilyId, User};
+use callboard_protocol::{
+    ErrorCode, KeyScope, KeySecret, Permission, Timestamp, TokenFamilyId, User,
+};
 use futures_util::future::LocalBoxFuture;
 
-use crate::{ApiError, Edge, EdgeConfig, edge::not_ready, identity::cookie};
+use crate::{ApiError, Edge, EdgeConfig, KeyOfCaller, edge::not_ready, identity::cookie};
 
 /// The header in which a page sends its CSRF token back.
 pub(crate) const CSRF_HEADER: &str = "x-csrf-token";
+
+/// The header in which Anthropic's clients send a key.
+pub(crate) const KEY_HEADER: &str = "x-api-key";
 
 /// Marks a connection that came in over the Unix socket in the data folder. The composition root
 /// puts it there in `HttpServer::on_connect`; whoever may open that socket is the account `local`.
@@ -35,6 +40,8 @@ pub enum Via {
     Cookie,
     /// The permissions of the file system.
     LocalSocket,
+    /// An API key, in `Authorization: Bearer` or `x-api-key`.
+    ApiKey,
 }
 
 /// Somebody who is signed in.
@@ -48,17 +55,68 @@ pub struct Principal {
     pub expires_at: Option<Timestamp>,
     /// How they showed it.
     pub via: Via,
+    /// The key that they showed, which bounds what they may do.
+    pub key: Option<Arc<KeyOfCaller>>,
+}
+
+impl Principal {
+    /// Whether they hold a right: by their role, and, with a key, by its scopes.
+    #[must_use]
+    pub fn may(&self, permission: Permission) -> bool {
+        self.check(permission, scope_of(permission)).is_ok()
+    }
+
+    /// Fails with what is missing.
+    fn check(&self, permission: Permission, scope: Option<KeyScope>) -> Result<(), ApiError> {
+        if !self.user.role.may(permission) {
+            return Err(ErrorCode::Forbidden.into());
+        }
+        let Some(key) = &self.key else { return Ok(()) };
+        let refused = |message| Err(ApiError::new(ErrorCode::Forbidden, message));
+        match scope {
+            Some(scope) if key.scopes.contains(&scope) => Ok(()),
+            Some(scope) => refused(format!("this key has not the scope {scope}")),
+            None => refused("no API key may do this: sign in".to_owned()),
+        }
+    }
+}
+
+/// The scope that a key needs for a right of its owner's; none: no key has this right. Two permits
+/// for parts of the gateway ask for another scope than this.
+pub(crate) fn scope_of(permission: Permission) -> Option<KeyScope> {
+    match permission {
+        Permission::GatewayUse => Some(KeyScope::Chat),
+        Permission::LogsRead => Some(KeyScope::LogsRead),
+        Permission::UsageRead => Some(KeyScope::UsageRead),
+        Permission::AccountUse
+        | Permission::ChatUse
+        | Permission::LogsIngest
+        | Permission::JobsRead
+        | Permission::JobsManage
+        | Permission::CacheRead
+        | Permission::CacheManage
+        | Permission::ProvidersRead
+        | Permission::KeysUse
+        | Permission::KeysManage
+        | Permission::UsageReadAll => None,
+    }
 }
 
 /// A right, as a type.
 pub trait Permit: 'static {
     /// The right.
     const PERMISSION: Permission;
+
+    /// The scope that a key needs for it; none: no key is enough.
+    #[must_use]
+    fn scope() -> Option<KeyScope> {
+        scope_of(Self::PERMISSION)
+    }
 }
 
 macro_rules! permits {
     ($($name:ident),+ $(,)?) => {
-        /// One type for each [`Permission`].
+        /// One type for each [`Permission`], and two for parts of the gateway.
         pub mod permit {
             $(
                 #[doc = concat!("[`Permission::", stringify!($name), "`](callboard_protocol::Permission).")]
@@ -69,6 +127,30 @@ macro_rules! permits {
                     const PERMISSION: super::Permission = super::Permission::$name;
                 }
             )+
+
+            /// The gateway's embeddings.
+            #[derive(Debug)]
+            pub struct GatewayEmbed;
+
+            impl super::Permit for GatewayEmbed {
+                const PERMISSION: super::Permission = super::Permission::GatewayUse;
+
+                fn scope() -> Option<super::KeyScope> {
+                    Some(super::KeyScope::Embeddings)
+                }
+            }
+
+            /// The gateway's list of models.
+            #[derive(Debug)]
+            pub struct GatewayModels;
+
+            impl super::Permit for GatewayModels {
+                const PERMISSION: super::Permission = super::Permission::GatewayUse;
+
+                fn scope() -> Option<super::KeyScope> {
+                    Some(super::KeyScope::Models)
+                }
+            }
         }
     };
 }
@@ -108,9 +190,7 @@ impl<P: Permit> FromRequest for Allowed<P> {
         let request = request.clone();
         Box::pin(async move {
             let principal = identified(&request).await?;
-            if !principal.user.role.may(P::PERMISSION) {
-                return Err(ErrorCode::Forbidden.into());
-            }
+            principal.check(P::PERMISSION, P::scope())?;
             Ok(Self { principal, right: PhantomData })
         })
     }
@@ -139,7 +219,7 @@ impl FromRequest for LocalOperator {
             let principal = identified(&request).await?;
             match principal.via {
                 Via::LocalSocket => Ok(Self(principal)),
-                Via::Bearer | Via::Cookie => Err(ApiError::new(
+                Via::Bearer | Via::Cookie | Via::ApiKey => Err(ApiError::new(
                     ErrorCode::Forbidden,
                     "only callers on the server's own machine may do this",
                 )),
@@ -183,7 +263,15 @@ async fn authenticate(request: &HttpRequest) -> Result<Principal, ApiError> {
     }
     let now = Timestamp::now();
     if let Some(token) = bearer(request)? {
-        return identity.check_access(token, Via::Bearer, now).await;
+        return if KeySecret::is_meant(token) {
+            identity.check_key(token, now).await
+        } else {
+            identity.check_access(token, Via::Bearer, now).await
+        };
+    }
+    if let Some(key) = request.headers().get(KEY_HEADER) {
+        let key = key.to_str().map_err(|_| ErrorCode::InvalidToken)?;
+        return identity.check_key(key.trim(), now).await;
     }
     let token = request.cookie(cookie::ACCESS).ok_or(ErrorCode::Unauthenticated)?;
     let principal = identity.check_access(token.value(), Via::Cookie, now).await?;
@@ -260,6 +348,52 @@ mod tests {
     use actix_web::test::TestRequest;
 
     use super::*;
+
+    fn with_key(scopes: &[KeyScope]) -> Principal {
+        let key = KeyOfCaller {
+            id: callboard_protocol::ApiKeyId::new(),
+            scopes: scopes.to_vec(),
+            models: None,
+            budgets: crate::KeyBudgets::default(),
+        };
+        let user = User {
+            id: callboard_protocol::UserId::new(),
+            username: "ada".to_owned(),
+            display_name: "Ada".to_owned(),
+            role: callboard_protocol::Role::Admin,
+        };
+        let key = Some(Arc::new(key));
+        Principal { user, family: None, expires_at: None, via: Via::ApiKey, key }
+    }
+
+    #[test]
+    fn a_key_holds_the_rights_of_its_scopes_and_no_other() {
+        let open = [
+            (Permission::GatewayUse, KeyScope::Chat),
+            (Permission::LogsRead, KeyScope::LogsRead),
+            (Permission::UsageRead, KeyScope::UsageRead),
+        ];
+        for permission in Permission::ALL {
+            for scope in KeyScope::ALL {
+                let may = with_key(&[scope]).may(permission);
+                assert_eq!(may, open.contains(&(permission, scope)), "{permission:?} {scope}");
+            }
+            let all = with_key(&KeyScope::ALL).may(permission);
+            assert_eq!(all, open.iter().any(|(right, _)| *right == permission), "{permission:?}");
+            assert!(!with_key(&[]).may(permission));
+            let signed_in = Principal { key: None, ..with_key(&[]) };
+            assert!(signed_in.may(permission), "{permission:?}");
+        }
+    }
+
+    #[test]
+    fn the_scopes_of_a_key_add_nothing_to_its_owners_role() {
+        let mut caller = with_key(&KeyScope::ALL);
+        caller.user.role = callboard_protocol::Role::Viewer;
+        for permission in Permission::ALL {
+            assert!(!caller.may(permission) || caller.user.role.may(permission));
+        }
+    }
 
     fn request(peer: &str, forwarded: Option<&str>) -> HttpRequest {
         let mut request = TestRequest::get().peer_addr(format!("{peer}:1").parse().unwrap());

@@ -7,6 +7,7 @@
 //! as a wrong password.
 
 mod access;
+mod api_keys;
 pub(crate) mod cookie;
 mod keys;
 mod password;
@@ -32,6 +33,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use self::{
     access::{AccessKey, Claims, Subject},
+    api_keys::ApiKeys,
     keys::CsrfKey,
     password::Passwords,
     revoked::RevokedFamilies,
@@ -42,6 +44,7 @@ use crate::{
     extract::{Principal, Via},
 };
 
+pub use self::api_keys::{KeyBudgets, KeyOfCaller};
 pub(crate) use self::{keys::same, socket_tokens::SocketTokens};
 
 /// The longest user name, in bytes.
@@ -62,6 +65,7 @@ struct Inner {
     csrf: CsrfKey,
     revoked: RevokedFamilies,
     throttle: LoginThrottle,
+    api_keys: ApiKeys,
     refresh_lifetime: Duration,
     setup_lifetime: Duration,
     local: User,
@@ -114,6 +118,7 @@ impl Identity {
             csrf: CsrfKey::new(&secret),
             revoked: RevokedFamilies::default(),
             throttle: LoginThrottle::new(config),
+            api_keys: ApiKeys::default(),
             refresh_lifetime: Duration::from_secs(config.refresh_token_s),
             setup_lifetime: Duration::from_secs(config.setup_link_s),
             local,
@@ -154,7 +159,7 @@ impl Identity {
     pub async fn add_user(&self, new: NewAccount, now: Timestamp) -> Result<User, ApiError> {
         let new = self.checked(new).await?;
         let user = users::create(&self.0.store, &new, now).await?;
-        self.note("user.add", &user, now).await;
+        self.note("user.add", &user.username, now).await;
         Ok(user)
     }
 
@@ -193,16 +198,16 @@ impl Identity {
                 | StoreError::Internal(_)) => other.into(),
             },
         )?;
-        self.note("user.set_password", &user, now).await;
+        self.note("user.set_password", &user.username, now).await;
         Ok(self.0.access.lifetime())
     }
 
-    /// Notes what the machine's operator did to an account, in the audit trail.
-    async fn note(&self, action: &str, user: &User, now: Timestamp) {
+    /// Notes what the machine's operator did, in the audit trail.
+    async fn note(&self, action: &str, object: &str, now: Timestamp) {
         let event = AuditEvent {
             actor: Some(self.0.local.id),
             action: action.to_owned(),
-            object: Some(user.username.clone()),
+            object: Some(object.to_owned()),
             address: None,
             request_id: None,
             details: serde_json::json!({}),
@@ -334,7 +339,7 @@ impl Identity {
     /// Whoever may open the Unix socket in the data folder.
     pub(crate) fn local_operator(&self) -> Principal {
         let user = self.0.local.clone();
-        Principal { user, family: None, expires_at: None, via: Via::LocalSocket }
+        Principal { user, family: None, expires_at: None, via: Via::LocalSocket, key: None }
     }
 
     /// Whether the CSRF token is that of the session.
@@ -420,7 +425,7 @@ fn principal(claims: Claims, via: Via) -> Principal {
         display_name: claims.display,
         role: claims.role,
     };
-    Principal { user, family: Some(claims.family), expires_at, via }
+    Principal { user, family: Some(claims.family), expires_at, via, key: None }
 }
 
 fn no_such_account() -> ApiError {

@@ -19,7 +19,7 @@ use utoipa::{
 };
 
 use crate::{
-    extract::CSRF_HEADER,
+    extract::{CSRF_HEADER, KEY_HEADER},
     identity::cookie,
     routes::{self, Access, Endpoint, Mount, PREFIXES},
     ws,
@@ -61,6 +61,10 @@ use crate::{
         routes::cache_health,
         routes::invalidate_cache,
         routes::list_providers,
+        routes::list_keys,
+        routes::create_key,
+        routes::revoke_key,
+        routes::report_usage,
         routes::chat_completions,
         routes::create_message,
         routes::create_response,
@@ -95,7 +99,8 @@ pub fn document() -> utoipa::openapi::OpenApi {
     add_security(components);
     let paths = std::mem::take(&mut document.paths.paths);
     for (path, mut item) in paths {
-        let rows: Vec<_> = routes::table().into_iter().filter(|row| row.path == path).collect();
+        let rows: Vec<_> =
+            routes::table().into_iter().filter(|row| plain(row.path) == path).collect();
         for row in &rows {
             if let Some(operation) = operation(&mut item, &row.method) {
                 dress(operation, row);
@@ -107,6 +112,11 @@ pub fn document() -> utoipa::openapi::OpenApi {
         document.paths.paths.insert(format!("{prefix}{path}"), item);
     }
     document
+}
+
+/// A path of the table in the document's words, which have no patterns for parameters.
+fn plain(path: &str) -> String {
+    path.replace(":.*}", "}")
 }
 
 /// The document as JSON.
@@ -138,7 +148,14 @@ fn dress(operation: &mut Operation, row: &Endpoint) {
         Access::Public => (Vec::new(), None),
         Access::Needs(permission) => {
             let role = permission.least_role();
-            (vec![scheme("bearer"), cookie()], Some(format!("For the role `{role}` and above.")))
+            let note = format!("For the role `{role}` and above.");
+            match row.scope {
+                Some(key) => (
+                    vec![scheme("bearer"), scheme("key"), cookie()],
+                    Some(format!("{note} An API key needs the scope `{key}`.")),
+                ),
+                None => (vec![scheme("bearer"), cookie()], Some(note)),
+            }
         }
         Access::LocalOnly => {
             (Vec::new(), Some("Only over the Unix socket in the server's data folder.".to_owned()))
@@ -186,12 +203,18 @@ fn add_security(components: &mut Components) {
         CSRF_HEADER,
         "With the cookie, and on methods that change something.",
     );
-    components.add_security_scheme("bearer", bearer("An access token of `/auth/login`."));
+    components.add_security_scheme(
+        "bearer",
+        bearer("An access token of `/auth/login`, or, where one is let in, an API key."),
+    );
     components.add_security_scheme("metrics", bearer("The token `server.metrics.token`."));
     components.add_security_scheme(
         "cookie",
         SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new(cookie::ACCESS))),
     );
+    let key =
+        ApiKeyValue::with_description(KEY_HEADER, "An API key, as Anthropic's clients send it.");
+    components.add_security_scheme("key", SecurityScheme::ApiKey(ApiKey::Header(key)));
     components.add_security_scheme("csrf", SecurityScheme::ApiKey(ApiKey::Header(csrf)));
 }
 
@@ -224,7 +247,7 @@ mod tests {
         for row in table.iter().filter(|row| !NOT_DOCUMENTED.contains(&row.path)) {
             let root = table.iter().any(|r| r.path == row.path && r.mount == Mount::Root);
             let prefix = if root { "" } else { PREFIXES[0] };
-            routed.insert(format!("{} {prefix}{}", row.method, row.path));
+            routed.insert(format!("{} {prefix}{}", row.method, plain(row.path)));
         }
         assert_eq!(documented, routed);
     }

@@ -12,8 +12,10 @@ mod docs;
 mod gateway;
 mod health;
 mod jobs;
+mod keys;
 mod logs;
 mod providers;
+mod usage;
 
 use std::{collections::BTreeSet, panic::AssertUnwindSafe};
 
@@ -26,7 +28,7 @@ use actix_web::{
     middleware::from_fn,
     web,
 };
-use callboard_protocol::{ErrorCode, Permission};
+use callboard_protocol::{ErrorCode, KeyScope, Permission};
 use futures_util::{FutureExt, future::LocalBoxFuture};
 
 use crate::{
@@ -38,8 +40,8 @@ use crate::{
 };
 
 pub(crate) use self::{
-    assistant::*, auth::*, cache::*, conversations::*, gateway::*, health::*, jobs::*, logs::*,
-    providers::*,
+    assistant::*, auth::*, cache::*, conversations::*, gateway::*, health::*, jobs::*, keys::*,
+    logs::*, providers::*, usage::*,
 };
 
 /// The prefixes of the API; the second is for clients of the old system.
@@ -77,12 +79,20 @@ pub struct Endpoint {
     pub path: &'static str,
     /// Who may call it.
     pub access: Access,
+    /// The scope that an API key needs for it; none: no key opens it, or nobody asks for one.
+    pub scope: Option<KeyScope>,
     route: Box<dyn Fn() -> Route>,
 }
 
 impl Endpoint {
     fn at_root(mut self) -> Self {
         self.mount = Mount::Root;
+        self
+    }
+
+    /// For keys with another scope than that of its right.
+    fn scoped(mut self, scope: KeyScope) -> Self {
+        self.scope = Some(scope);
         self
     }
 
@@ -113,7 +123,11 @@ where
             Access::Public | Access::Metrics => route,
         }
     });
-    Endpoint { method, mount: Mount::Api, path, access, route }
+    let scope = match access {
+        Access::Needs(permission) => extract::scope_of(permission),
+        Access::Public | Access::LocalOnly | Access::Metrics => None,
+    };
+    Endpoint { method, mount: Mount::Api, path, access, scope, route }
 }
 
 /// Whatever can be got can also be asked for its head alone; actix leaves the body out.
@@ -158,8 +172,8 @@ impl<F: Handler<Args>, Args: 'static> Handler<Args> for Guarded<F> {
 pub fn table() -> Vec<Endpoint> {
     use Access::{LocalOnly, Metrics, Needs, Public};
     use Permission::{
-        AccountUse, CacheManage, CacheRead, ChatUse, JobsManage, JobsRead, LogsIngest, LogsRead,
-        ProvidersRead,
+        AccountUse, CacheManage, CacheRead, ChatUse, GatewayUse, JobsManage, JobsRead, KeysUse,
+        LogsIngest, LogsRead, ProvidersRead, UsageRead,
     };
     let get = Method::GET;
     let post = Method::POST;
@@ -195,16 +209,25 @@ pub fn table() -> Vec<Endpoint> {
         endpoint(post.clone(), "/cache/invalidate", Needs(CacheManage), invalidate_cache),
         endpoint(get.clone(), "/providers", Needs(ProvidersRead), list_providers),
 
-        endpoint(post.clone(), "/v1/chat/completions", Needs(ChatUse), chat_completions)
+        endpoint(get.clone(), "/keys", Needs(KeysUse), list_keys),
+        endpoint(post.clone(), "/keys", Needs(KeysUse), create_key),
+        endpoint(Method::DELETE, "/keys/{id}", Needs(KeysUse), revoke_key),
+        endpoint(get.clone(), "/usage", Needs(UsageRead), report_usage),
+
+        endpoint(post.clone(), "/v1/chat/completions", Needs(GatewayUse), chat_completions)
             .speaking(Dialect::OpenAi),
-        endpoint(post.clone(), "/v1/responses", Needs(ChatUse), create_response)
+        endpoint(post.clone(), "/v1/responses", Needs(GatewayUse), create_response)
             .speaking(Dialect::Responses),
-        endpoint(post.clone(), "/v1/messages", Needs(ChatUse), create_message)
+        endpoint(post.clone(), "/v1/messages", Needs(GatewayUse), create_message)
             .speaking(Dialect::Anthropic),
-        endpoint(post.clone(), "/v1/embeddings", Needs(ChatUse), embeddings)
+        endpoint(post.clone(), "/v1/embeddings", Needs(GatewayUse), embeddings)
+            .scoped(KeyScope::Embeddings)
             .speaking(Dialect::OpenAi),
-        endpoint(get.clone(), "/v1/models", Needs(ChatUse), list_models).speaking(Dialect::OpenAi),
-        endpoint(get.clone(), "/v1/models/{model:.*}", Needs(ChatUse), read_model)
+        endpoint(get.clone(), "/v1/models", Needs(GatewayUse), list_models)
+            .scoped(KeyScope::Models)
+            .speaking(Dialect::OpenAi),
+        endpoint(get.clone(), "/v1/models/{model:.*}", Needs(GatewayUse), read_model)
+            .scoped(KeyScope::Models)
             .speaking(Dialect::OpenAi),
 
         endpoint(get.clone(), "/health", Public, ready),

@@ -3,6 +3,7 @@
 
 mod chat;
 mod edge;
+mod keys;
 mod session;
 mod shape;
 mod support;

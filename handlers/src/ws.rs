@@ -69,7 +69,7 @@ fn check_origin(request: &HttpRequest, config: &EdgeConfig, via: Via) -> Result<
     let Some(origin) = request.headers().get(header::ORIGIN) else {
         return match via {
             Via::Cookie => Err(ErrorCode::OriginRefused.into()),
-            Via::Bearer | Via::LocalSocket => Ok(()),
+            Via::Bearer | Via::LocalSocket | Via::ApiKey => Ok(()),
         };
     };
     let origin = origin.to_str().ok().and_then(|text| Url::parse(text).ok()).map(|u| u.origin());

@@ -46,7 +46,7 @@ pub(super) fn run(config: &Config, command: UserCommand) -> anyhow::Result<()> {
 }
 
 /// Runs `work` on the migrated database.
-fn with_identity(
+pub(super) fn with_identity(
     config: &Config,
     work: impl AsyncFnOnce(Identity) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
@@ -74,7 +74,7 @@ async fn list(identity: &Identity) -> anyhow::Result<()> {
     }
 }
 
-fn describe(error: callboard_handlers::ApiError) -> anyhow::Error {
+pub(super) fn describe(error: callboard_handlers::ApiError) -> anyhow::Error {
     anyhow::anyhow!("{}", error.client().message)
 }
 

@@ -22,6 +22,7 @@ mod clients;
 mod fallback;
 mod gateway;
 mod ingest;
+mod keys;
 mod observability;
 mod resume;
 mod roles;

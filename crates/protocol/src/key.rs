@@ -39,6 +39,12 @@ impl KeySecret {
         Self(format!("{MARK}{body}{check}"))
     }
 
+    /// Whether a text means to be a key; whether it is one, only reading it tells.
+    #[must_use]
+    pub fn is_meant(text: &str) -> bool {
+        text.starts_with(MARK)
+    }
+
     /// The text.
     #[must_use]
     pub fn expose(&self) -> &str {
@@ -150,6 +156,35 @@ impl KeyScope {
     /// All of them.
     pub const ALL: [Self; 5] =
         [Self::Chat, Self::Embeddings, Self::Models, Self::LogsRead, Self::UsageRead];
+
+    /// The name, as on the wire and in the database.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Chat => "chat",
+            Self::Embeddings => "embeddings",
+            Self::Models => "models",
+            Self::LogsRead => "logs_read",
+            Self::UsageRead => "usage_read",
+        }
+    }
+}
+
+impl FromStr for KeyScope {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|scope| scope.as_str() == text)
+            .ok_or("a scope is chat, embeddings, models, logs_read or usage_read")
+    }
+}
+
+impl fmt::Display for KeyScope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 /// The body of `POST /keys`.
@@ -284,6 +319,15 @@ mod tests {
         for text in ["", "cb_", "sk-123", cut, &format!("{text}0"), &format!(" {text}"), "cb_ä"] {
             assert_eq!(text.parse::<KeySecret>(), Err(KeyTextError::Form), "{text}");
         }
+    }
+
+    #[test]
+    fn scopes_are_named_as_on_the_wire() {
+        for scope in KeyScope::ALL {
+            assert_eq!(serde_json::to_value(scope).unwrap(), scope.as_str());
+            assert_eq!(scope.as_str().parse(), Ok(scope));
+        }
+        assert!("root".parse::<KeyScope>().is_err());
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! any order and on any database.
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::{ApiKeyId, CallId, RequestId, Timestamp, TurnId, UserId};
 
@@ -203,8 +203,9 @@ pub struct UsageReport {
 }
 
 /// The query of `GET /usage`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, IntoParams)]
 #[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct UsageQuery {
     /// From this instant or date on.
     #[serde(deserialize_with = "crate::timestamp::optional_from")]

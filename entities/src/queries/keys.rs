@@ -36,6 +36,8 @@ pub struct KeyOwner {
     pub key: ApiKey,
     /// The name that its owner signs in with.
     pub username: String,
+    /// The name of its owner to show.
+    pub display_name: String,
     /// What its owner may do.
     pub role: Role,
     /// Whether its owner's account is disabled.
@@ -113,6 +115,7 @@ pub async fn find_by_hash(store: &Store, hash: &TokenHash) -> Result<Option<KeyO
             Ok(Some(KeyOwner {
                 key: key_of(key)?,
                 username: owner.username,
+                display_name: owner.display_name,
                 role: from_name(&owner.role)?,
                 disabled: owner.disabled_at.is_some(),
             }))
@@ -130,35 +133,20 @@ pub async fn get(store: &Store, id: ApiKeyId) -> Result<ApiKey, StoreError> {
         .await
 }
 
-/// The keys of an account, the latest first, up to `limit`.
-pub async fn list_of_user(
+/// The keys of an account, or of all when there is none, the latest first; and where the next page
+/// begins, if there is one.
+pub async fn list(
     store: &Store,
-    user: UserId,
-    limit: u32,
-) -> Result<Vec<ApiKey>, StoreError> {
-    store
-        .run("keys.list_of_user", async {
-            let rows = Entity::find()
-                .filter(Column::UserId.eq(user.0))
-                .order_by_desc(Column::CreatedAt)
-                .order_by_desc(Column::Id)
-                .limit(u64::from(limit))
-                .all(store.reader())
-                .await?;
-            rows.into_iter().map(key_of).collect()
-        })
-        .await
-}
-
-/// The keys of all accounts, the latest first, and where the next page begins, if there is one.
-pub async fn list_all(
-    store: &Store,
+    owner: Option<UserId>,
     cursor: Option<&Cursor>,
     limit: u32,
 ) -> Result<(Vec<ApiKey>, Option<Cursor>), StoreError> {
     store
-        .run("keys.list_all", async {
+        .run("keys.list", async {
             let mut find = Entity::find();
+            if let Some(owner) = owner {
+                find = find.filter(Column::UserId.eq(owner.0));
+            }
             if let Some(cursor) = cursor {
                 find = find.filter(before(Column::CreatedAt, Column::Id, cursor));
             }

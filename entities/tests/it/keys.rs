@@ -56,7 +56,7 @@ async fn a_key_is_found_by_its_hash_with_its_account(db: Db) {
 async fn the_secret_is_stored_nowhere(db: Db) {
     let ada = user(&db, "ada").await;
     let (key, secret) = make(&db, ada.id, "ci", 0).await;
-    let listed = keys::list_of_user(&db.store, ada.id, 10).await.unwrap();
+    let (listed, _) = keys::list(&db.store, Some(ada.id), None, 10).await.unwrap();
     assert_eq!(listed, [key]);
     assert!(!format!("{listed:?}").contains(&secret.expose()[10..]));
 }
@@ -103,7 +103,7 @@ async fn pages_hold_every_key_once(db: Db) {
     made.sort_by_key(|key| std::cmp::Reverse((key.created_at, key.id)));
     let (mut seen, mut cursor, mut pages) = (Vec::new(), None, 0);
     loop {
-        let (page, next) = keys::list_all(&db.store, cursor.as_ref(), 3).await.unwrap();
+        let (page, next) = keys::list(&db.store, None, cursor.as_ref(), 3).await.unwrap();
         seen.extend(page);
         pages += 1;
         cursor = next;
@@ -112,7 +112,10 @@ async fn pages_hold_every_key_once(db: Db) {
         }
     }
     assert_eq!((seen, pages), (made, 3));
-    assert_eq!(keys::list_of_user(&db.store, bob.id, 10).await.unwrap().len(), 3);
+    let (bobs, next) = keys::list(&db.store, Some(bob.id), None, 2).await.unwrap();
+    let (rest, end) = keys::list(&db.store, Some(bob.id), next.as_ref(), 2).await.unwrap();
+    assert!(bobs.iter().chain(&rest).all(|key| key.user_id == bob.id));
+    assert_eq!((bobs.len(), rest.len(), end), (2, 1, None));
 }
 
 async fn the_last_use_is_noted_once_a_minute(db: Db) {

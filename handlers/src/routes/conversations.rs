@@ -47,10 +47,7 @@ impl Paging {
     }
 
     fn cursor(&self) -> Result<Option<Cursor>, ApiError> {
-        let parse = |text: &String| {
-            text.parse().map_err(|reason| ApiError::new(ErrorCode::InvalidParameter, reason))
-        };
-        self.cursor.as_ref().map(parse).transpose()
+        self.cursor.as_deref().map(checked_cursor).transpose()
     }
 }
 
@@ -158,7 +155,11 @@ pub(crate) async fn list_messages(
     Ok(web::Json(page))
 }
 
-fn checked_limit(limit: Option<u32>) -> Result<u32, ApiError> {
+pub(super) fn checked_cursor(text: &str) -> Result<Cursor, ApiError> {
+    text.parse().map_err(|reason| ApiError::new(ErrorCode::InvalidParameter, reason))
+}
+
+pub(super) fn checked_limit(limit: Option<u32>) -> Result<u32, ApiError> {
     let limit = limit.unwrap_or(PAGE);
     if !(1..=LARGEST_PAGE).contains(&limit) {
         let message = format!("limit lies between 1 and {LARGEST_PAGE}");

@@ -34,7 +34,7 @@ struct Told<'a> {
     request_body(content_type = "application/json", content = Object),
     responses((status = 200, content((Object = "application/json"), (String = "text/event-stream")))))]
 pub(crate) async fn chat_completions(
-    caller: Allowed<permit::ChatUse>,
+    caller: Allowed<permit::GatewayUse>,
     state: State,
     body: web::Payload,
 ) -> HttpResponse {
@@ -46,7 +46,7 @@ pub(crate) async fn chat_completions(
     request_body(content_type = "application/json", content = Object),
     responses((status = 200, content((Object = "application/json"), (String = "text/event-stream")))))]
 pub(crate) async fn create_message(
-    caller: Allowed<permit::ChatUse>,
+    caller: Allowed<permit::GatewayUse>,
     state: State,
     body: web::Payload,
 ) -> HttpResponse {
@@ -58,7 +58,7 @@ pub(crate) async fn create_message(
     request_body(content_type = "application/json", content = Object),
     responses((status = 200, content((Object = "application/json"), (String = "text/event-stream")))))]
 pub(crate) async fn create_response(
-    caller: Allowed<permit::ChatUse>,
+    caller: Allowed<permit::GatewayUse>,
     state: State,
     body: web::Payload,
 ) -> HttpResponse {
@@ -70,7 +70,7 @@ pub(crate) async fn create_response(
     request_body(content_type = "application/json", content = Object),
     responses((status = 200, content((Object = "application/json")))))]
 pub(crate) async fn embeddings(
-    caller: Allowed<permit::ChatUse>,
+    caller: Allowed<permit::GatewayEmbed>,
     state: State,
     body: web::Payload,
 ) -> HttpResponse {
@@ -80,9 +80,13 @@ pub(crate) async fn embeddings(
 /// The models that may be asked for.
 #[utoipa::path(get, path = "/v1/models", tag = "gateway",
     responses((status = 200, content((Object = "application/json")))))]
-pub(crate) async fn list_models(_caller: Allowed<permit::ChatUse>, state: State) -> HttpResponse {
+pub(crate) async fn list_models(
+    caller: Allowed<permit::GatewayModels>,
+    state: State,
+) -> HttpResponse {
     let names = state.system.gateway_models();
-    json(openai::models::list(names.iter().map(|name| model(name))))
+    let open = names.iter().filter(|name| may_name(&caller, name));
+    json(openai::models::list(open.map(|name| model(name))))
 }
 
 /// One of them.
@@ -90,11 +94,11 @@ pub(crate) async fn list_models(_caller: Allowed<permit::ChatUse>, state: State)
     params(("model" = String, Path)),
     responses((status = 200, content((Object = "application/json")))))]
 pub(crate) async fn read_model(
-    _caller: Allowed<permit::ChatUse>,
+    caller: Allowed<permit::GatewayModels>,
     state: State,
     name: web::Path<String>,
 ) -> HttpResponse {
-    if state.system.gateway_models().contains(&name) {
+    if may_name(&caller, &name) && state.system.gateway_models().contains(&name) {
         return json(openai::models::one(&model(&name)));
     }
     let fault = Fault::new(ErrorCode::UnknownModel, ErrorCode::UnknownModel.summary());
@@ -105,6 +109,22 @@ pub(crate) async fn read_model(
 pub(crate) async fn no_such_call() -> HttpResponse {
     let message = "This path of the API is not served here.";
     Dialect::OpenAi.refuse(&Fault::new(ErrorCode::NotFound, message))
+}
+
+/// Whether the caller may name a model: keys may have a list of them.
+fn may_name(caller: &Principal, model: &str) -> bool {
+    caller.key.as_ref().is_none_or(|key| key.may_name(model))
+}
+
+/// Refuses a model that is not on the list of the caller's key, in the same words whether there is
+/// one of this name or not. Whoever has a list names a model: nobody chooses one for them.
+fn check_model(caller: &Principal, model: Option<&str>) -> Result<(), Fault> {
+    let model = model.unwrap_or_default();
+    if may_name(caller, model) {
+        return Ok(());
+    }
+    let message = format!("The model '{model}' does not exist, or this key may not name it.");
+    Err(Fault::new(ErrorCode::UnknownModel, message))
 }
 
 fn model(name: &str) -> openai::models::Model<'_> {
@@ -130,6 +150,7 @@ async fn try_answer(
     let body = receive(state, body).await?;
     let mut asked = dialect.parse(&body)?;
     drop(body);
+    check_model(caller, asked.request.model.as_deref())?;
     let caller = calling(caller, dialect.endpoint());
     let request = std::mem::take(&mut asked.request);
     if request.stream && asked.options.on_cut == OnCut::Error {
@@ -214,6 +235,7 @@ async fn embedded(
     let body = receive(state, body).await?;
     let openai::embeddings::Parsed { request, encoding, .. } = openai::embeddings::parse(&body)?;
     drop(body);
+    check_model(caller, request.model.as_deref())?;
     let caller = calling(caller, UsageEndpoint::Embeddings);
     let asked = state.system.gateway_embed(caller, request).await;
     let (embeddings, attempts) = asked.map_err(fault_of)?;
@@ -225,7 +247,8 @@ async fn embedded(
 }
 
 fn calling(caller: &Principal, endpoint: UsageEndpoint) -> Caller {
-    Caller { user: caller.user.id, key: None, request: request_id::current(), endpoint }
+    let key = caller.key.as_ref().map(|key| key.id);
+    Caller { user: caller.user.id, key, request: request_id::current(), endpoint }
 }
 
 /// The body of a request, bounded in size and in time.

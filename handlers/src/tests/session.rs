@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use actix_web::{cookie::SameSite, http::StatusCode, test::TestRequest};
 use callboard_actors::TokenCheck as _;
-use callboard_protocol::{ErrorCode, Role, SignedIn, Timestamp};
+use callboard_protocol::{ErrorCode, Permission, Role, SignedIn, Timestamp};
 use serde_json::{Value, json};
 
 use super::support::{PASSWORD, Reply, Server, auth_config, bearer, get, post};
@@ -62,7 +62,7 @@ async fn the_setup_link_makes_the_administrator_once() {
     assert!(server.identity.issue_setup_link(Timestamp::now()).await.unwrap().is_none());
     let me = server.call(with_cookies(get(ME), &made, None)).await.json();
     assert_eq!(me["user"]["username"], "ada");
-    assert_eq!(me["permissions"].as_array().unwrap().len(), 9);
+    assert_eq!(me["permissions"].as_array().unwrap().len(), Permission::ALL.len());
 }
 
 #[actix_web::test]

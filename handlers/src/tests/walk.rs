@@ -20,6 +20,7 @@ const ID: &str = "0192d3a0-0000-7000-8000-000000000000";
 /// The paths of a row, with something for each parameter.
 fn paths(row: &crate::Endpoint) -> Vec<String> {
     let path = row.path.replace("{id}", ID).replace("{session_id}", ID).replace("{file:.*}", "x");
+    let path = path.replace("{model:.*}", "extractive");
     match row.mount {
         Mount::Api => PREFIXES.iter().map(|prefix| format!("{prefix}{path}")).collect(),
         Mount::Root => vec![path],
@@ -78,7 +79,9 @@ fn the_route_table() {
         let access = match row.access {
             Access::Public => "public".to_owned(),
             Access::Needs(permission) => {
-                format!("{permission:?} ({} and above)", permission.least_role())
+                let key = row.scope.map(|scope| format!(", keys for {scope}"));
+                let key = key.unwrap_or_default();
+                format!("{permission:?} ({} and above{key})", permission.least_role())
             }
             Access::LocalOnly => "the Unix socket".to_owned(),
             Access::Metrics => "this machine, or the metrics token".to_owned(),

@@ -344,6 +344,50 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One's own keys, or everybody's, the latest first; those that are revoked, too.
+         * @description For the role `viewer` and above.
+         */
+        get: operations["list_keys"];
+        put?: never;
+        /**
+         * Make a key of one's own. Its secret is in this answer and nowhere else.
+         * @description For the role `viewer` and above.
+         */
+        post: operations["create_key"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/keys/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Revoke a key: one's own, or, as an administrator, anybody's. It opens nothing from now on.
+         * @description For the role `viewer` and above.
+         */
+        delete: operations["revoke_key"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/logs/ingest": {
         parameters: {
             query?: never;
@@ -373,7 +417,7 @@ export interface paths {
         };
         /**
          * A line between its neighbours.
-         * @description For the role `viewer` and above.
+         * @description For the role `viewer` and above. An API key needs the scope `logs_read`.
          */
         get: operations["read_line"];
         put?: never;
@@ -393,7 +437,7 @@ export interface paths {
         };
         /**
          * Search the lines.
-         * @description For the role `viewer` and above.
+         * @description For the role `viewer` and above. An API key needs the scope `logs_read`.
          */
         get: operations["search_logs"];
         put?: never;
@@ -413,7 +457,7 @@ export interface paths {
         };
         /**
          * What is indexed.
-         * @description For the role `viewer` and above.
+         * @description For the role `viewer` and above. An API key needs the scope `logs_read`.
          */
         get: operations["log_stats"];
         put?: never;
@@ -459,6 +503,26 @@ export interface paths {
          * @description For the role `admin` and above.
          */
         get: operations["list_providers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/usage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What calls used and cost: one's own, or, for administrators, everybody's.
+         * @description For the role `viewer` and above. An API key needs the scope `usage_read`.
+         */
+        get: operations["report_usage"];
         put?: never;
         post?: never;
         delete?: never;
@@ -515,6 +579,106 @@ export interface paths {
          *     For callers on the server's machine, or with the metrics token.
          */
         get: operations["metrics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/chat/completions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Ask a model, in OpenAI's words.
+         * @description For the role `viewer` and above. An API key needs the scope `chat`.
+         */
+        post: operations["chat_completions"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/embeddings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Turn texts into vectors, in OpenAI's words.
+         * @description For the role `viewer` and above. An API key needs the scope `embeddings`.
+         */
+        post: operations["embeddings"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/messages": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Ask a model, in Anthropic's words.
+         * @description For the role `viewer` and above. An API key needs the scope `chat`.
+         */
+        post: operations["create_message"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/models": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The models that may be asked for.
+         * @description For the role `viewer` and above. An API key needs the scope `models`.
+         */
+        get: operations["list_models"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/models/{model}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One of them.
+         * @description For the role `viewer` and above. An API key needs the scope `models`.
+         */
+        get: operations["read_model"];
         put?: never;
         post?: never;
         delete?: never;
@@ -597,6 +761,58 @@ export interface components {
             /** @description What it used. */
             usage: components["schemas"]["Usage"];
         };
+        /** @description A key, without its secret. */
+        ApiKey: {
+            /** @description When it was made. */
+            created_at: components["schemas"]["Timestamp"];
+            /**
+             * Format: int64
+             * @description What it may cost in a day (UTC), in millionths of a US dollar.
+             */
+            daily_budget_micro_usd: number | null;
+            expires_at: components["schemas"]["Timestamp"] | null;
+            /** @description Its id. */
+            id: components["schemas"]["ApiKeyId"];
+            last_used_at: components["schemas"]["Timestamp"] | null;
+            /** @description The models that it may name; all when absent. */
+            models: string[] | null;
+            /**
+             * Format: int64
+             * @description What it may cost in a calendar month (UTC), in millionths of a US dollar.
+             */
+            monthly_budget_micro_usd: number | null;
+            /** @description For people. */
+            name: string;
+            /** @description The beginning of its text, to know it by. */
+            prefix: string;
+            revoked_at: components["schemas"]["Timestamp"] | null;
+            /** @description What it may be used for. */
+            scopes: components["schemas"]["KeyScope"][];
+            /** @description Whose it is. */
+            user_id: components["schemas"]["UserId"];
+        };
+        /** @description A new key with its secret: the reply of `POST /keys`, and the only one that holds the secret. */
+        ApiKeyCreated: {
+            /** @description The key. */
+            key: components["schemas"]["ApiKey"];
+            /**
+             * Format: password
+             * @description Its text. It is not stored and cannot be shown again.
+             */
+            secret: string;
+        };
+        /**
+         * Format: uuid
+         * @description A key for programs.
+         */
+        ApiKeyId: string;
+        /** @description A page of keys, the latest first. */
+        ApiKeyPage: {
+            /** @description The keys. */
+            items: components["schemas"]["ApiKey"][];
+            /** @description For the next page; absent on the last. */
+            next_cursor: string | null;
+        };
         /**
          * @description What a person or a program asks: the body of `POST /assistant/chat`, and the fields of the
          *     frame [`message`](crate::ClientFrame::Message).
@@ -657,6 +873,77 @@ export interface components {
             redis: boolean;
             /** @description Each shard. */
             shards: components["schemas"]["ShardStats"][];
+        };
+        /** @description How many calls ended in which way. */
+        CallCounts: {
+            /**
+             * Format: int64
+             * @description Complete answers.
+             */
+            answered: number;
+            /**
+             * Format: int64
+             * @description From the cache.
+             */
+            cached: number;
+            /**
+             * Format: int64
+             * @description All of them.
+             */
+            calls: number;
+            /**
+             * Format: int64
+             * @description Stopped by the caller.
+             */
+            cancelled: number;
+            /**
+             * Format: int64
+             * @description Failed upstream.
+             */
+            failed: number;
+            /**
+             * Format: int64
+             * @description Slower than another upstream of the same request.
+             */
+            hedge_lost: number;
+            /**
+             * Format: int64
+             * @description In flight when the server ended.
+             */
+            lost: number;
+        };
+        /** @description The tokens of a call, or a sum of them. */
+        CallTokens: {
+            /**
+             * Format: int64
+             * @description Of the input, what the provider put into its prompt cache.
+             * @default 0
+             */
+            cache_write: number;
+            /**
+             * Format: int64
+             * @description Of the input, what the provider had in its prompt cache.
+             * @default 0
+             */
+            cached_input: number;
+            /**
+             * Format: int64
+             * @description Read by the model, those from the provider's prompt cache included.
+             * @default 0
+             */
+            input: number;
+            /**
+             * Format: int64
+             * @description Written by the model, those of its reasoning included.
+             * @default 0
+             */
+            output: number;
+            /**
+             * Format: int64
+             * @description Of the output, what was reasoning.
+             * @default 0
+             */
+            reasoning: number;
         };
         /**
          * @description The state of a circuit breaker.
@@ -923,6 +1210,11 @@ export interface components {
          */
         JobState: "queued" | "running" | "succeeded" | "failed" | "cancelled";
         /**
+         * @description What a key may be used for.
+         * @enum {string}
+         */
+        KeyScope: "chat" | "embeddings" | "models" | "logs_read" | "usage_read";
+        /**
          * @description How grave a line is; least first.
          * @enum {string}
          */
@@ -1120,11 +1412,32 @@ export interface components {
          * @enum {string}
          */
         MessageStatus: "streaming" | "complete" | "cancelled" | "failed" | "interrupted";
+        /** @description The body of `POST /keys`. */
+        NewApiKey: {
+            /**
+             * Format: int64
+             * @description What it may cost in a day (UTC), in millionths of a US dollar; no limit when absent.
+             */
+            daily_budget_micro_usd?: number | null;
+            expires_at?: components["schemas"]["Timestamp"] | null;
+            /** @description The models that it may name; all when absent. */
+            models?: string[] | null;
+            /**
+             * Format: int64
+             * @description What it may cost in a calendar month (UTC), in millionths of a US dollar; no limit when
+             *     absent.
+             */
+            monthly_budget_micro_usd?: number | null;
+            /** @description 1 to 100 characters, for people. */
+            name: string;
+            /** @description What it may be used for; at least one. */
+            scopes: components["schemas"]["KeyScope"][];
+        };
         /**
          * @description One right, as demanded by an endpoint, a frame or a command.
          * @enum {string}
          */
-        Permission: "account_use" | "chat_use" | "logs_read" | "logs_ingest" | "jobs_read" | "jobs_manage" | "cache_read" | "cache_manage" | "providers_read";
+        Permission: "account_use" | "chat_use" | "logs_read" | "logs_ingest" | "jobs_read" | "jobs_manage" | "cache_read" | "cache_manage" | "providers_read" | "keys_use" | "keys_manage" | "usage_read" | "usage_read_all" | "gateway_use";
         /** @description The reply of `GET /providers`. */
         ProviderList: {
             /** @description In the order of the fallback chain. */
@@ -1591,6 +1904,49 @@ export interface components {
              * @description Tokens written by the model.
              */
             output_tokens: number;
+        };
+        /**
+         * @description What the rows of a report stand for.
+         * @enum {string}
+         */
+        UsageGroup: "none" | "user" | "key" | "model" | "provider" | "day";
+        /** @description The sums over the calls of a span. */
+        UsageReport: {
+            /** @description What the rows stand for. */
+            group_by: components["schemas"]["UsageGroup"];
+            /** @description Days: the latest first. Otherwise the most expensive first. */
+            rows: components["schemas"]["UsageRow"][];
+            /** @description The sums over all rows, also those that are not shown. */
+            total: components["schemas"]["UsageTotals"];
+            /** @description Whether there are more rows than are shown. */
+            truncated: boolean;
+        };
+        /** @description A row of a report. */
+        UsageRow: {
+            /**
+             * @description What it stands for: an id, a name, or a date such as `2026-11-21`; absent when there is
+             *     one row in all, and for the calls without an API key.
+             */
+            group: string | null;
+            /** @description The sums. */
+            totals: components["schemas"]["UsageTotals"];
+        };
+        /** @description The sums over some calls. */
+        UsageTotals: {
+            /**
+             * Format: int64
+             * @description What they cost, in millionths of a US dollar.
+             */
+            cost_micro_usd: number;
+            /** @description How many calls. */
+            counts: components["schemas"]["CallCounts"];
+            /**
+             * Format: int64
+             * @description Of the calls, those whose tokens are counted by us and not by the provider.
+             */
+            estimated_calls: number;
+            /** @description What they used. */
+            tokens: components["schemas"]["CallTokens"];
         };
         /** @description An account, as its owner sees it. */
         User: {
@@ -2281,6 +2637,104 @@ export interface operations {
             };
         };
     };
+    list_keys: {
+        parameters: {
+            query?: {
+                /** @description Everybody's, for administrators. */
+                all?: boolean;
+                /** @description At most so many; 50 when absent. */
+                limit?: number;
+                /** @description From the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiKeyPage"];
+                };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    create_key: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewApiKey"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiKeyCreated"];
+                };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    revoke_key: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["ApiKeyId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     ingest_path: {
         parameters: {
             query?: never;
@@ -2494,6 +2948,50 @@ export interface operations {
             };
         };
     };
+    report_usage: {
+        parameters: {
+            query?: {
+                /** @description From this instant or date on. */
+                from?: components["schemas"]["Timestamp"];
+                /** @description Before this instant, or up to the end of this date. */
+                to?: components["schemas"]["Timestamp"];
+                /** @description Only the calls of this account. */
+                user_id?: components["schemas"]["UserId"];
+                /** @description Only the calls with this key. */
+                api_key_id?: components["schemas"]["ApiKeyId"];
+                /** @description Only the calls of this model. */
+                model?: string;
+                /** @description Only the calls of this provider. */
+                provider?: string;
+                /** @description What the rows stand for; one row in all when absent. */
+                group_by?: components["schemas"]["UsageGroup"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UsageReport"];
+                };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     live: {
         parameters: {
             query?: never;
@@ -2577,6 +3075,167 @@ export interface operations {
                 };
                 content: {
                     "text/plain": string;
+                };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    chat_completions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": Record<string, never>;
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
+                    "text/event-stream": string;
+                };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    embeddings: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": Record<string, never>;
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
+                };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    create_message: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": Record<string, never>;
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
+                    "text/event-stream": string;
+                };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_models: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
+                };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    read_model: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
                 };
             };
             /** @description It failed; `code` says why. */

@@ -1,0 +1,86 @@
+//! `/usage`: what calls of models used and cost. Everybody sees their own calls, administrators all,
+//! and a key those that were made with it.
+
+use actix_web::web;
+use callboard_entities::queries::usage::{self, UsageFilter};
+use callboard_protocol::{ErrorCode, Permission, UsageGroup, UsageQuery, UsageReport};
+
+use crate::{
+    ApiError,
+    edge::State,
+    extract::{Allowed, Principal, permit},
+};
+
+/// What calls used and cost: one's own, or, for administrators, everybody's.
+#[utoipa::path(get, path = "/usage", tag = "usage", params(UsageQuery),
+    responses((status = 200, body = UsageReport)))]
+pub(crate) async fn report_usage(
+    caller: Allowed<permit::UsageRead>,
+    state: State,
+    query: web::Query<UsageQuery>,
+) -> Result<web::Json<UsageReport>, ApiError> {
+    let query = query.into_inner();
+    let group_by = query.group_by.unwrap_or(UsageGroup::None);
+    let filter = filter_for(&caller, query)?;
+    Ok(web::Json(usage::totals(&state.store, &filter, group_by).await?))
+}
+
+/// The filter that was asked for, within what the caller may see.
+fn filter_for(caller: &Principal, query: UsageQuery) -> Result<UsageFilter, ApiError> {
+    let UsageQuery { from, to, user_id, api_key_id, model, provider, group_by: _ } = query;
+    let mut filter = UsageFilter { user: user_id, key: api_key_id, model, provider, from, to };
+    if !caller.may(Permission::UsageReadAll) {
+        filter.user = Some(only(user_id, caller.user.id)?);
+    }
+    if let Some(key) = &caller.key {
+        filter.key = Some(only(api_key_id, key.id)?);
+    }
+    Ok(filter)
+}
+
+/// What is one's own, if nothing else was asked for.
+fn only<T: PartialEq>(asked: Option<T>, own: T) -> Result<T, ApiError> {
+    if asked.is_none_or(|asked| asked == own) { Ok(own) } else { Err(ErrorCode::Forbidden.into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use callboard_protocol::{ApiKeyId, KeyScope, Role, User, UserId};
+
+    use super::*;
+    use crate::{KeyBudgets, KeyOfCaller, Via};
+
+    fn caller(role: Role, key: Option<ApiKeyId>) -> Principal {
+        let (username, display_name) = ("ada".to_owned(), "Ada".to_owned());
+        let key = key.map(|id| {
+            let (scopes, budgets) = (vec![KeyScope::UsageRead], KeyBudgets::default());
+            Arc::new(KeyOfCaller { id, scopes, models: None, budgets })
+        });
+        let user = User { id: UserId::new(), username, display_name, role };
+        Principal { user, family: None, expires_at: None, via: Via::Bearer, key }
+    }
+
+    #[test]
+    fn everybody_sees_what_is_theirs() {
+        let other = UsageQuery { user_id: Some(UserId::new()), ..UsageQuery::default() };
+        let admin = caller(Role::Admin, None);
+        assert_eq!(filter_for(&admin, UsageQuery::default()).unwrap(), UsageFilter::default());
+        assert_eq!(filter_for(&admin, other.clone()).unwrap().user, other.user_id);
+        let viewer = caller(Role::Viewer, None);
+        let own = filter_for(&viewer, UsageQuery::default()).unwrap();
+        assert_eq!((own.user, own.key), (Some(viewer.user.id), None));
+        assert_eq!(filter_for(&viewer, other).unwrap_err().code(), ErrorCode::Forbidden);
+    }
+
+    #[test]
+    fn a_key_sees_its_own_calls_also_an_administrators() {
+        let key = ApiKeyId::new();
+        let program = caller(Role::Admin, Some(key));
+        let own = filter_for(&program, UsageQuery::default()).unwrap();
+        assert_eq!((own.user, own.key), (Some(program.user.id), Some(key)));
+        let other = UsageQuery { api_key_id: Some(ApiKeyId::new()), ..UsageQuery::default() };
+        assert_eq!(filter_for(&program, other).unwrap_err().code(), ErrorCode::Forbidden);
+    }
+}
