@@ -51,6 +51,7 @@ const ROUTES: &[(&str, &str, Least)] = &[
     ("DELETE", "/api/v1/keys/{id}",                   Least::Viewer),
     ("GET",    "/api/v1/usage",                       Least::Viewer),
     ("POST",   "/v1/chat/completions",                Least::Viewer),
+    ("POST",   "/v1/responses",                       Least::Viewer),
     ("POST",   "/v1/messages",                        Least::Viewer),
     ("POST",   "/v1/embeddings",                      Least::Viewer),
     ("GET",    "/v1/models",                          Least::Viewer),

@@ -68,7 +68,7 @@ async fn a_key_opens_the_routes_of_its_scope_and_no_other() {
             opened += usize::from(row.scope == Some(scope));
         }
     }
-    assert_eq!(opened, 9, "chat 2, embeddings 1, models 2, logs 3, usage 1");
+    assert_eq!(opened, 10, "chat 3, embeddings 1, models 2, logs 3, usage 1");
 }
 
 #[actix_web::test]
