@@ -24,7 +24,7 @@ page_sources := $(shell find web/src web/public web/build web/index.html web/*.j
 
 .PHONY: help
 help: ## Show this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
 
 .PHONY: run
 run: build ## Build what changed and start the server on 127.0.0.1:8080
@@ -74,6 +74,11 @@ bench: $(page) ## Run the benchmarks of the crates and the load generator
 	cargo build --release --workspace --bins $(CARGO_FLAGS)
 	cargo bench --workspace --bench '*' $(CARGO_FLAGS)
 	$(target)/release/callboard-bench --server $(target)/release/callboard $(BENCH)
+
+.PHONY: bench-gateway
+bench-gateway: $(page) ## Measure the gateway on one core, beside the direct call
+	cargo build --release --workspace --bins $(CARGO_FLAGS)
+	$(target)/release/callboard-bench gateway --server $(target)/release/callboard $(BENCH)
 
 .PHONY: generate
 generate: build ## Write the generated files: OpenAPI, the page's types, errors, configuration

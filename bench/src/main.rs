@@ -20,6 +20,7 @@ use self::{
 };
 
 mod fanout;
+mod gateway;
 mod idle;
 mod metrics;
 mod options;
@@ -60,6 +61,7 @@ async fn run(options: &Options) -> anyhow::Result<()> {
             Workload::Turns => turns::run(options, &mut report).await,
             Workload::Fanout => fanout::run(options, &mut report).await,
             Workload::Idle => idle::run(options, &mut report).await,
+            Workload::Gateway => gateway::run(options, &mut report).await,
         };
         ran.with_context(|| format!("the workload {}", workload.name()))?;
     }

@@ -7,7 +7,7 @@ use clap::{Parser, ValueEnum, value_parser};
 /// Runs workloads against a `callboard serve` of its own and prints a Markdown table.
 #[derive(Debug, Parser)]
 pub(crate) struct Options {
-    /// What to run, in this order; all when none is named.
+    /// What to run, in this order; all but `gateway` when none is named.
     workloads: Vec<Workload>,
     /// The server's binary; a release build, if the figures are to mean anything.
     #[arg(long, default_value = "target/release/callboard")]
@@ -48,6 +48,21 @@ pub(crate) struct Options {
     /// idle: how many sockets do nothing.
     #[arg(long, default_value_t = 2_000, value_parser = value_parser!(u32).range(1..=9_000))]
     pub(crate) idle: u32,
+    /// gateway: seconds of each of its twelve measurements at full speed.
+    #[arg(long, default_value_t = 2, value_parser = value_parser!(u32).range(1..=120))]
+    pub(crate) gateway_s: u32,
+    /// gateway: tokens of a streamed answer.
+    #[arg(long, default_value_t = 60, value_parser = value_parser!(u32).range(2..=2_000))]
+    pub(crate) gateway_tokens: u32,
+    /// gateway: how many paced streams run at once.
+    #[arg(long, default_value_t = 500, value_parser = value_parser!(u32).range(1..=4_000))]
+    pub(crate) gateway_streams: u32,
+    /// gateway: how many of them each connection reads, one after the other, after a first one.
+    #[arg(long, default_value_t = 4, value_parser = value_parser!(u32).range(1..=1_000))]
+    pub(crate) gateway_rounds: u32,
+    /// gateway: milliseconds between two tokens of a paced stream.
+    #[arg(long, default_value_t = 20, value_parser = value_parser!(u32).range(1..=1_000))]
+    pub(crate) gateway_pace_ms: u32,
 }
 
 /// What can be run.
@@ -61,21 +76,27 @@ pub(crate) enum Workload {
     Fanout,
     /// Sockets that do nothing.
     Idle,
+    /// The gateway for programs, on one core, beside its upstream called directly. To be run
+    /// alone: it binds this process to another core.
+    Gateway,
 }
 
 impl Options {
     pub(crate) fn workloads(&self) -> &[Workload] {
-        if self.workloads.is_empty() { Workload::value_variants() } else { &self.workloads }
+        if self.workloads.is_empty() { Workload::ALL } else { &self.workloads }
     }
 }
 
 impl Workload {
+    const ALL: &[Self] = &[Self::Reference, Self::Turns, Self::Fanout, Self::Idle];
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Reference => "reference",
             Self::Turns => "turns",
             Self::Fanout => "fanout",
             Self::Idle => "idle",
+            Self::Gateway => "gateway",
         }
     }
 }

@@ -2,17 +2,20 @@
 
 use std::fmt::Write as _;
 
-/// Rows of a workload, a measure and its value each.
+/// Rows of a workload, a measure and its value each, and tables of their own.
 #[derive(Debug)]
 pub(crate) struct Report {
+    cores: usize,
     load: String,
     rows: String,
+    tables: String,
 }
 
 impl Report {
     /// An empty one. It notes how busy the machine is before any of our work.
     pub(crate) fn begin() -> Self {
-        Self { load: load_average(), rows: String::new() }
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+        Self { cores, load: load_average(), rows: String::new(), tables: String::new() }
     }
 
     pub(crate) fn row(&mut self, workload: &str, measure: &str, value: impl std::fmt::Display) {
@@ -20,16 +23,26 @@ impl Report {
         let _ = writeln!(self.rows, "| {workload} | {measure} | {value} |");
     }
 
+    /// A table of another shape, in Markdown.
+    pub(crate) fn table(&mut self, table: &str) {
+        let _ = writeln!(self.tables, "\n{table}");
+    }
+
     pub(crate) fn markdown(&self) -> String {
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
-        format!(
-            "Callboard {}, {cores} cores shared with the load generator; load average {} before \
-             and {} after.\n\n| workload | measure | value |\n|---|---|---|\n{}",
+        let mut text = format!(
+            "Callboard {}, {} cores shared with the load generator; load average {} before \
+             and {} after.\n",
             env!("CARGO_PKG_VERSION"),
+            self.cores,
             self.load,
             load_average(),
-            self.rows,
-        )
+        );
+        if !self.rows.is_empty() {
+            text.push_str("\n| workload | measure | value |\n|---|---|---|\n");
+            text.push_str(&self.rows);
+        }
+        text.push_str(&self.tables);
+        text
     }
 }
 

@@ -15,6 +15,12 @@ impl Samples {
         self.0.append(&mut other.0);
     }
 
+    /// What `percent` of all do not exceed, in milliseconds.
+    pub(crate) fn millis(&mut self, percent: usize) -> f64 {
+        self.0.sort_unstable();
+        self.at(percent).unwrap_or_default().as_secs_f64() * 1_000.0
+    }
+
     /// `p50 / p95 / p99`, in milliseconds.
     pub(crate) fn percentiles(mut self) -> String {
         self.0.sort_unstable();

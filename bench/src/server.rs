@@ -12,12 +12,20 @@ use callboard_protocol::{ServerFrame, SignedIn};
 use callboard_testkit::{WsClient, WsTarget};
 use serde_json::json;
 use tempfile::TempDir;
-use tokio::{sync::oneshot, task::JoinSet, time::timeout};
+use tokio::{
+    sync::oneshot,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
 
 use crate::{metrics::Histogram, options::Options, process::Usage};
 
 /// How long the server may take to be ready.
 const START: Duration = Duration::from_secs(30);
+
+/// A token that is not younger than the server is looked up in the database with every request, and
+/// tokens count in whole seconds.
+const OLDER_THAN_ITS_TOKENS: Duration = Duration::from_millis(1_100);
 
 /// Sockets that are opened at the same time.
 const OPENING: usize = 50;
@@ -39,6 +47,15 @@ const SETTINGS: [&str; 11] = [
     "telemetry.own_log.enabled=false",
 ];
 
+/// How a server is started.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    /// Questions that its provider takes at once.
+    pub(crate) concurrency: u32,
+    /// The only core that it may use; any, when none.
+    pub(crate) core: Option<u32>,
+}
+
 /// A running server, with its administrator signed in. Dropping it kills the process, by its id.
 pub(crate) struct Server {
     child: Child,
@@ -51,13 +68,22 @@ impl Server {
     /// Starts one whose only provider is at `provider`, and which asks it as many questions at
     /// once as come.
     pub(crate) async fn start(options: &Options, provider: &str) -> anyhow::Result<Self> {
+        Self::start_at(options, provider, Place { concurrency: options.sockets, core: None }).await
+    }
+
+    /// The same, at a place of its own.
+    pub(crate) async fn start_at(
+        options: &Options,
+        provider: &str,
+        place: Place,
+    ) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let stderr = std::fs::File::create(folder.path().join("stderr"))?;
-        let mut command = command(options, &folder);
+        let mut command = command(options, &folder, place.core);
         command.args(["serve", "--listen", "127.0.0.1:0"]);
         let own = [
             format!("providers.0.base_url={provider}"),
-            format!("providers.0.max_concurrency={}", options.sockets),
+            format!("providers.0.max_concurrency={}", place.concurrency),
         ];
         let settings = SETTINGS.into_iter().chain(own.iter().map(String::as_str));
         for setting in settings.chain(options.settings.iter().map(String::as_str)) {
@@ -72,6 +98,7 @@ impl Server {
         };
         let (base, token) = link.split_once("/setup#").context("the server is set up already")?;
         base.clone_into(&mut server.base);
+        sleep(OLDER_THAN_ITS_TOKENS).await;
         let body =
             json!({"token": token, "username": "bench", "password": "correct horse battery"});
         let setup = reqwest::Client::new().post(format!("{base}/api/v1/auth/setup")).json(&body);
@@ -96,7 +123,7 @@ impl Server {
         }
         let path = self.folder.path().join("service.log");
         std::fs::write(&path, log)?;
-        let mut command = command(options, &self.folder);
+        let mut command = command(options, &self.folder, None);
         command.arg("ingest").arg(path);
         let output = tokio::task::spawn_blocking(move || command.output()).await??;
         let stderr = String::from_utf8_lossy(&output.stderr);
@@ -132,6 +159,21 @@ impl Server {
         Ok(opened)
     }
 
+    /// Its address, `127.0.0.1:PORT`.
+    pub(crate) fn address(&self) -> &str {
+        self.base.strip_prefix("http://").unwrap_or(&self.base)
+    }
+
+    /// The administrator's access token.
+    pub(crate) fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// The process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What the process has used so far.
     pub(crate) fn usage(&self) -> anyhow::Result<Usage> {
         Usage::of(self.child.id())
@@ -158,8 +200,17 @@ impl Drop for Server {
 }
 
 /// The binary on this data folder, with nothing of the environment that could change it.
-fn command(options: &Options, folder: &TempDir) -> Command {
-    let mut command = Command::new(&options.server);
+/// On one core it sees one core, and starts as many threads of each kind.
+fn command(options: &Options, folder: &TempDir, core: Option<u32>) -> Command {
+    let mut command = match core {
+        // It becomes the server: the process id is the server's.
+        Some(core) => {
+            let mut command = Command::new("taskset");
+            command.args(["--cpu-list", &core.to_string()]).arg(&options.server);
+            command
+        }
+        None => Command::new(&options.server),
+    };
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("CALLBOARD__") {
             command.env_remove(name);
