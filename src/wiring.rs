@@ -246,6 +246,8 @@ fn listen_on(config: &Config, listen: Listen, edge: Edge) -> anyhow::Result<Http
     .disable_signals()
     // Without it sockets that were closed cleanly are cut before the peer has read the close.
     .client_disconnect_timeout(Duration::ZERO)
+    // A client that closes its side has left: an answer that it waited for ends at the provider.
+    .h1_allow_half_closed(false)
     .shutdown_timeout(5);
     if listen == Listen::Everywhere {
         let address = &config.server.listen;

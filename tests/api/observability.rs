@@ -54,9 +54,17 @@ async fn every_metric_is_exported_and_the_dashboard_names_no_other() {
     vendor.always(callboard_testkit::Reply::text(&["The first is [L1]."]));
     let launch = Launch::on(Database::Sqlite).await.provider(&vendor);
     let launch = launch.set("telemetry.own_log.enabled=true");
+    let launch = launch.set("providers.0.trusted=false");
     let server = launch.set("providers.0.output_usd_per_million=1000").start().await;
     let ada = server.admin().await;
     traffic(&server, &ada).await;
+    let asked = serde_json::json!({
+        "model": "fake-1",
+        "messages": [{ "role": "user", "content": "mail ann@example.org" }],
+    });
+    let url = server.url("/v1/chat/completions");
+    let call = reqwest::Client::new().post(url).bearer_auth(&ada.token).json(&asked);
+    assert!(call.send().await.unwrap().status().is_success());
 
     let names: BTreeSet<String> = Metrics::names().iter().map(|name| (*name).to_owned()).collect();
     // The server reads its own log once a second.
@@ -218,6 +226,7 @@ async fn a_lost_redis_degrades_and_a_lost_database_stops_and_both_come_back() {
         "database",
         "migrations",
         "log_index",
+        "usage_ledger",
         "cache",
         "redis",
         "provider:fake",
