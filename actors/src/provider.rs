@@ -60,6 +60,15 @@ pub(crate) enum Refused {
     CircuitOpen { retry_after: Duration },
 }
 
+impl Refused {
+    /// When to ask again.
+    pub(crate) fn retry_after(self) -> Duration {
+        match self {
+            Self::Saturated { retry_after } | Self::CircuitOpen { retry_after } => retry_after,
+        }
+    }
+}
+
 /// What a call says about its provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {

@@ -8,16 +8,19 @@ use std::{
     time::Duration,
 };
 
-use actix::{Addr, ArbiterHandle};
-use callboard_protocol::{CircuitState, ClientError, ErrorCode, ProviderState};
+use actix::{Addr, ArbiterHandle, MailboxError};
+use callboard_protocol::{CircuitState, ClientError, ErrorCode, ProviderState, UserId};
 use callboard_providers::{Client, ConfigError, ProviderConfig};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
+use tracing::{info, warn};
 
 use crate::{
     gateway::{Aliases, ModelConfig},
     keeper::{Keeper, Placement},
     metrics::Metrics,
-    provider::{MAILBOX, Observe, Provider, ProviderReadings, ProviderSeed},
+    provider::{
+        Acquire, Lease, MAILBOX, Observe, Provider, ProviderReadings, ProviderSeed, Refused,
+    },
 };
 
 /// An observation is answered in microseconds, unless the actor is being restarted.
@@ -29,6 +32,13 @@ pub(crate) struct Link {
     /// Stored once: every clone would have a place of its own in the mailbox.
     pub(crate) address: Addr<Provider>,
     pub(crate) load: Arc<Load>,
+}
+
+/// Why a provider gave no lease.
+pub(crate) enum NoLease {
+    Refused(Refused),
+    /// Its actor did not answer.
+    Silent,
 }
 
 /// How busy and how quick a provider is, for strategies to compare.
@@ -63,6 +73,29 @@ impl Load {
 impl Link {
     fn actor_name(&self) -> String {
         format!("provider:{}", self.config.name)
+    }
+
+    /// Asks for the right to make one call, and waits for it no longer than its queue may take.
+    pub(crate) async fn acquire(&self, user: UserId, deadline: Instant) -> Result<Lease, NoLease> {
+        let provider = self.config.name.as_str();
+        // A little longer than its queue: an actor that is stuck must not hold the asker.
+        let longest = self.config.queue_timeout() + Duration::from_secs(1);
+        let asked = timeout(longest, self.address.send(Acquire { user, deadline })).await;
+        match asked.unwrap_or(Err(MailboxError::Timeout)) {
+            Ok(Ok(lease)) => Ok(lease),
+            Ok(Err(refused)) => {
+                let reason = match refused {
+                    Refused::Saturated { .. } => "saturated",
+                    Refused::CircuitOpen { .. } => "circuit open",
+                };
+                info!(provider, reason, "provider refused admission");
+                Err(NoLease::Refused(refused))
+            }
+            Err(error) => {
+                warn!(provider, %error, "provider's actor did not answer");
+                Err(NoLease::Silent)
+            }
+        }
     }
 
     async fn observe(&self) -> Option<ProviderReadings> {

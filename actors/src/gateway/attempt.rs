@@ -10,8 +10,8 @@ use callboard_providers::{
     ChatRequest, EmbedRequest, Embeddings, ProviderError, ProviderErrorKind, TokenUsage,
 };
 use futures_util::StreamExt as _;
-use tokio::time::{Instant, timeout};
-use tracing::{info, warn};
+use tokio::time::Instant;
+use tracing::warn;
 
 use super::{
     Attempt, Caller, Flow, GatewayError, Meter, Ordered, Plan, falls_back, millis, plan::Target,
@@ -20,7 +20,8 @@ use super::{
 use crate::{
     ledger::LedgerRefused,
     privacy::{self, Restoring},
-    provider::{Acquire, Lease, Outcome, Refused},
+    provider::{Lease, Outcome, Refused},
+    router::NoLease,
     system::Shared,
 };
 
@@ -157,17 +158,11 @@ fn unrecorded(refused: LedgerRefused) -> Failed {
 
 /// A place at the provider.
 async fn lease(caller: Caller, target: &Target<'_>) -> Result<Lease, Failed> {
-    let config = &target.link.config;
-    let provider = config.name.as_str();
-    let deadline = Instant::now() + config.queue_timeout();
-    // A little longer than its queue: an actor that is stuck must not hold the request.
-    let longest = config.queue_timeout() + Duration::from_secs(1);
-    let asked = target.link.address.send(Acquire { user: caller.user, deadline });
-    let refused = match timeout(longest, asked).await {
-        Ok(Ok(Ok(lease))) => return Ok(lease),
-        Ok(Ok(Err(refused))) => refused,
-        Ok(Err(_)) | Err(_) => {
-            warn!(provider, "provider's actor did not answer");
+    let deadline = Instant::now() + target.link.config.queue_timeout();
+    let refused = match target.link.acquire(caller.user, deadline).await {
+        Ok(lease) => return Ok(lease),
+        Err(NoLease::Refused(refused)) => refused,
+        Err(NoLease::Silent) => {
             return Err(Failed {
                 client: ErrorCode::ProviderUnavailable.into(),
                 outcome: "refused",
@@ -176,19 +171,17 @@ async fn lease(caller: Caller, target: &Target<'_>) -> Result<Lease, Failed> {
             });
         }
     };
-    let (code, reason, retry_after, recovers_in) = match refused {
-        Refused::Saturated { retry_after } => {
-            (ErrorCode::RateLimited, "Too many requests wait for it.", retry_after, None)
+    let (code, reason, recovers_in) = match refused {
+        Refused::Saturated { .. } => {
+            (ErrorCode::RateLimited, "Too many requests wait for it.", None)
         }
         Refused::CircuitOpen { retry_after } => (
             ErrorCode::ProviderUnavailable,
             "It failed too often lately and is left alone for a while.",
-            retry_after,
             Some(retry_after),
         ),
     };
-    info!(provider, reason, "provider refused admission");
     let mut client = ClientError::new(code, reason);
-    client.retry_after_ms = Some(millis(retry_after));
+    client.retry_after_ms = Some(millis(refused.retry_after()));
     Err(Failed { client, outcome: "refused", falls_back: true, recovers_in })
 }

@@ -12,7 +12,7 @@ use callboard_providers::{
     CompletionRequest, ProviderError, ProviderKind, StreamEvent, TokenUsage, cost_usd,
 };
 use futures_util::StreamExt;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
 
 use super::Running;
@@ -22,8 +22,8 @@ use crate::{
     gateway::{call_tokens, micro_usd},
     ledger::{Call, LedgerRefused, OpenCall, Outcome as CallOutcome},
     privacy,
-    provider::{Acquire, Lease, Outcome, Refused},
-    router::Link,
+    provider::{Lease, Outcome},
+    router::{Link, NoLease},
     turn_log::{Ended, TurnEvent, TurnLog},
 };
 
@@ -405,28 +405,14 @@ fn count(running: &Running<'_>, link: &Link, status: &str) {
 
 /// Acquires the right to call a provider.
 async fn lease(running: &Running<'_>, link: &Link) -> Result<Lease, ClientError> {
-    let (user, deadline) = (running.log.owner(), running.deadline);
-    let provider = link.config.name.as_str();
-    // A little longer than its queue: an actor that is stuck must not hold the turn.
-    let longest = link.config.queue_timeout() + Duration::from_secs(1);
-    let asked = timeout(longest, link.address.send(Acquire { user, deadline })).await;
-    match asked.unwrap_or(Err(actix::MailboxError::Timeout)) {
-        Ok(Ok(lease)) => Ok(lease),
-        Ok(Err(refused)) => {
-            let (reason, retry_after) = match refused {
-                Refused::Saturated { retry_after } => ("saturated", retry_after),
-                Refused::CircuitOpen { retry_after } => ("circuit open", retry_after),
-            };
-            info!(provider, reason, "provider refused admission");
-            let mut error = ClientError::from(ErrorCode::ProviderUnavailable);
-            error.retry_after_ms = u64::try_from(retry_after.as_millis()).ok();
-            Err(error)
+    let asked = link.acquire(running.log.owner(), running.deadline).await;
+    asked.map_err(|no_lease| {
+        let mut error = ClientError::from(ErrorCode::ProviderUnavailable);
+        if let NoLease::Refused(refused) = no_lease {
+            error.retry_after_ms = u64::try_from(refused.retry_after().as_millis()).ok();
         }
-        Err(error) => {
-            warn!(provider, %error, "provider's actor did not answer");
-            Err(ErrorCode::ProviderUnavailable.into())
-        }
-    }
+        error
+    })
 }
 
 /// Streams one provider's answer into the log.

@@ -227,9 +227,9 @@ impl Reader {
         for word in self.unread.split(' ') {
             let start = end;
             end = start + word.len() + 1;
-            let is_small = word.len() < 3 && word.bytes().all(|byte| byte.is_ascii_digit());
-            let known =
-                is_small || is_stop_word(word) || terms.iter().any(|term| term.word == word);
+            let known = is_small_number(word)
+                || is_stop_word(word)
+                || terms.iter().any(|term| term.word == word);
             if known || tokenizer::parts(word).is_empty() || terms.len() == MAX_TERMS {
                 continue;
             }
@@ -260,10 +260,8 @@ impl Reader {
 impl Reader {
     /// What was neither read nor is a term, and still matters.
     fn left_out(&self) -> Vec<String> {
-        let is_small =
-            |word: &str| word.len() < 3 && word.bytes().all(|byte| byte.is_ascii_digit());
         let words = self.unread.split_whitespace();
-        let matters = words.filter(|word| is_small(word) || is_negation(word));
+        let matters = words.filter(|word| is_small_number(word) || is_negation(word));
         matters.map(str::to_owned).collect()
     }
 
@@ -274,6 +272,11 @@ impl Reader {
         ];
         self.text.split(' ').next().is_some_and(|first| FIRST.contains(&first))
     }
+}
+
+/// One that may be written in many ways, and stands in every line by chance.
+fn is_small_number(word: &str) -> bool {
+    word.len() < 3 && word.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn is_negation(word: &str) -> bool {
