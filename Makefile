@@ -14,6 +14,8 @@ CARGO_FLAGS ?= --locked
 ARGS ?=
 # Arguments for the load generator: make bench BENCH="turns --sockets 200 --out result.md"
 BENCH ?=
+# The folder of labelled logs for bench-patterns: one folder a system, as loghub lays them out.
+LOGHUB ?= ../shared/data/loghub
 
 target := $(or $(CARGO_TARGET_DIR),target)
 binary := $(target)/debug/callboard
@@ -72,13 +74,17 @@ fmt: $(packages) ## Format the Rust code and the page
 .PHONY: bench
 bench: $(page) ## Run the benchmarks of the crates and the load generator
 	cargo build --release --workspace --bins $(CARGO_FLAGS)
-	cargo bench --workspace --bench '*' $(CARGO_FLAGS)
+	cargo bench --workspace --bench logs $(CARGO_FLAGS)
 	$(target)/release/callboard-bench --server $(target)/release/callboard $(BENCH)
 
 .PHONY: bench-gateway
 bench-gateway: $(page) ## Measure the gateway on one core, beside the direct call
 	cargo build --release --workspace --bins $(CARGO_FLAGS)
 	$(target)/release/callboard-bench gateway --server $(target)/release/callboard $(BENCH)
+
+.PHONY: bench-patterns
+bench-patterns: ## Measure template mining on the samples in LOGHUB
+	cargo bench --workspace --bench patterns $(CARGO_FLAGS) -- $(abspath $(LOGHUB))
 
 .PHONY: generate
 generate: build ## Write the generated files: OpenAPI, the page's types, errors, configuration
