@@ -116,6 +116,11 @@ impl Breaker {
         self.enter(State::Open { until: now + self.policy.open_for * factor, times });
     }
 
+    /// Closes it, and forgets what was. Calls that are out say nothing any more.
+    pub(crate) fn reset(&mut self) {
+        self.enter(State::Closed { outcomes: VecDeque::new() });
+    }
+
     fn enter(&mut self, state: State) {
         self.state = state;
         self.spell.0 += 1;

@@ -10,14 +10,15 @@ mod attempt;
 mod flow;
 mod meter;
 mod plan;
+mod question;
 mod race;
 
 use std::{sync::Arc, time::Duration};
 
-use callboard_protocol::{ApiKeyId, ClientError, ErrorCode, RequestId, UsageEndpoint, UserId};
-use callboard_providers::{
-    ChatRequest, EmbedRequest, Embeddings, ProviderError, ProviderErrorKind, ReplyEvent,
+use callboard_protocol::{
+    ApiKeyId, ClientError, ErrorCode, RequestId, TaskType, TurnId, UsageEndpoint, UserId,
 };
+use callboard_providers::{ChatRequest, EmbedRequest, Embeddings, ReplyEvent};
 use serde::Serialize;
 
 pub use self::{
@@ -25,9 +26,12 @@ pub use self::{
     plan::{GatewayConfig, ModelConfig, Strategy, TargetConfig, check_models},
 };
 pub(crate) use self::{
-    meter::{Meter, Ordered, call_tokens, micro_usd},
+    meter::{Meter, Ordered},
     plan::{Aliases, Plan},
+    question::Question,
+    race::Race,
 };
+pub use crate::provider::Priority;
 use crate::{System, system::Shared};
 
 /// Who calls, for fairness and for the bill.
@@ -41,6 +45,19 @@ pub struct Caller {
     pub request: RequestId,
     /// Through which door it came.
     pub endpoint: UsageEndpoint,
+    /// The turn of a conversation that it is for; none for a program's request.
+    pub turn: Option<TurnId>,
+    /// What it is for; the door says it for programs.
+    pub task: Option<TaskType>,
+    /// Whether somebody waits for it.
+    pub priority: Priority,
+}
+
+impl Caller {
+    /// As the label `task_type`.
+    fn task_type(&self) -> &'static str {
+        self.task.map_or(self.endpoint.as_str(), TaskType::as_str)
+    }
 }
 
 /// One try to get an answer from one target.
@@ -111,7 +128,7 @@ impl System {
     ) -> Result<Reply, GatewayError> {
         let shared = self.admit()?;
         let plan = shared.router.plan(request.model.as_deref())?;
-        race::Race::new(shared, caller, &plan, &request).run().await
+        Race::new(shared, caller, &plan, &Question::Program(&request)).run().await
     }
 
     /// Asks for an answer and gathers all of it: nobody has seen any of it yet, so when one target
@@ -127,9 +144,10 @@ impl System {
     ) -> Result<WholeReply, GatewayError> {
         let shared = self.admit()?;
         let mut plan = shared.router.plan(request.model.as_deref())?;
+        let question = Question::Program(&request);
         let mut tried = Vec::new();
         loop {
-            let begun = race::Race::new(shared, caller, &plan, &request).run().await;
+            let begun = Race::new(shared, caller, &plan, &question).run().await;
             let Reply { provider, model, attempts, flow } = begun.map_err(|mut error| {
                 error.attempts.splice(0..0, std::mem::take(&mut tried));
                 error
@@ -142,9 +160,7 @@ impl System {
             if let Some(last) = tried.last_mut() {
                 (last.outcome, last.reason) = ("interrupted", cut.message.clone());
             }
-            plan.targets.retain(|target| {
-                target.link.config.name != provider || target.model_name() != model
-            });
+            plan.without(&provider, &model);
             if plan.targets.is_empty() || cut.code == ErrorCode::PayloadTooLarge {
                 return Err(GatewayError { client: cut, attempts: tried });
             }
@@ -183,25 +199,6 @@ impl System {
         }
         Ok(self.shared())
     }
-}
-
-/// What a program is told when a target fails. A request that the provider refuses is the caller's
-/// to mend, and so its words are passed on.
-fn to_client(error: &ProviderError) -> ClientError {
-    let mut client = error.to_client();
-    if error.kind == ProviderErrorKind::BadRequest {
-        client.code = ErrorCode::BadRequest;
-    }
-    if matches!(error.kind, ProviderErrorKind::RateLimited { .. }) {
-        client.code = ErrorCode::RateLimited;
-    }
-    client
-}
-
-/// Whether another target may answer what this one did not. A malformed request stays malformed,
-/// and to carry on what a content filter refused would be to shop for one that lets it pass.
-fn falls_back(error: &ProviderError) -> bool {
-    !matches!(error.kind, ProviderErrorKind::BadRequest | ProviderErrorKind::ContentFiltered)
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -111,7 +111,7 @@ pub(crate) async fn readiness(system: &System) -> Readiness {
         }
         level
     }));
-    entries.extend(system.providers().await.items.iter().map(provider));
+    entries.extend(system.providers().items.iter().map(provider));
     entries.push(actors(system.keeper().observe().values()));
     if system.is_draining() {
         entries.push(entry("server", Health::Down, Some("shutting down")));

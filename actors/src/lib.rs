@@ -45,8 +45,8 @@ pub use cache::{Cache, CachedAnswer};
 pub use config::{BadValue, CacheConfig, ChatConfig, JobsConfig, RedisConfig, SessionConfig};
 pub use conversation::{Asker, Begun, SessionEvent, Watcher};
 pub use gateway::{
-    Attempt, Caller, Flow, GatewayConfig, GatewayError, ModelConfig, Reply, Strategy, TargetConfig,
-    WholeReply, check_models,
+    Attempt, Caller, Flow, GatewayConfig, GatewayError, ModelConfig, Priority, Reply, Strategy,
+    TargetConfig, WholeReply, check_models,
 };
 pub use health::starting;
 pub use jobs::Jobs;

@@ -75,6 +75,10 @@ families! {
         "actor_restarts_total", "Actors restarted after a failure", &["actor"]);
     actor_mailbox_depth: IntGaugeVec = gauges(
         "actor_mailbox_depth", "Requests that wait in an actor's queue", &["actor"]);
+    provider_wait: HistogramVec = histograms(
+        "provider_queue_wait_seconds", "Waits for a place at a provider", &["provider"]);
+    provider_refusals: IntCounterVec = counters(
+        "provider_refusals_total", "Calls that were not admitted", &["provider", "reason"]);
     breaker_state: IntGaugeVec = gauges(
         "circuit_breaker_state", "0 closed, 1 half-open, 2 open", &["provider"]);
     turn_overhead: Histogram = waits(
@@ -128,6 +132,11 @@ impl Metrics {
             Health::Down => 0.0,
         };
         self.service_health.with_label_values(&[service]).set(value);
+    }
+
+    /// A call that a provider's admission refused.
+    pub(crate) fn provider_refused(&self, provider: &str, reason: &str) {
+        self.provider_refusals.with_label_values(&[provider, reason]).inc();
     }
 
     /// The state of a provider's breaker.

@@ -1,38 +1,42 @@
-//! Admission to one LLM provider: how many calls at once, who is next, and whether at all.
+//! Admission to one LLM provider: how many calls at once, how many a minute, with which key, who is
+//! next, and whether at all.
 //!
-//! `run_turn` asks with [`Acquire`] and gets a [`Lease`] or [`Refused`]; the call itself is made by
-//! the holder of the lease, outside the actor. Dropping the lease reports its outcome, on every
-//! path. The request queue is the actor's mailbox ([`MAILBOX`] messages; a full one refuses) and
-//! an ordered wait list of at most `max_queue`, each with a deadline; the next lease goes to the
-//! waiter whose user holds the fewest.
+//! [`Entrance::acquire`] gives a [`Lease`] or says why not; the call itself is made by the holder of
+//! the lease, outside the actor. Dropping the lease reports its outcome, on every path. While nobody
+//! waits the [`gate`] decides without a message. Those who must wait are the actor's: its mailbox
+//! ([`MAILBOX`] messages; a full one refuses) and an ordered list of at most `max_queue`, each with a
+//! deadline. Interactive calls go before batch work, and among equals the user who holds the fewest
+//! leases goes first; batch work that has waited half of its time counts as interactive, so that it is
+//! never starved.
 //!
-//! A panic costs the wait list (its askers are refused and go to the next provider) and resets
-//! the breaker; leases that are out stay counted, since their count lives outside the actor.
+//! A panic costs the wait list (its askers are refused and go to the next provider); the gate, with
+//! breaker, keys and the leases that are out, is as it was.
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+mod gate;
+mod keys;
+mod lease;
+mod rates;
+
+use std::{sync::Arc, time::Duration};
 
 use actix::{
-    Actor, Addr, AsyncContext, Context, Handler, Message, MessageResult, ResponseFuture, Supervised,
+    Actor, Addr, AsyncContext, Context, Handler, MailboxError, Message, ResponseFuture,
+    SpawnHandle, Supervised,
 };
-use callboard_protocol::{CircuitState, UserId};
+use callboard_protocol::UserId;
 use callboard_providers::{Client, ProviderConfig};
-use parking_lot::Mutex;
 use tokio::{
     sync::oneshot,
-    time::{Instant, timeout_at},
+    time::{Instant, timeout, timeout_at},
 };
 
-use crate::{
-    breaker::{Breaker, BreakerPolicy, Spell},
-    metrics::Metrics,
+use self::gate::Admission;
+pub(crate) use self::{
+    gate::{Gate, GateReadings, LaneReadings, Want},
+    lease::{Lease, Outcome},
 };
+use crate::metrics::Metrics;
+pub use gate::Priority;
 
 /// Messages in the mailbox: an `Acquire` is handled in microseconds, so a full mailbox means a
 /// stuck actor, and the asker goes to the next provider.
@@ -41,207 +45,248 @@ pub(crate) const MAILBOX: usize = 256;
 /// How long a caller that found everything taken should wait before it asks again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Asks for the right to make one call.
-#[derive(Message)]
-#[rtype(result = "Result<Lease, Refused>")]
-pub(crate) struct Acquire {
-    /// Who asks: leases are shared out fairly between users.
-    pub(crate) user: UserId,
-    /// When the asker stops waiting.
-    pub(crate) deadline: Instant,
-}
+/// Longer than the queue may take: an actor that is stuck must not hold its askers.
+const STUCK: Duration = Duration::from_secs(1);
 
 /// Why there is no lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
     /// Too many wait already, or none came free in time.
     Saturated { retry_after: Duration },
+    /// The limits of requests or tokens do not allow it in time, or all keys rest.
+    RateLimited { retry_after: Duration },
+    /// The provider takes none of the keys.
+    NoKey { retry_after: Duration },
     /// The breaker is open.
     CircuitOpen { retry_after: Duration },
 }
 
 impl Refused {
+    /// What [`Refused::as_str`] may say.
+    const REASONS: [&'static str; 4] = ["saturated", "rate_limited", "no_key", "circuit_open"];
+
     /// When to ask again.
     pub(crate) fn retry_after(self) -> Duration {
         match self {
-            Self::Saturated { retry_after } | Self::CircuitOpen { retry_after } => retry_after,
+            Self::Saturated { retry_after }
+            | Self::RateLimited { retry_after }
+            | Self::NoKey { retry_after }
+            | Self::CircuitOpen { retry_after } => retry_after,
+        }
+    }
+
+    /// The name, as a metric label and in the log.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Saturated { .. } => "saturated",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::NoKey { .. } => "no_key",
+            Self::CircuitOpen { .. } => "circuit_open",
         }
     }
 }
 
-/// What a call says about its provider.
+/// Why there is no lease, or no word of the actor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// It answered.
-    Answered,
-    /// It failed, by its own fault.
-    Failed,
-    /// Nothing: the reader cancelled, or the request itself was bad.
-    Unknown,
+pub(crate) enum NoLease {
+    Refused(Refused),
+    /// The actor did not answer.
+    Silent,
 }
 
-/// The right to make one call, until it is dropped.
-pub(crate) struct Lease {
-    /// A clone of its own, which has one place in the mailbox of its own: reporting never fails
-    /// for want of room.
-    provider: Addr<Provider>,
-    user: UserId,
-    outcome: Outcome,
-    spell: Spell,
-    in_flight: Arc<AtomicUsize>,
-    /// Makes the call.
-    pub(crate) client: Arc<Client>,
-    /// The number of the key to make it with.
-    pub(crate) key: usize,
-}
+/// Asks for a lease, and for a place among those who wait.
+#[derive(Message)]
+#[rtype(result = "Result<Lease, Refused>")]
+struct Acquire(Wish);
 
-impl Lease {
-    /// Says how the call went; without it the outcome is [`Outcome::Unknown`].
-    pub(crate) fn report(&mut self, outcome: Outcome) {
-        self.outcome = outcome;
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        self.in_flight.fetch_sub(1, Ordering::AcqRel);
-        let released = Released { user: self.user, spell: self.spell, outcome: self.outcome };
-        if self.provider.try_send(released).is_err() {
-            tracing::warn!("a lease came back to a provider that is gone");
-        }
-    }
-}
-
-/// Sent by a lease that was dropped.
+/// Somebody who waits may be served: a lease came back, or time has passed.
 #[derive(Message)]
 #[rtype(result = "()")]
-struct Released {
-    user: UserId,
-    spell: Spell,
-    outcome: Outcome,
+struct Serve;
+
+/// The way to a provider's leases.
+#[derive(Clone)]
+pub(crate) struct Entrance {
+    gate: Arc<Gate>,
+    config: Arc<ProviderConfig>,
+    client: Arc<Client>,
+    metrics: Metrics,
+    /// Stored once: every clone would have a place of its own in the mailbox.
+    address: Addr<Provider>,
 }
 
-/// Asks how the provider is.
-#[derive(Message)]
-#[rtype(result = "ProviderReadings")]
-pub(crate) struct Observe;
+impl Entrance {
+    pub(crate) fn new(seed: &ProviderSeed, address: Addr<Provider>) -> Self {
+        Self {
+            gate: Arc::clone(&seed.gate),
+            config: Arc::clone(&seed.config),
+            client: Arc::clone(&seed.client),
+            metrics: seed.metrics.clone(),
+            address,
+        }
+    }
 
-/// How the provider is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct ProviderReadings {
-    pub(crate) circuit: CircuitState,
-    pub(crate) in_flight: usize,
-    pub(crate) queued: usize,
+    /// The right to make one call; waits for it no longer than the queue and `want` allow.
+    pub(crate) async fn acquire(&self, want: Want<'_>) -> Result<Lease, NoLease> {
+        let provider = self.config.name.as_str();
+        let refused = match self.gate.enter(&want) {
+            Admission::Granted(grant) => {
+                let (gate, client) = (Arc::clone(&self.gate), Arc::clone(&self.client));
+                return Ok(Lease::new(gate, self.address.clone(), client, (&want, grant)));
+            }
+            Admission::Refused(refused) => refused,
+            Admission::Later(_) => {
+                let before = Instant::now();
+                let longest = self.config.queue_timeout() + STUCK;
+                let asked = timeout(longest, self.address.send(Acquire(Wish::of(&want)))).await;
+                let waited = &self.metrics.provider_wait;
+                waited.with_label_values(&[provider]).observe(before.elapsed().as_secs_f64());
+                match asked.unwrap_or(Err(MailboxError::Timeout)) {
+                    Ok(Ok(lease)) => return Ok(lease),
+                    Ok(Err(refused)) => refused,
+                    Err(error) => {
+                        tracing::warn!(provider, %error, "provider's actor did not answer");
+                        self.metrics.provider_refused(provider, "silent");
+                        return Err(NoLease::Silent);
+                    }
+                }
+            }
+        };
+        let reason = refused.as_str();
+        tracing::info!(provider, reason, "provider refused admission");
+        self.metrics.provider_refused(provider, reason);
+        Err(NoLease::Refused(refused))
+    }
+
+    /// How many keys there are; at least 1, also when there is none to show.
+    pub(crate) fn key_count(&self) -> usize {
+        self.client.key_count()
+    }
+
+    /// What decides about admission.
+    pub(crate) fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    /// Closes the breaker, wakes all keys, and serves those who wait.
+    pub(crate) fn reset(&self) {
+        self.gate.reset();
+        // A full mailbox serves them anyway.
+        drop(self.address.try_send(Serve));
+    }
+}
+
+/// A [`Want`] that travels.
+struct Wish {
+    model: Box<str>,
+    user: UserId,
+    tokens: u64,
+    deadline: Instant,
+    priority: Priority,
+}
+
+impl Wish {
+    fn of(want: &Want<'_>) -> Self {
+        let Want { model, user, tokens, deadline, priority } = *want;
+        Self { model: model.into(), user, tokens, deadline, priority }
+    }
+
+    fn want(&self) -> Want<'_> {
+        let Self { model, user, tokens, deadline, priority } = self;
+        Want { model, user: *user, tokens: *tokens, deadline: *deadline, priority: *priority }
+    }
 }
 
 struct Waiter {
-    user: UserId,
+    wish: Wish,
+    since: Instant,
     deadline: Instant,
     reply: oneshot::Sender<Result<Lease, Refused>>,
+}
+
+impl Waiter {
+    /// Whether it goes before those that are not.
+    fn is_urgent(&self, now: Instant) -> bool {
+        let half = (self.deadline - self.since) / 2;
+        self.wish.priority == Priority::Interactive || now >= self.since + half
+    }
 }
 
 /// What outlives a restart of the actor.
 #[derive(Clone)]
 pub(crate) struct ProviderSeed {
     pub(crate) config: Arc<ProviderConfig>,
-    pub(crate) client: Arc<Client>,
-    pub(crate) metrics: Metrics,
-    in_flight: Arc<AtomicUsize>,
-    /// Keys take turns.
-    next_key: Arc<AtomicUsize>,
-    /// Leases held, by user; a user without leases is not in it.
-    held: Arc<Mutex<HashMap<UserId, usize>>>,
+    client: Arc<Client>,
+    metrics: Metrics,
+    gate: Arc<Gate>,
 }
 
 impl ProviderSeed {
     pub(crate) fn new(config: Arc<ProviderConfig>, client: Arc<Client>, metrics: Metrics) -> Self {
-        Self {
-            config,
-            client,
-            metrics,
-            in_flight: Arc::default(),
-            next_key: Arc::default(),
-            held: Arc::default(),
-        }
-    }
-
-    /// Leases that are out, for others to read.
-    pub(crate) fn in_flight(&self) -> Arc<AtomicUsize> {
-        Arc::clone(&self.in_flight)
+        let gate = Gate::new(Arc::clone(&config), client.key_count(), metrics.clone());
+        Self { config, client, metrics, gate: Arc::new(gate) }
     }
 }
 
 /// See the module.
 pub(crate) struct Provider {
     seed: ProviderSeed,
-    breaker: Breaker,
     waiting: Vec<Waiter>,
+    /// Set for the time when a limit lets the next one through.
+    alarm: Option<SpawnHandle>,
 }
 
 impl Provider {
     pub(crate) fn new(seed: ProviderSeed) -> Self {
-        let breaker = &seed.config.breaker;
-        let policy = BreakerPolicy {
-            window: breaker.window as usize,
-            min_calls: breaker.min_calls as usize,
-            failure_rate: breaker.failure_rate,
-            open_for: Duration::from_millis(breaker.open_ms),
-        };
-        Self { breaker: Breaker::new(policy), waiting: Vec::new(), seed }
+        Self { seed, waiting: Vec::new(), alarm: None }
     }
 
-    fn has_room(&self) -> bool {
-        self.seed.in_flight.load(Ordering::Acquire) < self.seed.config.max_concurrency as usize
+    /// The place of the waiter whose turn it is.
+    fn next_place(&self, now: Instant) -> Option<usize> {
+        let any_urgent = self.waiting.iter().any(|waiter| waiter.is_urgent(now));
+        let counts = |waiter: &Waiter| !any_urgent || waiter.is_urgent(now);
+        let places = (0..self.waiting.len()).filter(|at| counts(&self.waiting[*at]));
+        let places: Vec<usize> = places.collect();
+        let users = places.iter().map(|at| self.waiting[*at].wish.user);
+        self.seed.gate.fewest_held(users).map(|nth| places[nth])
     }
 
-    fn lease(&mut self, user: UserId, spell: Spell, provider: Addr<Self>) -> Lease {
-        self.seed.in_flight.fetch_add(1, Ordering::AcqRel);
-        *self.seed.held.lock().entry(user).or_default() += 1;
-        Lease {
-            provider,
-            user,
-            outcome: Outcome::Unknown,
-            spell,
-            in_flight: Arc::clone(&self.seed.in_flight),
-            client: Arc::clone(&self.seed.client),
-            key: self.seed.next_key.fetch_add(1, Ordering::Relaxed) % self.seed.client.key_count(),
-        }
-    }
-
-    /// The waiter whose user holds the fewest leases; among those the one who came first.
-    fn next_waiter(&mut self) -> Option<Waiter> {
-        let held = self.seed.held.lock();
-        let fewest = self
-            .waiting
-            .iter()
-            .enumerate()
-            .min_by_key(|(place, waiter)| (held.get(&waiter.user).copied().unwrap_or(0), *place))
-            .map(|(place, _)| place)?;
-        drop(held);
-        Some(self.waiting.remove(fewest))
-    }
-
-    /// Hands free leases to those who wait; drops those who no longer do.
-    fn serve(&mut self, address: &Addr<Self>) {
+    /// Hands leases to those who wait, as far as the gate lets them in; drops those who no longer do.
+    fn serve(&mut self, ctx: &mut Context<Self>) {
         let now = Instant::now();
         self.waiting.retain(|waiter| !waiter.reply.is_closed() && waiter.deadline > now);
-        while self.has_room() {
-            let Some(waiter) = self.next_waiter() else { break };
-            let reply = match self.breaker.admit(now) {
-                Ok(spell) => Ok(self.lease(waiter.user, spell, address.clone())),
-                Err(retry_after) => Err(Refused::CircuitOpen { retry_after }),
+        let mut later = None;
+        while let Some(place) = self.next_place(now) {
+            let want = self.waiting[place].wish.want();
+            let reply = match self.seed.gate.enter_in_turn(&want, false) {
+                Admission::Granted(grant) => Ok(self.lease(&want, grant, ctx)),
+                Admission::Refused(refused) => Err(refused),
+                Admission::Later(at) => {
+                    later = at;
+                    break;
+                }
             };
-            // An asker that just left drops the lease, which comes back as `Released`.
-            drop(waiter.reply.send(reply));
+            // An asker that just left drops the lease, and somebody else is served.
+            drop(self.waiting.remove(place).reply.send(reply));
         }
+        if let Some(alarm) = self.alarm.take() {
+            ctx.cancel_future(alarm);
+        }
+        self.alarm = later.map(|at| {
+            ctx.run_later(at.saturating_duration_since(now), |provider, ctx| provider.serve(ctx))
+        });
         self.publish();
     }
 
+    fn lease(&self, want: &Want<'_>, grant: gate::Grant, ctx: &Context<Self>) -> Lease {
+        let (gate, client) = (Arc::clone(&self.seed.gate), Arc::clone(&self.seed.client));
+        Lease::new(gate, ctx.address(), client, (want, grant))
+    }
+
     fn publish(&self) {
-        let name = &self.seed.config.name;
-        self.seed.metrics.set_breaker(name, self.breaker.state(Instant::now()));
+        self.seed.gate.set_waiting(self.waiting.len());
         let depth = i64::try_from(self.waiting.len()).unwrap_or(i64::MAX);
-        let actor = format!("provider:{name}");
+        let actor = format!("provider:{}", self.seed.config.name);
         self.seed.metrics.actor_mailbox_depth.with_label_values(&[&actor]).set(depth);
     }
 }
@@ -264,32 +309,30 @@ impl Supervised for Provider {
 impl Handler<Acquire> for Provider {
     type Result = ResponseFuture<Result<Lease, Refused>>;
 
-    fn handle(&mut self, asked: Acquire, ctx: &mut Self::Context) -> Self::Result {
-        let address = ctx.address();
-        self.serve(&address);
-        // While it is open nobody need wait for a place: the next provider is asked.
-        if let Some(retry_after) = self.breaker.refuses(Instant::now()) {
-            return Box::pin(std::future::ready(Err(Refused::CircuitOpen { retry_after })));
-        }
-        if self.waiting.is_empty() && self.has_room() {
-            let reply = match self.breaker.admit(Instant::now()) {
-                Ok(spell) => Ok(self.lease(asked.user, spell, address)),
-                Err(retry_after) => Err(Refused::CircuitOpen { retry_after }),
-            };
-            self.publish();
-            return Box::pin(std::future::ready(reply));
-        }
+    fn handle(&mut self, Acquire(wish): Acquire, ctx: &mut Self::Context) -> Self::Result {
+        let answer = |reply| Box::pin(std::future::ready(reply));
+        self.serve(ctx);
         let saturated = Refused::Saturated { retry_after: RETRY_AFTER };
-        if self.waiting.len() >= self.seed.config.max_queue as usize {
-            return Box::pin(std::future::ready(Err(saturated)));
+        if self.waiting.is_empty() {
+            let want = wish.want();
+            match self.seed.gate.enter_in_turn(&want, true) {
+                Admission::Granted(grant) => return answer(Ok(self.lease(&want, grant, ctx))),
+                Admission::Refused(refused) => return answer(Err(refused)),
+                Admission::Later(_) => {}
+            }
         }
-        let (reply, answer) = oneshot::channel();
-        let longest = Instant::now() + self.seed.config.queue_timeout();
-        let deadline = asked.deadline.min(longest);
-        self.waiting.push(Waiter { user: asked.user, deadline, reply });
-        self.publish();
+        if self.waiting.len() >= self.seed.config.max_queue as usize {
+            self.publish();
+            return answer(Err(saturated));
+        }
+        let (reply, served) = oneshot::channel();
+        let now = Instant::now();
+        let deadline = wish.deadline.min(now + self.seed.config.queue_timeout());
+        self.waiting.push(Waiter { wish, since: now, deadline, reply });
+        // Arms the alarm, when it is a limit that it waits for.
+        self.serve(ctx);
         Box::pin(async move {
-            match timeout_at(deadline, answer).await {
+            match timeout_at(deadline, served).await {
                 Ok(Ok(reply)) => reply,
                 // Nothing came free in time, or the actor was restarted.
                 Ok(Err(_)) | Err(_) => Err(saturated),
@@ -298,41 +341,11 @@ impl Handler<Acquire> for Provider {
     }
 }
 
-impl Handler<Released> for Provider {
+impl Handler<Serve> for Provider {
     type Result = ();
 
-    fn handle(&mut self, released: Released, ctx: &mut Self::Context) {
-        {
-            let mut held = self.seed.held.lock();
-            if let Some(leases) = held.get_mut(&released.user) {
-                *leases = leases.saturating_sub(1);
-                if *leases == 0 {
-                    held.remove(&released.user);
-                }
-            }
-        }
-        let outcome = match released.outcome {
-            Outcome::Answered => Some(true),
-            Outcome::Failed => Some(false),
-            Outcome::Unknown => None,
-        };
-        self.breaker.record(Instant::now(), released.spell, outcome);
-        let address = ctx.address();
-        self.serve(&address);
-    }
-}
-
-impl Handler<Observe> for Provider {
-    type Result = MessageResult<Observe>;
-
-    fn handle(&mut self, _: Observe, ctx: &mut Self::Context) -> Self::Result {
-        let address = ctx.address();
-        self.serve(&address);
-        MessageResult(ProviderReadings {
-            circuit: self.breaker.state(Instant::now()),
-            in_flight: self.seed.in_flight.load(Ordering::Acquire),
-            queued: self.waiting.len(),
-        })
+    fn handle(&mut self, _: Serve, ctx: &mut Self::Context) {
+        self.serve(ctx);
     }
 }
 

@@ -3,57 +3,37 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use actix::{Addr, ArbiterHandle, MailboxError};
-use callboard_protocol::{CircuitState, ClientError, ErrorCode, ProviderState, UserId};
+use actix::ArbiterHandle;
+use callboard_protocol::{ClientError, ProviderKeyState, ProviderModelState, ProviderState};
 use callboard_providers::{Client, ConfigError, ProviderConfig};
-use tokio::time::{Instant, timeout};
-use tracing::{info, warn};
 
 use crate::{
     gateway::{Aliases, ModelConfig},
     keeper::{Keeper, Placement},
     metrics::Metrics,
-    provider::{
-        Acquire, Lease, MAILBOX, Observe, Provider, ProviderReadings, ProviderSeed, Refused,
-    },
+    provider::{Entrance, GateReadings, LaneReadings, MAILBOX, Provider, ProviderSeed},
 };
-
-/// An observation is answered in microseconds, unless the actor is being restarted.
-const OBSERVE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// One provider of the chain.
 pub(crate) struct Link {
     pub(crate) config: Arc<ProviderConfig>,
-    /// Stored once: every clone would have a place of its own in the mailbox.
-    pub(crate) address: Addr<Provider>,
+    pub(crate) entrance: Entrance,
     pub(crate) load: Arc<Load>,
 }
 
-/// Why a provider gave no lease.
-pub(crate) enum NoLease {
-    Refused(Refused),
-    /// Its actor did not answer.
-    Silent,
-}
-
-/// How busy and how quick a provider is, for strategies to compare.
+/// How quick a provider is, for strategies to compare.
+#[derive(Default)]
 pub(crate) struct Load {
-    in_flight: Arc<AtomicUsize>,
     /// Microseconds to the first token, as a moving average; 0 before the first.
     ttft_us: AtomicU64,
 }
 
 impl Load {
-    /// Calls that run.
-    pub(crate) fn in_flight(&self) -> usize {
-        self.in_flight.load(Ordering::Acquire)
-    }
-
     /// The time to the first token lately; zero when it was not asked yet.
     pub(crate) fn ttft(&self) -> Duration {
         Duration::from_micros(self.ttft_us.load(Ordering::Acquire))
@@ -73,33 +53,6 @@ impl Load {
 impl Link {
     fn actor_name(&self) -> String {
         format!("provider:{}", self.config.name)
-    }
-
-    /// Asks for the right to make one call, and waits for it no longer than its queue may take.
-    pub(crate) async fn acquire(&self, user: UserId, deadline: Instant) -> Result<Lease, NoLease> {
-        let provider = self.config.name.as_str();
-        // A little longer than its queue: an actor that is stuck must not hold the asker.
-        let longest = self.config.queue_timeout() + Duration::from_secs(1);
-        let asked = timeout(longest, self.address.send(Acquire { user, deadline })).await;
-        match asked.unwrap_or(Err(MailboxError::Timeout)) {
-            Ok(Ok(lease)) => Ok(lease),
-            Ok(Err(refused)) => {
-                let reason = match refused {
-                    Refused::Saturated { .. } => "saturated",
-                    Refused::CircuitOpen { .. } => "circuit open",
-                };
-                info!(provider, reason, "provider refused admission");
-                Err(NoLease::Refused(refused))
-            }
-            Err(error) => {
-                warn!(provider, %error, "provider's actor did not answer");
-                Err(NoLease::Silent)
-            }
-        }
-    }
-
-    async fn observe(&self) -> Option<ProviderReadings> {
-        timeout(OBSERVE_TIMEOUT, self.address.send(Observe)).await.ok()?.ok()
     }
 }
 
@@ -123,23 +76,18 @@ impl Router {
             let client = Arc::new(Client::new(&config)?);
             let config = Arc::new(config);
             let seed = ProviderSeed::new(Arc::clone(&config), client, metrics.clone());
-            let load = Arc::new(Load { in_flight: seed.in_flight(), ttft_us: AtomicU64::new(0) });
             let name = format!("provider:{}", config.name);
+            let kept = seed.clone();
             let address =
-                keeper.keep(name, Placement::on(arbiter, MAILBOX), move |_| Provider::new(seed));
-            links.push(Link { config, address, load });
+                keeper.keep(name, Placement::on(arbiter, MAILBOX), move |_| Provider::new(kept));
+            let entrance = Entrance::new(&seed, address);
+            links.push(Link { config, entrance, load: Arc::default() });
         }
         Ok(Self { links, aliases: Aliases::new(models) })
     }
 
-    /// The providers to ask, first to last. A named model, or provider, is asked first, then those
-    /// that come after it.
-    pub(crate) fn candidates(&self, model: Option<&str>) -> &[Link] {
-        let first = model.and_then(|model| self.place(model)).unwrap_or(0);
-        &self.links[first..]
-    }
-
-    fn place(&self, model: &str) -> Option<usize> {
+    /// The place in the chain of a provider, by its name or that of its model.
+    pub(crate) fn place(&self, model: &str) -> Option<usize> {
         self.links.iter().position(|link| link.config.model == model || link.config.name == model)
     }
 
@@ -148,7 +96,7 @@ impl Router {
     /// # Errors
     /// `unknown_model`.
     pub(crate) fn check(&self, model: &str) -> Result<(), ClientError> {
-        self.place(model).map(|_| ()).ok_or_else(|| ErrorCode::UnknownModel.into())
+        self.plan_turn(Some(model)).map(|_| ())
     }
 
     /// The chain in words, for cache keys.
@@ -157,23 +105,43 @@ impl Router {
         names.map(|config| format!("{}/{}", config.name, config.model)).collect()
     }
 
-    /// Every provider as it is; one whose actor does not answer shows an open circuit.
-    pub(crate) async fn states(&self, keeper: &Keeper) -> Vec<ProviderState> {
-        let observed = futures_util::future::join_all(self.links.iter().map(Link::observe)).await;
-        let links = self.links.iter().zip(observed).enumerate();
-        links
-            .map(|(position, (link, readings))| ProviderState {
-                name: link.config.name.clone(),
-                kind: link.config.kind.as_str().to_owned(),
-                model: link.config.model.clone(),
-                position,
-                circuit: readings.map_or(CircuitState::Open, |readings| readings.circuit),
-                in_flight: readings.map_or(0, |readings| readings.in_flight),
-                max_concurrency: link.config.max_concurrency as usize,
-                queued: readings.map_or(0, |readings| readings.queued),
-                max_queue: link.config.max_queue as usize,
-                restarts: keeper.restarts(&link.actor_name()),
-            })
-            .collect()
+    /// Closes a provider's breaker and wakes its keys; false when there is no such provider.
+    pub(crate) fn reset(&self, provider: &str) -> bool {
+        let link = self.links.iter().find(|link| link.config.name == provider);
+        link.inspect(|link| link.entrance.reset()).is_some()
     }
+
+    /// Every provider as it is.
+    pub(crate) fn states(&self, keeper: &Keeper) -> Vec<ProviderState> {
+        let links = self.links.iter().enumerate();
+        links.map(|(position, link)| state(position, link, keeper)).collect()
+    }
+}
+
+fn state(position: usize, link: &Link, keeper: &Keeper) -> ProviderState {
+    let config = &link.config;
+    let GateReadings { circuit, in_flight, waiting, lanes, last_error } =
+        link.entrance.gate().observe();
+    ProviderState {
+        name: config.name.clone(),
+        kind: config.kind.as_str().to_owned(),
+        model: config.model.clone(),
+        position,
+        circuit,
+        in_flight,
+        max_concurrency: config.max_concurrency as usize,
+        queued: waiting,
+        max_queue: config.max_queue as usize,
+        restarts: keeper.restarts(&link.actor_name()),
+        models: lanes.into_iter().map(model_state).collect(),
+        last_error: last_error.map(str::to_owned),
+    }
+}
+
+fn model_state(lane: LaneReadings) -> ProviderModelState {
+    let keys = lane.keys.into_iter().map(|key| ProviderKeyState {
+        rests_for_ms: u64::try_from(key.rests_for.as_millis()).unwrap_or(u64::MAX),
+        refused: key.refused,
+    });
+    ProviderModelState { model: lane.model, circuit: lane.circuit, keys: keys.collect() }
 }

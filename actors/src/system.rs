@@ -325,8 +325,18 @@ impl System {
     }
 
     /// Every provider, in the order of the fallback chain.
-    pub async fn providers(&self) -> ProviderList {
-        ProviderList { items: self.inner.shared.router.states(&self.inner.keeper).await }
+    #[must_use]
+    pub fn providers(&self) -> ProviderList {
+        ProviderList { items: self.inner.shared.router.states(&self.inner.keeper) }
+    }
+
+    /// Closes the breaker of a provider and wakes its keys: somebody has mended it.
+    ///
+    /// # Errors
+    /// `not_found` when there is no such provider.
+    pub fn reset_provider(&self, name: &str) -> Result<(), ClientError> {
+        let known = self.inner.shared.router.reset(name);
+        if known { Ok(()) } else { Err(ErrorCode::NotFound.into()) }
     }
 
     /// Whether the server can do its work, with one entry for each thing it depends on.

@@ -8,6 +8,7 @@
 
 mod answer;
 mod evidence;
+mod models;
 mod orphan;
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};

@@ -96,6 +96,7 @@ pub(crate) fn scope_of(permission: Permission) -> Option<KeyScope> {
         | Permission::CacheRead
         | Permission::CacheManage
         | Permission::ProvidersRead
+        | Permission::ProvidersManage
         | Permission::KeysUse
         | Permission::KeysManage
         | Permission::UsageReadAll => None,
@@ -157,7 +158,7 @@ macro_rules! permits {
 
 permits! {
     AccountUse, ChatUse, LogsRead, LogsIngest, JobsRead, JobsManage, CacheRead, CacheManage,
-    ProvidersRead, KeysUse, KeysManage, UsageRead, UsageReadAll, GatewayUse,
+    ProvidersRead, ProvidersManage, KeysUse, KeysManage, UsageRead, UsageReadAll, GatewayUse,
 }
 
 /// Somebody who holds the right `P`.

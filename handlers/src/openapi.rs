@@ -61,6 +61,7 @@ use crate::{
         routes::cache_health,
         routes::invalidate_cache,
         routes::list_providers,
+        routes::reset_provider,
         routes::list_keys,
         routes::create_key,
         routes::revoke_key,

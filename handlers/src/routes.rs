@@ -173,7 +173,7 @@ pub fn table() -> Vec<Endpoint> {
     use Access::{LocalOnly, Metrics, Needs, Public};
     use Permission::{
         AccountUse, CacheManage, CacheRead, ChatUse, GatewayUse, JobsManage, JobsRead, KeysUse,
-        LogsIngest, LogsRead, ProvidersRead, UsageRead,
+        LogsIngest, LogsRead, ProvidersManage, ProvidersRead, UsageRead,
     };
     let get = Method::GET;
     let post = Method::POST;
@@ -208,6 +208,7 @@ pub fn table() -> Vec<Endpoint> {
         endpoint(get.clone(), "/cache/health", Needs(CacheRead), cache_health),
         endpoint(post.clone(), "/cache/invalidate", Needs(CacheManage), invalidate_cache),
         endpoint(get.clone(), "/providers", Needs(ProvidersRead), list_providers),
+        endpoint(post.clone(), "/providers/{name}/reset", Needs(ProvidersManage), reset_provider),
 
         endpoint(get.clone(), "/keys", Needs(KeysUse), list_keys),
         endpoint(post.clone(), "/keys", Needs(KeysUse), create_key),

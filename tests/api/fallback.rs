@@ -4,6 +4,7 @@ use callboard_protocol::{
     CircuitState, ClientFrame, ErrorCode, FinishReason, MessageStatus, ProviderList, ServerFrame,
 };
 use callboard_testkit::{FakeVendor, Reply};
+use reqwest::{Method, StatusCode};
 
 use crate::{
     chat::{accepted, rest_of_turn, screen},
@@ -78,7 +79,7 @@ async fn after_the_first_token_the_answer_starts_again_visibly() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_that_fails_again_and_again_is_left_alone_for_a_while() {
     let vendor = FakeVendor::start().await;
-    vendor.always(Reply::error(401, "invalid_api_key", "no"));
+    vendor.always(Reply::error(504, "server_error", "no"));
     let launch = launch(&vendor).await.set("providers.0.breaker.min_calls=2");
     let server = launch.set("providers.0.breaker.window=4").start().await;
     let ada = server.admin().await;
@@ -89,6 +90,26 @@ async fn a_provider_that_fails_again_and_again_is_left_alone_for_a_while() {
     let list: ProviderList = ada.get("/providers").await;
     let states: Vec<_> = list.items.iter().map(|p| (p.name.as_str(), p.circuit)).collect();
     assert_eq!(states, [("fake", CircuitState::Open), ("extractive", CircuitState::Closed)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_refused_is_left_alone_and_a_reset_tries_it_again() {
+    let vendor = FakeVendor::start().await;
+    vendor.always(Reply::error(401, "invalid_api_key", "no"));
+    let server = launch(&vendor).await.start().await;
+    let ada = server.admin().await;
+    for _ in 0..3 {
+        assert_eq!(ada.ask(&fresh("anything?")).await.provider, "extractive");
+    }
+    assert_eq!(vendor.request_count(), 1, "the key rests");
+    let list: ProviderList = ada.get("/providers").await;
+    let fake = &list.items[0];
+    assert_eq!((fake.circuit, fake.last_error.as_deref()), (CircuitState::Closed, Some("auth")));
+    assert!(fake.models[0].keys[0].refused && fake.models[0].keys[0].rests_for_ms > 30_000);
+    vendor.always(Reply::text(&["Here."]));
+    let reset = ada.request(Method::POST, "/providers/fake/reset").send().await.unwrap();
+    assert_eq!(reset.status(), StatusCode::NO_CONTENT);
+    assert_eq!(ada.ask(&fresh("anything else?")).await.provider, "fake");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -64,6 +64,7 @@ const ROUTES: &[(&str, &str, Least)] = &[
     ("GET",    "/api/v1/cache/health",                Least::Admin),
     ("POST",   "/api/v1/cache/invalidate",            Least::Admin),
     ("GET",    "/api/v1/providers",                   Least::Admin),
+    ("POST",   "/api/v1/providers/{name}/reset",      Least::Admin),
     ("POST",   "/api/v1/logs/ingest",                 Least::Local),
     // Last, since it ends the caller's session.
     ("POST",   "/api/v1/auth/logout",                 Least::Anybody),
@@ -107,7 +108,10 @@ fn filled(path: &str) -> String {
     let line = if path.starts_with("/api/v1/logs/lines/") { "L1" } else { "" };
     let id = RequestId::new().to_string();
     let id = if line.is_empty() { id.as_str() } else { line };
-    path.replace("{id}", id).replace("{session_id}", id).replace("{model}", "nobody")
+    path.replace("{id}", id)
+        .replace("{session_id}", id)
+        .replace("{model}", "nobody")
+        .replace("{name}", "nobody")
 }
 
 /// Whether an answer is one for a caller who is this and should be at least that.
@@ -126,8 +130,12 @@ fn check(
             assert!(is < least && is != Least::Anybody, "{who}");
             assert_eq!(status, StatusCode::FORBIDDEN, "{who}");
         }
-        // Of keys, this is the code for one that is not there.
-        Some(ErrorCode::NotFound) if path.contains("/keys/") => assert!(is >= least, "{who}"),
+        // Of keys and providers, this is the code for one that is not there.
+        Some(ErrorCode::NotFound)
+            if ["/keys/", "/providers/"].iter().any(|of| path.contains(of)) =>
+        {
+            assert!(is >= least, "{who}");
+        }
         Some(
             ErrorCode::NotFound
             | ErrorCode::MethodNotAllowed

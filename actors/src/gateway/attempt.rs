@@ -6,22 +6,20 @@ use std::{
 };
 
 use callboard_protocol::{ClientError, ErrorCode};
-use callboard_providers::{
-    ChatRequest, EmbedRequest, Embeddings, ProviderError, ProviderErrorKind, TokenUsage,
-};
+use callboard_providers::{EmbedRequest, Embeddings, ProviderError, ProviderErrorKind, TokenUsage};
 use futures_util::StreamExt as _;
 use tokio::time::Instant;
 use tracing::warn;
 
 use super::{
-    Attempt, Caller, Flow, GatewayError, Meter, Ordered, Plan, falls_back, millis, plan::Target,
-    to_client,
+    Attempt, Caller, Flow, GatewayError, Meter, Ordered, Plan, Question, millis,
+    plan::Target,
+    question::{program_falls_back, to_program},
 };
 use crate::{
     ledger::LedgerRefused,
-    privacy::{self, Restoring},
-    provider::{Lease, Outcome, Refused},
-    router::NoLease,
+    privacy::Restoring,
+    provider::{Lease, NoLease, Outcome, Refused, Want},
     system::Shared,
 };
 
@@ -31,36 +29,75 @@ pub(super) struct Failed {
     pub(super) outcome: &'static str,
     /// Whether another target may answer.
     pub(super) falls_back: bool,
-    /// When its breaker lets a call through again, if that is all that stands in the way.
+    /// When it lets a call through again, if that is all that stands in the way.
     pub(super) recovers_in: Option<Duration>,
+    /// Whether another key may do.
+    pub(super) of_its_key: bool,
 }
 
-/// Asks one target; its first event is there when this returns.
+/// What an attempt is made of.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) shared: &'a Shared,
+    pub(super) caller: Caller,
+    pub(super) target: Target<'a>,
+    pub(super) ordered: &'a Ordered,
+}
+
+impl Asked<'_> {
+    /// Whether it is worth to ask again with another key, after so many attempts.
+    fn has_another_key(&self, failed: &Failed, attempts: usize) -> bool {
+        let entrance = &self.target.link.entrance;
+        let model = self.target.model_name();
+        failed.of_its_key
+            && attempts < entrance.key_count()
+            && entrance.gate().has_another_key(model)
+    }
+}
+
+/// Asks one target; its first event is there when this returns. A key that the provider does not take
+/// now makes room for the next one.
 pub(super) async fn chat(
-    shared: &Shared,
-    caller: Caller,
-    target: &Target<'_>,
-    (request, ordered): (&ChatRequest, &Ordered),
+    asked: Asked<'_>,
+    question: &Question<'_>,
     lost: Arc<AtomicBool>,
 ) -> Result<Flow, Failed> {
-    let mut lease = lease(caller, target).await?;
-    let mut meter = Meter::start(shared, &caller, target, ordered, lost).map_err(unrecorded)?;
-    let mut asked = ChatRequest { model: target.model.map(str::to_owned), ..request.clone() };
-    let redactor = privacy::redact(&mut asked, &target.link.config, &shared.metrics);
-    let restoring = redactor.as_ref().map(Restoring::new);
+    let mut attempts = 0;
+    loop {
+        attempts += 1;
+        match chat_once(asked, question, Arc::clone(&lost)).await {
+            Err(failed) if asked.has_another_key(&failed, attempts) => {}
+            ended => return ended,
+        }
+    }
+}
+
+async fn chat_once(
+    asked: Asked<'_>,
+    question: &Question<'_>,
+    lost: Arc<AtomicBool>,
+) -> Result<Flow, Failed> {
+    let mut lease = lease(&asked).await?;
+    let Asked { shared, caller, target, ordered } = asked;
+    let mut meter = Meter::start(shared, &caller, &target, ordered, lost).map_err(unrecorded)?;
     let begun = async {
-        let mut stream = lease.client.chat_with_key(asked, lease.key).await?;
+        let (mut stream, redactor) = question.ask(&lease, &target, &shared.metrics).await?;
+        lease.learned(&stream.head().rate_limits);
         match stream.next().await {
-            Some(Ok(event)) => Ok((event, stream)),
+            Some(Ok(event)) => Ok((event, stream, redactor)),
             Some(Err(error)) => Err(error),
             None => Err(ProviderError::new(ProviderErrorKind::Interrupted)),
         }
     };
     match begun.await {
-        Ok((first, stream)) => Ok(Flow::new((first, stream), lease, meter, restoring)),
+        Ok((first, stream, redactor)) => {
+            let restoring = redactor.as_ref().map(Restoring::new);
+            Ok(Flow::new((first, stream), lease, meter, restoring))
+        }
         Err(error) => {
             meter.failed(&error, TokenUsage::default());
-            Err(failed(&mut lease, target, &error))
+            let client = question.to_client(&error);
+            Err(failed(&mut lease, &target, (&error, client, question.falls_back(&error))))
         }
     }
 }
@@ -99,24 +136,39 @@ async fn embed_at(
     target: &Target<'_>,
     request: &EmbedRequest,
 ) -> Result<Embeddings, Failed> {
-    let mut lease = lease(caller, target).await?;
     let bytes: usize = request.input.iter().map(String::len).sum();
     let ordered = Ordered {
         alias: request.model.as_deref().unwrap_or_default().into(),
         prompt_tokens: (bytes as u64).div_ceil(4),
     };
+    let asked = Asked { shared, caller, target: *target, ordered: &ordered };
+    let mut attempts = 0;
+    loop {
+        attempts += 1;
+        match embed_once(asked, request).await {
+            Err(failed) if asked.has_another_key(&failed, attempts) => {}
+            ended => return ended,
+        }
+    }
+}
+
+async fn embed_once(asked: Asked<'_>, request: &EmbedRequest) -> Result<Embeddings, Failed> {
+    let mut lease = lease(&asked).await?;
+    let Asked { shared, caller, target, ordered } = asked;
     let lost = Arc::new(AtomicBool::new(false));
-    let mut meter = Meter::start(shared, &caller, target, &ordered, lost).map_err(unrecorded)?;
-    let asked = EmbedRequest { model: target.model.map(str::to_owned), ..request.clone() };
-    match lease.client.embed_with_key(asked, lease.key).await {
+    let mut meter = Meter::start(shared, &caller, &target, ordered, lost).map_err(unrecorded)?;
+    let request = EmbedRequest { model: target.model.map(str::to_owned), ..request.clone() };
+    match lease.client.embed_with_key(request, lease.key()).await {
         Ok(embeddings) => {
             meter.answered(embeddings.usage);
+            lease.used(embeddings.usage.input);
             lease.report(Outcome::Answered);
             Ok(embeddings)
         }
         Err(error) => {
             meter.failed(&error, TokenUsage::default());
-            Err(failed(&mut lease, target, &error))
+            let falls_back = program_falls_back(&error);
+            Err(failed(&mut lease, &target, (&error, to_program(&error), falls_back)))
         }
     }
 }
@@ -137,51 +189,67 @@ pub(super) fn made(
     }
 }
 
-fn failed(lease: &mut Lease, target: &Target<'_>, error: &ProviderError) -> Failed {
-    let fault = error.is_providers_fault();
-    lease.report(if fault { Outcome::Failed } else { Outcome::Unknown });
+fn failed(
+    lease: &mut Lease,
+    target: &Target<'_>,
+    (error, client, falls_back): (&ProviderError, ClientError, bool),
+) -> Failed {
+    let outcome = Outcome::from(error);
+    lease.report(outcome);
     let (provider, kind) = (target.link.config.name.as_str(), error.kind.as_str());
     let cause = error.source.as_ref().map(ToString::to_string);
     warn!(provider, kind, cause, "provider failed");
-    Failed {
-        client: to_client(error),
-        outcome: kind,
-        falls_back: falls_back(error),
-        recovers_in: None,
-    }
+    // The key rests now, and the provider's next lease says for how long.
+    let of_its_key = matches!(outcome, Outcome::KeyFailed { .. });
+    let is_limit = matches!(error.kind, ProviderErrorKind::RateLimited { .. });
+    let recovers_in = is_limit.then(|| error.retry_after().unwrap_or_default());
+    Failed { client, outcome: kind, falls_back, recovers_in, of_its_key }
 }
 
 /// What cannot be recorded is not asked.
 fn unrecorded(refused: LedgerRefused) -> Failed {
-    Failed { client: refused.into(), outcome: "refused", falls_back: false, recovers_in: None }
+    let client = refused.into();
+    Failed { client, outcome: "refused", falls_back: false, recovers_in: None, of_its_key: false }
 }
 
 /// A place at the provider.
-async fn lease(caller: Caller, target: &Target<'_>) -> Result<Lease, Failed> {
-    let deadline = Instant::now() + target.link.config.queue_timeout();
-    let refused = match target.link.acquire(caller.user, deadline).await {
+async fn lease(asked: &Asked<'_>) -> Result<Lease, Failed> {
+    let Asked { caller, target, ordered, .. } = asked;
+    let want = Want {
+        model: target.model_name(),
+        user: caller.user,
+        tokens: ordered.prompt_tokens,
+        deadline: Instant::now() + target.link.config.queue_timeout(),
+        priority: caller.priority,
+    };
+    let refused = match target.link.entrance.acquire(want).await {
         Ok(lease) => return Ok(lease),
-        Err(NoLease::Refused(refused)) => refused,
-        Err(NoLease::Silent) => {
-            return Err(Failed {
-                client: ErrorCode::ProviderUnavailable.into(),
-                outcome: "refused",
-                falls_back: true,
-                recovers_in: None,
-            });
-        }
+        Err(refused) => refused,
     };
     let (code, reason, recovers_in) = match refused {
-        Refused::Saturated { .. } => {
+        NoLease::Silent => {
+            let code = ErrorCode::ProviderUnavailable;
+            (code, code.summary(), None)
+        }
+        NoLease::Refused(Refused::Saturated { .. }) => {
             (ErrorCode::RateLimited, "Too many requests wait for it.", None)
         }
-        Refused::CircuitOpen { retry_after } => (
+        NoLease::Refused(Refused::RateLimited { retry_after }) => {
+            let reason = "It takes no more requests for now.";
+            (ErrorCode::RateLimited, reason, Some(retry_after))
+        }
+        NoLease::Refused(Refused::NoKey { .. }) => {
+            (ErrorCode::ProviderUnavailable, "It takes none of the server's keys.", None)
+        }
+        NoLease::Refused(Refused::CircuitOpen { retry_after }) => (
             ErrorCode::ProviderUnavailable,
             "It failed too often lately and is left alone for a while.",
             Some(retry_after),
         ),
     };
     let mut client = ClientError::new(code, reason);
-    client.retry_after_ms = Some(millis(refused.retry_after()));
-    Err(Failed { client, outcome: "refused", falls_back: true, recovers_in })
+    if let NoLease::Refused(refused) = refused {
+        client.retry_after_ms = Some(millis(refused.retry_after()));
+    }
+    Err(Failed { client, outcome: "refused", falls_back: true, recovers_in, of_its_key: false })
 }

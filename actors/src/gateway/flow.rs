@@ -7,10 +7,10 @@ use std::{
 };
 
 use callboard_protocol::ClientError;
-use callboard_providers::{ReplyEvent, ReplyStream};
+use callboard_providers::{ProviderError, ProviderErrorKind, ReplyEvent, ReplyStream, TokenUsage};
 use futures_util::{Stream, StreamExt as _};
 
-use super::{Meter, to_client};
+use super::{Meter, question::to_program};
 use crate::{
     privacy::Restoring,
     provider::{Lease, Outcome},
@@ -58,10 +58,32 @@ impl Flow {
             | ReplyEvent::ReasoningSignature(_) => self.meter.wrote(),
             ReplyEvent::Finish { usage, .. } => {
                 self.meter.answered(*usage);
+                self.lease.used(usage.input + usage.output);
                 self.lease.report(Outcome::Answered);
                 self.stream = None;
             }
         }
+    }
+
+    /// What has been used until now costs, in US dollars, at the prices of its provider.
+    pub(crate) fn cost_usd(&self, usage: TokenUsage) -> f64 {
+        self.meter.cost_usd(usage)
+    }
+
+    /// What was used until now.
+    pub(crate) fn usage_so_far(&self) -> TokenUsage {
+        self.stream.as_ref().map_or_else(TokenUsage::default, ReplyStream::usage_so_far)
+    }
+
+    /// Ends it, since it took longer than its reader may wait.
+    pub(crate) fn time_out(mut self) {
+        self.fail(&ProviderError::new(ProviderErrorKind::Timeout));
+    }
+
+    fn fail(&mut self, error: &ProviderError) {
+        let Some(stream) = self.stream.take() else { return };
+        self.meter.failed(error, stream.usage_so_far());
+        self.lease.report(Outcome::from(error));
     }
 
     /// The whole answer, gathered; at most `max_bytes` of it.
@@ -113,12 +135,8 @@ impl Stream for Flow {
             match std::task::ready!(stream.poll_next_unpin(context)) {
                 Some(Ok(event)) => self.pass(event),
                 Some(Err(error)) => {
-                    let usage = stream.usage_so_far();
-                    self.meter.failed(&error, usage);
-                    let fault = error.is_providers_fault();
-                    self.lease.report(if fault { Outcome::Failed } else { Outcome::Unknown });
-                    self.stream = None;
-                    return Poll::Ready(Some(Err(to_client(&error))));
+                    self.fail(&error);
+                    return Poll::Ready(Some(Err(to_program(&error))));
                 }
                 None => self.stream = None,
             }

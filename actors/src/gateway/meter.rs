@@ -28,6 +28,8 @@ pub(crate) struct Meter {
     model: Arc<str>,
     /// As the label `task_type`.
     task_type: &'static str,
+    /// A turn notes the time to its first piece itself: it begins with the question.
+    of_turn: bool,
     started: Instant,
     /// What the model reads, by our own guess, for a call whose provider never says.
     prompt_tokens: u64,
@@ -47,14 +49,14 @@ pub(crate) struct Ordered {
 }
 
 /// The micro-dollars that `usage` of this model costs.
-pub(crate) fn micro_usd(usage: TokenUsage, model: &str, config: &ProviderConfig) -> u64 {
+fn micro_usd(usage: TokenUsage, model: &str, config: &ProviderConfig) -> u64 {
     let micro = cost_of(usage, model, config) * 1e6;
     // A float to an integer saturates, and is zero for what is not a number.
     micro.round() as u64
 }
 
 /// The ledger's words for it.
-pub(crate) fn call_tokens(usage: TokenUsage) -> CallTokens {
+fn call_tokens(usage: TokenUsage) -> CallTokens {
     CallTokens {
         input: usage.input,
         output: usage.output,
@@ -83,7 +85,7 @@ impl Meter {
             started_at: Timestamp::now(),
             user_id: caller.user,
             api_key_id: caller.key,
-            turn_id: None,
+            turn_id: caller.turn,
             endpoint: caller.endpoint,
             alias: Arc::clone(&ordered.alias),
             provider: link.config.name.as_str().into(),
@@ -96,7 +98,8 @@ impl Meter {
             config: Arc::clone(&link.config),
             load: Arc::clone(&link.load),
             model,
-            task_type: caller.endpoint.as_str(),
+            task_type: caller.task_type(),
+            of_turn: caller.turn.is_some(),
             started: Instant::now(),
             prompt_tokens,
             first_token: None,
@@ -111,11 +114,18 @@ impl Meter {
             let took = self.started.elapsed();
             self.first_token = Some(took);
             self.load.first_token(took);
-            self.metrics.ttft.observe(took.as_secs_f64());
+            if !self.of_turn {
+                self.metrics.ttft.observe(took.as_secs_f64());
+            }
             if let Some(open) = &mut self.open {
                 open.first_token();
             }
         }
+    }
+
+    /// What `usage` costs, in US dollars.
+    pub(crate) fn cost_usd(&self, usage: TokenUsage) -> f64 {
+        cost_of(usage, &self.model, &self.config)
     }
 
     /// The answer is whole.

@@ -131,10 +131,23 @@ pub(crate) struct Target<'a> {
     weight: u32,
 }
 
+impl Plan<'_> {
+    /// Asks this target no more.
+    pub(crate) fn without(&mut self, provider: &str, model: &str) {
+        self.targets
+            .retain(|target| target.link.config.name != provider || target.model_name() != model);
+    }
+}
+
 impl<'a> Target<'a> {
     /// The model that is asked for.
     pub(crate) fn model_name(&self) -> &'a str {
         self.model.unwrap_or(&self.link.config.model)
+    }
+
+    /// Whether it answers from evidence alone, without a model.
+    pub(crate) fn is_builtin(&self) -> bool {
+        self.link.config.kind == ProviderKind::Extractive
     }
 
     fn own(link: &'a Link) -> Self {
@@ -212,6 +225,26 @@ impl Router {
         )
     }
 
+    /// Whom to ask for an answer in a conversation: as for a program, and those that come after in
+    /// the chain, so that there is an answer whatever fails; last the built-in one.
+    ///
+    /// # Errors
+    /// `unknown_model`.
+    pub(crate) fn plan_turn<'a>(&'a self, model: Option<&'a str>) -> Result<Plan<'a>, ClientError> {
+        let chain = |from: usize| self.links[from..].iter().map(Target::own);
+        let Some(name) = model else {
+            return Ok(Plan { targets: chain(0).collect(), hedge_after: None });
+        };
+        let is_alias = self.aliases.models.iter().any(|alias| alias.name == name);
+        let place = self.place(name).filter(|_| !is_alias);
+        if let Some(place) = place {
+            return Ok(Plan { targets: chain(place).collect(), hedge_after: None });
+        }
+        let mut plan = self.plan(model)?;
+        plan.targets.extend(chain(0).filter(Target::is_builtin));
+        Ok(plan)
+    }
+
     fn plan_of<'a>(&self, targets: Vec<Target<'a>>) -> Result<Plan<'a>, ClientError> {
         if targets.is_empty() {
             return Err(ErrorCode::UnknownModel.into());
@@ -254,7 +287,7 @@ fn order(targets: &mut [Target<'_>], strategy: Strategy) {
         }
         Strategy::LeastBusy => targets.sort_by_key(|target| {
             let places = target.link.config.max_concurrency.max(1) as usize;
-            target.link.load.in_flight() * 1_000 / places
+            target.link.entrance.gate().in_flight() * 1_000 / places
         }),
         Strategy::LowestLatency => targets.sort_by_key(|target| target.link.load.ttft()),
         Strategy::LowestCost => targets.sort_by_cached_key(|target| {

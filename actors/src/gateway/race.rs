@@ -10,25 +10,22 @@ use std::{
 };
 
 use callboard_protocol::{ClientError, ErrorCode};
-use callboard_providers::ChatRequest;
-use futures_util::{
-    FutureExt as _, StreamExt as _, future::LocalBoxFuture, stream::FuturesUnordered,
-};
+use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
-    Attempt, Caller, Flow, GatewayError, Ordered, Plan, Reply,
-    attempt::{self, Failed, made},
+    Attempt, Caller, Flow, GatewayError, Ordered, Plan, Question, Reply,
+    attempt::{self, Asked, Failed, made},
     plan::Target,
 };
 use crate::system::Shared;
 
 /// One request's way through its targets.
-pub(super) struct Race<'a> {
+pub(crate) struct Race<'a> {
     shared: &'a Shared,
     caller: Caller,
     plan: &'a Plan<'a>,
-    request: &'a ChatRequest,
+    question: &'a Question<'a>,
     ordered: Arc<Ordered>,
     attempts: Vec<Attempt>,
     last: ClientError,
@@ -46,7 +43,7 @@ enum Pass<'a> {
 /// Those of a pass that are being asked, and those that wait.
 struct Heat<'a> {
     waiting: VecDeque<Target<'a>>,
-    running: FuturesUnordered<LocalBoxFuture<'a, Ended>>,
+    running: FuturesUnordered<BoxFuture<'a, Ended>>,
     /// In the order of their start; an attempt's place is its number.
     started: Vec<Runner<'a>>,
 }
@@ -63,23 +60,23 @@ struct Runner<'a> {
 type Ended = (usize, Result<Flow, Failed>);
 
 impl<'a> Race<'a> {
-    pub(super) fn new(
+    pub(crate) fn new(
         shared: &'a Shared,
         caller: Caller,
         plan: &'a Plan<'a>,
-        request: &'a ChatRequest,
+        question: &'a Question<'a>,
     ) -> Self {
         let last = ErrorCode::ProviderUnavailable.into();
         let ordered = Arc::new(Ordered {
-            alias: request.model.as_deref().unwrap_or_default().into(),
-            prompt_tokens: request.estimated_tokens(),
+            alias: question.named().into(),
+            prompt_tokens: question.estimated_tokens(),
         });
-        Self { shared, caller, plan, request, ordered, attempts: Vec::new(), last }
+        Self { shared, caller, plan, question, ordered, attempts: Vec::new(), last }
     }
 
     /// The answer of the first target that gives one. When the breakers of all are open, it waits
     /// for the one that recovers first, as long as patience lasts, instead of failing at once.
-    pub(super) async fn run(mut self) -> Result<Reply, GatewayError> {
+    pub(crate) async fn run(mut self) -> Result<Reply, GatewayError> {
         let give_up = Instant::now() + self.shared.gateway.patience();
         loop {
             match self.pass().await {
@@ -147,7 +144,7 @@ impl<'a> Heat<'a> {
     /// Asks the next target beside those that run; false when there is none.
     fn start_next(&mut self, race: &Race<'a>) -> bool {
         let Some(target) = self.waiting.pop_front() else { return false };
-        let (shared, caller, request) = (race.shared, race.caller, race.request);
+        let (shared, caller, question) = (race.shared, race.caller, race.question);
         let ordered = Arc::clone(&race.ordered);
         let lost = Arc::new(AtomicBool::new(false));
         let number = self.started.len();
@@ -158,16 +155,19 @@ impl<'a> Heat<'a> {
             lost: Arc::clone(&lost),
         });
         let asked = async move {
-            (number, attempt::chat(shared, caller, &target, (request, &ordered), lost).await)
+            let asked = Asked { shared, caller, target, ordered: &ordered };
+            (number, attempt::chat(asked, question, lost).await)
         };
-        self.running.push(asked.boxed_local());
+        self.running.push(asked.boxed());
         true
     }
 
     /// The next attempt to end; none when it is time to let another one run beside them.
     async fn step(&mut self, hedge_after: Option<Duration>) -> Option<Ended> {
         let latest = self.started.last().map(|runner| runner.since);
-        let hedge_at = latest.zip(hedge_after).filter(|_| !self.waiting.is_empty());
+        // The built-in provider would always win, with less of an answer.
+        let has_next = self.waiting.front().is_some_and(|next| !next.is_builtin());
+        let hedge_at = latest.zip(hedge_after).filter(|_| has_next);
         let ended = match hedge_at {
             Some((latest, after)) => {
                 timeout_at(latest + after, self.running.next()).await.ok().flatten()

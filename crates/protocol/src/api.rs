@@ -182,7 +182,7 @@ pub struct ProviderState {
     pub model: String,
     /// Its place in the fallback chain, from 0.
     pub position: usize,
-    /// The state of its circuit breaker.
+    /// The state of its circuit breakers: the worst of its models.
     pub circuit: CircuitState,
     /// Leases held.
     pub in_flight: usize,
@@ -194,6 +194,31 @@ pub struct ProviderState {
     pub max_queue: usize,
     /// How often its actor was restarted.
     pub restarts: u64,
+    /// Its models that were asked for; first its own.
+    pub models: Vec<ProviderModelState>,
+    /// The kind of the error that it failed with last, since its last reset.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+}
+
+/// How one model of a provider is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ProviderModelState {
+    /// Its name at the provider.
+    pub model: String,
+    /// The state of its circuit breaker.
+    pub circuit: CircuitState,
+    /// The keys, in their order; never the keys themselves.
+    pub keys: Vec<ProviderKeyState>,
+}
+
+/// How one key of a provider is, with a model.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ProviderKeyState {
+    /// How long it rests yet, in milliseconds; 0 when it can be used.
+    pub rests_for_ms: u64,
+    /// Whether the provider refused it.
+    pub refused: bool,
 }
 
 /// The reply of `GET /providers`.

@@ -41,6 +41,8 @@ pub enum Permission {
     CacheManage,
     /// See the state of the providers and of the actors.
     ProvidersRead,
+    /// Reset providers.
+    ProvidersManage,
     /// See, make and revoke one's own API keys.
     KeysUse,
     /// See and revoke everybody's API keys.
@@ -55,7 +57,7 @@ pub enum Permission {
 
 impl Permission {
     /// All of them, in the order of the table.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::AccountUse,
         Self::ChatUse,
         Self::LogsRead,
@@ -65,6 +67,7 @@ impl Permission {
         Self::CacheRead,
         Self::CacheManage,
         Self::ProvidersRead,
+        Self::ProvidersManage,
         Self::KeysUse,
         Self::KeysManage,
         Self::UsageRead,
@@ -87,6 +90,7 @@ impl Permission {
             | Self::CacheRead
             | Self::CacheManage
             | Self::ProvidersRead
+            | Self::ProvidersManage
             | Self::KeysManage
             | Self::UsageReadAll => Role::Admin,
         }

@@ -4,12 +4,11 @@
 
 use std::sync::Arc;
 
-use futures_util::StreamExt as _;
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
-    ChatRequest, CompletionRequest, CompletionStream, ConfigError, EmbedRequest, Embeddings,
-    ProviderConfig, ProviderError, ProviderErrorKind, ReplyEvent, ReplyStream, StreamEvent,
+    ChatRequest, CompletionRequest, ConfigError, EmbedRequest, Embeddings, ProviderConfig,
+    ProviderError, ProviderErrorKind, ReplyStream,
     chat::refused,
     extractive, prompt,
     reply::{Meter, Reader, Terms, malformed},
@@ -154,62 +153,37 @@ impl Client {
     }
 
     /// Asks a question of the assistant, with its evidence. The reply has begun when this returns;
-    /// its tokens come through the stream.
+    /// its events come through the stream.
     ///
     /// # Errors
     /// When there is no reply, as for [`Client::chat`].
     pub async fn complete(
         &self,
-        request: CompletionRequest,
-    ) -> Result<CompletionStream, ProviderError> {
-        self.complete_through(request, |_| {}).await
+        request: &CompletionRequest,
+    ) -> Result<ReplyStream, ProviderError> {
+        self.complete_through(request, 0, |_| {}).await
     }
 
-    /// The same; `prepare` may change the prompt before it is sent. The built-in provider sends
-    /// nothing, and its evidence stays as it is.
+    /// The same with the key of this number; `prepare` may change the prompt before it is sent. The
+    /// built-in provider sends nothing, and its evidence stays as it is.
     ///
     /// # Errors
     /// When there is no reply, as for [`Client::chat`].
     pub async fn complete_through(
         &self,
-        request: CompletionRequest,
+        request: &CompletionRequest,
+        key: usize,
         prepare: impl FnOnce(&mut ChatRequest),
-    ) -> Result<CompletionStream, ProviderError> {
+    ) -> Result<ReplyStream, ProviderError> {
         if self.remote.is_none() {
-            return Ok(extractive::answer(&request, self.config.name.clone()));
+            return Ok(extractive::answer(request, self.config.name.clone()));
         }
-        let prompt = prompt::build(&request, &self.config);
-        let mut chat = ChatRequest {
-            model: request.model,
-            max_output_tokens: request.max_output_tokens,
-            ..prompt.into_chat()
-        };
+        let mut chat = prompt::build(request, &self.config).into_chat();
+        chat.model.clone_from(&request.model);
+        chat.max_output_tokens = request.max_output_tokens;
+        chat.tools.clone_from(&request.tools);
+        chat.messages.extend_from_slice(&request.steps);
         prepare(&mut chat);
-        let events = self.chat(chat).await?.scan(false, |spoke, event| {
-            let step = match event {
-                Ok(ReplyEvent::Text(text)) => {
-                    *spoke = true;
-                    Some(Ok(StreamEvent::Delta(text)))
-                }
-                // No tools were offered, and thoughts are not the answer.
-                Ok(
-                    ReplyEvent::Reasoning(_)
-                    | ReplyEvent::ReasoningSignature(_)
-                    | ReplyEvent::ToolCallStart { .. }
-                    | ReplyEvent::ToolCallArguments { .. },
-                ) => None,
-                Ok(ReplyEvent::Finish { reason: crate::StopReason::ToolCalls, .. }) if !*spoke => {
-                    Some(Err(malformed("the answer is a call of a tool that was not offered")))
-                }
-                Ok(ReplyEvent::Finish { reason, usage, model }) => Some(Ok(StreamEvent::Finish {
-                    reason: reason.into(),
-                    usage: usage.into(),
-                    model,
-                })),
-                Err(error) => Some(Err(error)),
-            };
-            std::future::ready(Some(step))
-        });
-        Ok(CompletionStream::new(events.filter_map(std::future::ready)))
+        self.chat_with_key(chat, key).await
     }
 }

@@ -178,6 +178,12 @@ pub struct ProviderConfig {
     pub max_queue: u32,
     /// The longest wait for a place, in milliseconds.
     pub queue_timeout_ms: u64,
+    /// Requests that it takes in a minute; no limit of ours when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests_per_minute: Option<u64>,
+    /// Tokens, read and written, that it takes in a minute; no limit of ours when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens_per_minute: Option<u64>,
     /// To open a connection, in milliseconds.
     pub connect_timeout_ms: u64,
     /// From sending the request to the first token, in milliseconds.
@@ -226,6 +232,8 @@ impl Default for ProviderConfig {
             max_concurrency: 8,
             max_queue: 64,
             queue_timeout_ms: 10_000,
+            requests_per_minute: None,
+            tokens_per_minute: None,
             connect_timeout_ms: 5_000,
             first_token_timeout_ms: 15_000,
             idle_timeout_ms: 10_000,

@@ -10,10 +10,12 @@ mod report;
 
 use std::collections::VecDeque;
 
-use callboard_protocol::{Evidence, FinishReason, Usage};
+use callboard_protocol::Evidence;
 use futures_util::stream;
 
-use crate::{CompletionRequest, CompletionStream, StreamEvent, markdown::fold};
+use crate::{
+    CompletionRequest, ReplyEvent, ReplyHead, ReplyStream, StopReason, TokenUsage, markdown::fold,
+};
 
 /// Says what this provider is for, when there is nothing to answer from.
 const NO_EVIDENCE: [&str; 3] = [
@@ -23,24 +25,26 @@ const NO_EVIDENCE: [&str; 3] = [
 ];
 
 /// Answers `request`; `model` is the name that the finish gives.
-pub(crate) fn answer(request: &CompletionRequest, model: String) -> CompletionStream {
+pub(crate) fn answer(request: &CompletionRequest, model: String) -> ReplyStream {
     let pieces = match &request.evidence {
         Some(evidence) => report::compose(evidence),
         None => NO_EVIDENCE.map(str::to_owned).to_vec(),
     };
-    let usage = Usage {
-        input_tokens: words(&request.question),
-        output_tokens: pieces.iter().map(|piece| words(piece)).sum(),
+    let usage = TokenUsage {
+        input: words(&request.question),
+        output: pieces.iter().map(|piece| words(piece)).sum(),
+        ..TokenUsage::default()
     };
-    let deltas = pieces.into_iter().filter(|piece| !piece.is_empty()).map(StreamEvent::Delta);
-    let finish = StreamEvent::Finish { reason: FinishReason::Stop, usage, model };
-    let events: VecDeque<StreamEvent> = deltas.chain([finish]).collect();
-    CompletionStream::new(stream::unfold(events, |mut events| async move {
+    let deltas = pieces.into_iter().filter(|piece| !piece.is_empty()).map(ReplyEvent::Text);
+    let finish = ReplyEvent::Finish { reason: StopReason::Stop, usage, model };
+    let events: VecDeque<ReplyEvent> = deltas.chain([finish]).collect();
+    let events = stream::unfold(events, |mut events| async move {
         let event = events.pop_front()?;
         // The whole answer is there at once: others get their turn between its pieces.
         tokio::task::yield_now().await;
         Some((Ok(event), events))
-    }))
+    });
+    ReplyStream::new(ReplyHead::default(), events)
 }
 
 /// Up to three questions that might come next, from what the evidence shows.

@@ -38,7 +38,7 @@ pub use chat::{
 };
 pub use citations::{Cited, cite};
 pub use client::Client;
-pub use completion::{ChatMessage, CompletionRequest, CompletionStream, StreamEvent};
+pub use completion::{ChatMessage, CompletionRequest};
 pub use config::{
     AzureAuth, BreakerConfig, ConfigError, ModelPrice, ProviderConfig, ProviderKind, validate_chain,
 };

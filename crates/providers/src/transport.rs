@@ -197,12 +197,10 @@ impl Transport {
         let body = String::from_utf8_lossy(&body);
         let error = fault::from_status(status.as_u16(), retry_after, &body);
         let again = match error.kind {
-            // Where there are more keys the caller turns to the next.
-            ProviderErrorKind::RateLimited { retry_after } => {
-                retry_after.is_some() && self.keys.len() == 1
-            }
             ProviderErrorKind::Overloaded => matches!(status.as_u16(), 500 | 502 | 503 | 529),
-            ProviderErrorKind::Unreachable
+            // The key rests; the caller turns to another one, or waits.
+            ProviderErrorKind::RateLimited { .. }
+            | ProviderErrorKind::Unreachable
             | ProviderErrorKind::Timeout
             | ProviderErrorKind::BadRequest
             | ProviderErrorKind::Auth

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use actix_web::{HttpResponse, HttpResponseBuilder, http::header, web};
 use bytes::Bytes;
-use callboard_actors::{Attempt, Caller, GatewayError, Reply, WholeReply};
+use callboard_actors::{Attempt, Caller, GatewayError, Priority, Reply, WholeReply};
 use callboard_protocol::{ErrorCode, RequestId, Timestamp, UsageEndpoint};
 use serde::Serialize;
 
@@ -151,7 +151,7 @@ async fn try_answer(
     let mut asked = dialect.parse(&body)?;
     drop(body);
     check_model(caller, asked.request.model.as_deref())?;
-    let caller = calling(caller, dialect.endpoint());
+    let caller = Caller { priority: asked.options.priority, ..calling(caller, dialect.endpoint()) };
     let request = std::mem::take(&mut asked.request);
     if request.stream && asked.options.on_cut == OnCut::Error {
         let reply = state.system.gateway_chat(caller, request).await.map_err(fault_of)?;
@@ -248,7 +248,15 @@ async fn embedded(
 
 fn calling(caller: &Principal, endpoint: UsageEndpoint) -> Caller {
     let key = caller.key.as_ref().map(|key| key.id);
-    Caller { user: caller.user.id, key, request: request_id::current(), endpoint }
+    Caller {
+        user: caller.user.id,
+        key,
+        request: request_id::current(),
+        endpoint,
+        turn: None,
+        task: None,
+        priority: Priority::Interactive,
+    }
 }
 
 /// The body of a request, bounded in size and in time.

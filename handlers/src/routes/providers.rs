@@ -1,9 +1,11 @@
 //! `/providers`: the models' providers.
 
-use actix_web::web;
+use actix_web::{HttpResponse, web};
 use callboard_protocol::ProviderList;
 
 use crate::{
+    ApiError,
+    audit::Trail,
     edge::State,
     extract::{Allowed, permit},
 };
@@ -15,5 +17,18 @@ pub(crate) async fn list_providers(
     _: Allowed<permit::ProvidersRead>,
     state: State,
 ) -> web::Json<ProviderList> {
-    web::Json(state.system.providers().await)
+    web::Json(state.system.providers())
+}
+
+/// Close a provider's circuit breaker and use its resting keys again.
+#[utoipa::path(post, path = "/providers/{name}/reset", tag = "providers",
+    params(("name" = String, Path)), responses((status = 204)))]
+pub(crate) async fn reset_provider(
+    caller: Allowed<permit::ProvidersManage>,
+    (state, trail): (State, Trail),
+    name: web::Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    state.system.reset_provider(&name)?;
+    trail.note(Some(caller.user.id), "provider.reset", &name).await;
+    Ok(HttpResponse::NoContent().finish())
 }

@@ -511,6 +511,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/providers/{name}/reset": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Close a provider's circuit breaker and use its resting keys again.
+         * @description For the role `admin` and above.
+         */
+        post: operations["reset_provider"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/usage": {
         parameters: {
             query?: never;
@@ -1457,26 +1477,49 @@ export interface components {
          * @description One right, as demanded by an endpoint, a frame or a command.
          * @enum {string}
          */
-        Permission: "account_use" | "chat_use" | "logs_read" | "logs_ingest" | "jobs_read" | "jobs_manage" | "cache_read" | "cache_manage" | "providers_read" | "keys_use" | "keys_manage" | "usage_read" | "usage_read_all" | "gateway_use";
+        Permission: "account_use" | "chat_use" | "logs_read" | "logs_ingest" | "jobs_read" | "jobs_manage" | "cache_read" | "cache_manage" | "providers_read" | "providers_manage" | "keys_use" | "keys_manage" | "usage_read" | "usage_read_all" | "gateway_use";
+        /** @description How one key of a provider is, with a model. */
+        ProviderKeyState: {
+            /** @description Whether the provider refused it. */
+            refused: boolean;
+            /**
+             * Format: int64
+             * @description How long it rests yet, in milliseconds; 0 when it can be used.
+             */
+            rests_for_ms: number;
+        };
         /** @description The reply of `GET /providers`. */
         ProviderList: {
             /** @description In the order of the fallback chain. */
             items: components["schemas"]["ProviderState"][];
         };
+        /** @description How one model of a provider is. */
+        ProviderModelState: {
+            /** @description The state of its circuit breaker. */
+            circuit: components["schemas"]["CircuitState"];
+            /** @description The keys, in their order; never the keys themselves. */
+            keys: components["schemas"]["ProviderKeyState"][];
+            /** @description Its name at the provider. */
+            model: string;
+        };
         /** @description One provider, as the admin API shows it. */
         ProviderState: {
-            /** @description The state of its circuit breaker. */
+            /** @description The state of its circuit breakers: the worst of its models. */
             circuit: components["schemas"]["CircuitState"];
             /** @description Leases held. */
             in_flight: number;
             /** @description The wire it speaks: `openai`, `extractive`. */
             kind: string;
+            /** @description The kind of the error that it failed with last, since its last reset. */
+            last_error?: string | null;
             /** @description The most leases held at once. */
             max_concurrency: number;
             /** @description The most that may wait. */
             max_queue: number;
             /** @description The model that it asks by default. */
             model: string;
+            /** @description Its models that were asked for; first its own. */
+            models: components["schemas"]["ProviderModelState"][];
             /** @description Its name in the configuration. */
             name: string;
             /** @description Its place in the fallback chain, from 0. */
@@ -2956,6 +2999,35 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["ProviderList"];
                 };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    reset_provider: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description It failed; `code` says why. */
             default: {

@@ -79,6 +79,9 @@ impl ProviderConfig {
         let positive = "must be above 0";
         check.that(self.max_concurrency > 0, "max_concurrency", positive);
         check.that(self.max_output_tokens > 0, "max_output_tokens", positive);
+        let above_zero = |limit: Option<u64>| limit != Some(0);
+        check.that(above_zero(self.requests_per_minute), "requests_per_minute", positive);
+        check.that(above_zero(self.tokens_per_minute), "tokens_per_minute", positive);
         for (value, key) in [
             (self.queue_timeout_ms, "queue_timeout_ms"),
             (self.connect_timeout_ms, "connect_timeout_ms"),

@@ -75,7 +75,7 @@ fn sign_ins() -> Evidence {
     }
 }
 
-async fn read(evidence: Option<Evidence>) -> (String, Usage, usize) {
+async fn read(evidence: Option<Evidence>) -> (String, callboard_protocol::Usage, usize) {
     let request = CompletionRequest {
         question: "which IP addresses failed?".to_owned(),
         evidence: evidence.map(Arc::new),
@@ -86,15 +86,19 @@ async fn read(evidence: Option<Evidence>) -> (String, Usage, usize) {
     let mut deltas = 0;
     loop {
         match stream.next().await.unwrap().unwrap() {
-            StreamEvent::Delta(delta) => {
+            ReplyEvent::Text(delta) => {
                 deltas += 1;
                 text.push_str(&delta);
             }
-            StreamEvent::Finish { reason, usage, model } => {
-                assert_eq!((reason, model.as_str()), (FinishReason::Stop, "extractive"));
+            ReplyEvent::Finish { reason, usage, model } => {
+                assert_eq!((reason, model.as_str()), (StopReason::Stop, "extractive"));
                 assert!(stream.next().await.is_none());
-                return (text, usage, deltas);
+                return (text, usage.into(), deltas);
             }
+            other @ (ReplyEvent::Reasoning(_)
+            | ReplyEvent::ReasoningSignature(_)
+            | ReplyEvent::ToolCallStart { .. }
+            | ReplyEvent::ToolCallArguments { .. }) => panic!("{other:?}"),
         }
     }
 }

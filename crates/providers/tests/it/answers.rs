@@ -19,20 +19,20 @@ async fn an_answer_streams_token_by_token_and_counts() {
 
 #[tokio::test]
 async fn the_first_token_is_given_before_the_second_is_written() {
-    use callboard_providers::StreamEvent;
+    use callboard_providers::ReplyEvent;
     use futures_util::StreamExt as _;
 
     let vendor = FakeVendor::start().await;
     vendor.hold();
     vendor.script([Reply::tokens(2).gate_after(1)]);
     let client = Client::new(&config(&vendor)).unwrap();
-    let mut stream = client.complete(question()).await.unwrap();
+    let mut stream = client.complete(&question()).await.unwrap();
     let first = stream.next().await.unwrap().unwrap();
-    assert_eq!(first, StreamEvent::Delta("t0 ".to_owned()));
+    assert_eq!(first, ReplyEvent::Text("t0 ".to_owned()));
     vendor.until_held(1).await;
     vendor.release();
     let second = stream.next().await.unwrap().unwrap();
-    assert_eq!(second, StreamEvent::Delta("t1 ".to_owned()));
+    assert_eq!(second, ReplyEvent::Text("t1 ".to_owned()));
 }
 
 #[tokio::test]
@@ -109,7 +109,7 @@ async fn a_reader_who_leaves_stops_the_server() {
     let vendor = FakeVendor::start().await;
     vendor.script([Reply::endless()]);
     let client = Client::new(&config(&vendor)).unwrap();
-    let mut stream = client.complete(question()).await.unwrap();
+    let mut stream = client.complete(&question()).await.unwrap();
     stream.next().await.unwrap().unwrap();
     drop(stream);
     vendor.until_left(1).await;
@@ -120,8 +120,9 @@ async fn a_caller_who_leaves_before_the_reply_stops_the_server() {
     let vendor = FakeVendor::start().await;
     vendor.script([Reply::silent()]);
     let client = Client::new(&config(&vendor)).unwrap();
+    let question = question();
     tokio::select! {
-        _ = client.complete(question()) => panic!("a silent server answered"),
+        _ = client.complete(&question) => panic!("a silent server answered"),
         () = vendor.until_requests(1) => {}
     }
     vendor.until_left(1).await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use callboard_protocol::{FinishReason, Usage};
 use callboard_providers::{
-    Client, CompletionRequest, ProviderConfig, ProviderError, ProviderErrorKind, StreamEvent,
+    Client, CompletionRequest, ProviderConfig, ProviderError, ProviderErrorKind, ReplyEvent,
 };
 use callboard_testkit::{FakeVendor, PATIENCE, Reply};
 use futures_util::StreamExt as _;
@@ -62,19 +62,25 @@ impl Outcome {
 pub(crate) async fn ask(client: &Client, request: CompletionRequest) -> Outcome {
     let work = async {
         let mut deltas = Vec::new();
-        let mut stream = match client.complete(request).await {
+        let mut stream = match client.complete(&request).await {
             Ok(stream) => stream,
             Err(error) => return Outcome { deltas, end: Err(error) },
         };
         let end = loop {
             match stream.next().await.expect("a stream ends in a finish or an error") {
-                Ok(StreamEvent::Delta(text)) => {
+                Ok(ReplyEvent::Text(text)) => {
                     assert!(!text.is_empty(), "no delta is empty");
                     deltas.push(text);
                 }
-                Ok(StreamEvent::Finish { reason, usage, model }) => {
-                    break Ok((reason, usage, model));
+                Ok(ReplyEvent::Finish { reason, usage, model }) => {
+                    break Ok((reason.into(), usage.into(), model));
                 }
+                Ok(
+                    ReplyEvent::Reasoning(_)
+                    | ReplyEvent::ReasoningSignature(_)
+                    | ReplyEvent::ToolCallStart { .. }
+                    | ReplyEvent::ToolCallArguments { .. },
+                ) => {}
                 Err(error) => break Err(error),
             }
         };

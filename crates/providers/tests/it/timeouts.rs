@@ -84,9 +84,9 @@ async fn an_end_that_was_announced_is_not_waited_for() {
 #[tokio::test]
 async fn retries_do_not_outlast_the_first_token_limit() {
     let begun = Instant::now();
-    let script = vec![Reply::rate_limited(Some("2")); 9];
+    let script = vec![Reply::error(503, "server_error", "down"); 9];
     let (outcome, vendor) = ask_script(script, short_first).await;
     assert_eq!(outcome.error(), ProviderErrorKind::Timeout);
-    assert_eq!(vendor.request_count(), 1);
+    assert!(vendor.request_count() <= 3);
     assert!(begun.elapsed() < Duration::from_secs(2));
 }

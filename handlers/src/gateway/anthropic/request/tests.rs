@@ -109,7 +109,7 @@ fn every_field_is_read() {
     assert_eq!(parsed.request, full());
     assert!(parsed.request.check().is_ok());
     assert!(parsed.stream);
-    assert_eq!(parsed.options, CallOptions { on_cut: OnCut::Restart });
+    assert_eq!(parsed.options, CallOptions { on_cut: OnCut::Restart, ..CallOptions::default() });
 }
 
 /// A good request with more fields.

@@ -118,7 +118,7 @@ fn every_field_is_read() {
     assert_eq!(parsed.request, full());
     assert!(parsed.request.check().is_ok());
     assert!(parsed.stream && parsed.include_usage);
-    assert_eq!(parsed.options, CallOptions { on_cut: OnCut::Restart });
+    assert_eq!(parsed.options, CallOptions { on_cut: OnCut::Restart, ..CallOptions::default() });
 }
 
 #[test]

@@ -104,7 +104,7 @@ fn every_field_is_read() {
     assert_eq!(parsed.request, full());
     assert!(parsed.request.check().is_ok());
     assert!(parsed.stream);
-    assert_eq!(parsed.options, CallOptions { on_cut: OnCut::Restart });
+    assert_eq!(parsed.options, CallOptions { on_cut: OnCut::Restart, ..CallOptions::default() });
     let echo = echo(&parsed);
     assert_eq!(echo["store"], false);
     assert_eq!(echo["metadata"]["a"], "b");
