@@ -9,8 +9,8 @@
 use std::{fmt, path::PathBuf};
 
 use callboard_actors::{
-    CacheConfig, ChatConfig, GatewayConfig, JobsConfig, LedgerConfig, ModelConfig, RedisConfig,
-    SessionConfig, check_models,
+    BudgetConfig, CacheConfig, ChatConfig, GatewayConfig, JobsConfig, LedgerConfig, ModelConfig,
+    RedisConfig, SessionConfig, check_models,
 };
 use callboard_entities::DatabaseConfig;
 use callboard_handlers::{AuthConfig, EdgeConfig};
@@ -58,6 +58,8 @@ pub(crate) struct Config {
     pub(crate) gateway: GatewayConfig,
     /// What calls used and cost.
     pub(crate) ledger: LedgerConfig,
+    /// What may be spent.
+    pub(crate) budgets: BudgetConfig,
     /// Answers that need not be asked again.
     pub(crate) cache: CacheConfig,
     /// The second level of the cache.
@@ -214,6 +216,7 @@ impl Config {
             ("jobs", self.jobs.check()),
             ("gateway", self.gateway.check()),
             ("ledger", self.ledger.check()),
+            ("budgets", self.budgets.check()),
         ] {
             for (key, problem) in bad {
                 fail(format!("{section}.{key}"), problem);

@@ -325,6 +325,7 @@ async fn open(config: &Config, metrics: Metrics, own_log: Option<&Path>) -> anyh
         models: config.models.clone(),
         gateway: config.gateway.clone(),
         ledger: config.ledger.clone(),
+        budgets: config.budgets.clone(),
         usage: config.data.folder.join("usage"),
         uploads: uploads.clone(),
         own_log: own_log.map(Path::to_owned),

@@ -11,15 +11,19 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
+    time::Duration,
 };
 
 use callboard_entities::{
     Store, StoreError,
     queries::usage::{Spender, spending_since},
 };
-use callboard_protocol::{ApiKeyId, Role, Timestamp, UserId};
+use callboard_protocol::{
+    ApiKeyId, BudgetPeriod, BudgetStanding, ClientError, ErrorCode, Role, Timestamp, User, UserId,
+};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
 
 use crate::config::BadValue;
 
@@ -31,6 +35,9 @@ mod tests;
 use calendar::Calendar;
 
 const MICRO: f64 = 1_000_000.0;
+
+/// How often the counters are brought up to the ledger.
+const RELOAD: Duration = Duration::from_secs(60);
 
 /// The largest budget, in dollars.
 const MOST_USD: f64 = 1e9;
@@ -139,6 +146,26 @@ pub struct BudgetCaller<'a> {
     pub key: Option<(ApiKeyId, Limits)>,
 }
 
+/// Whose budgets a call counts to, for as long as it runs.
+#[derive(Clone, Debug)]
+pub struct Payer {
+    username: Box<str>,
+    role: Role,
+    key: Option<(ApiKeyId, Limits)>,
+}
+
+impl Payer {
+    /// An account that calls with a key of these limits, or with none.
+    #[must_use]
+    pub fn new(user: &User, key: Option<(ApiKeyId, Limits)>) -> Self {
+        Self { username: user.username.as_str().into(), role: user.role, key }
+    }
+
+    fn caller(&self, user: UserId) -> BudgetCaller<'_> {
+        BudgetCaller { user, username: &self.username, role: self.role, key: self.key }
+    }
+}
+
 /// The span of a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Period {
@@ -159,6 +186,26 @@ pub struct Exceeded {
     pub limit_micro_usd: u64,
     /// When the next span begins.
     pub resets_at: Timestamp,
+}
+
+impl Exceeded {
+    /// What the caller is told.
+    pub(crate) fn client(&self) -> ClientError {
+        let whose = match self.spender {
+            Spender::User(_) => "account",
+            Spender::Key(_) => "key",
+            Spender::Role(_) => "role",
+        };
+        let period = match self.period {
+            Period::Day => "day",
+            Period::Month => "month",
+        };
+        let message = format!("The budget of this {whose} for the {period} is used up.");
+        let mut client = ClientError::new(ErrorCode::BudgetExceeded, message);
+        let wait = self.resets_at.as_millis().saturating_sub(Timestamp::now().as_millis());
+        client.retry_after_ms = Some(u64::try_from(wait).unwrap_or(0));
+        client
+    }
 }
 
 /// How a caller stands with all of its budgets.
@@ -309,6 +356,63 @@ impl Budgets {
         }
         let (calendar, inner) = (state.calendar, Arc::clone(&self.inner));
         Ok(Reservation { inner, spenders, calendar, estimate, settled: false })
+    }
+
+    /// Sets `estimate` micro-dollars aside for a call of an account; see [`Budgets::reserve`].
+    ///
+    /// # Errors
+    /// As [`Budgets::reserve`].
+    pub(crate) fn reserve_for(
+        &self,
+        (user, payer): (UserId, &Payer),
+        estimate: u64,
+    ) -> Result<Reservation, Exceeded> {
+        self.reserve(&payer.caller(user), estimate)
+    }
+
+    /// How the most used budget of an account stands, in percent, when that is worth a warning.
+    pub(crate) fn warning(&self, user: UserId, payer: &Payer) -> Option<u64> {
+        match self.check(&payer.caller(user)) {
+            BudgetState::Ok => None,
+            BudgetState::Warn(percent) => Some(percent),
+            BudgetState::Exceeded(_) => Some(100),
+        }
+    }
+
+    /// How an account stands with each of its limits; nothing where there is none.
+    pub(crate) fn standing(&self, user: UserId, payer: &Payer) -> Vec<BudgetStanding> {
+        let state = self.inner.now();
+        let limits = state.limits(&payer.caller(user));
+        let standing = limits.map(|held| BudgetStanding {
+            of: match held.spender {
+                Spender::User(_) => "user",
+                Spender::Key(_) => "key",
+                Spender::Role(_) => "role",
+            }
+            .to_owned(),
+            period: match held.period {
+                Period::Day => BudgetPeriod::Day,
+                Period::Month => BudgetPeriod::Month,
+            },
+            limit_micro_usd: held.limit,
+            held_micro_usd: held.held,
+            resets_at: held.resets_at,
+        });
+        standing.collect()
+    }
+
+    /// Brings the counters up to the ledger every [`RELOAD`], so that several servers on one database
+    /// keep one budget, until `stopped`.
+    pub(crate) async fn keep_loaded(self, store: Store, stopped: CancellationToken) {
+        loop {
+            if let Err(error) = self.load(&store).await {
+                tracing::warn!(%error, "budgets could not be loaded");
+            }
+            tokio::select! {
+                () = stopped.cancelled() => return,
+                () = tokio::time::sleep(RELOAD) => {}
+            }
+        }
     }
 
     /// What was spent in this day and in this month, in micro-dollars.

@@ -25,12 +25,13 @@ use actix::{
 use callboard_entities::queries::messages::BegunTurn;
 use callboard_protocol::{
     Ask, ClientError, ClientMessageId, ConversationId, MessageId, ServerFrame, SessionId, TurnId,
-    UserId,
+    User, UserId,
 };
 use tokio::time::Instant;
 use tracing::Instrument;
 
 use crate::{
+    budget::Payer,
     conversations::Conversations,
     keeper::Life,
     sockets::ConnectionId,
@@ -78,13 +79,17 @@ impl Watcher {
 pub struct Asker {
     /// The account.
     pub user: UserId,
+    /// Whose budgets the answer counts to.
+    pub payer: Arc<Payer>,
     /// The session, when it is one: it watches the conversation from then on.
     pub watcher: Option<Watcher>,
 }
 
-impl From<UserId> for Asker {
-    fn from(user: UserId) -> Self {
-        Self { user, watcher: None }
+impl Asker {
+    /// An account, and the session through which it asks, if that wants to watch.
+    #[must_use]
+    pub fn new(user: &User, watcher: Option<Watcher>) -> Self {
+        Self { user: user.id, payer: Arc::new(Payer::new(user, None)), watcher }
     }
 }
 
@@ -273,7 +278,8 @@ impl Conversation {
         self.tell_all(from, &SessionEvent::TurnBegan(Arc::clone(&log)));
         begun.log = Some(Arc::clone(&log));
         let prepared_in = asked.asked_at.elapsed();
-        self.start_or_queue(TurnJob { ask: asked.ask, log, prepared_in }, address);
+        let payer = asked.asker.payer;
+        self.start_or_queue(TurnJob { ask: asked.ask, log, payer, prepared_in }, address);
         begun
     }
 }

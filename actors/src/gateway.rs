@@ -16,7 +16,8 @@ mod race;
 use std::{sync::Arc, time::Duration};
 
 use callboard_protocol::{
-    ApiKeyId, ClientError, ErrorCode, RequestId, TaskType, TurnId, UsageEndpoint, UserId,
+    ApiKeyId, BudgetList, ClientError, ErrorCode, RequestId, TaskType, TurnId, UsageEndpoint,
+    UserId,
 };
 use callboard_providers::{ChatRequest, EmbedRequest, Embeddings, ReplyEvent};
 use serde::Serialize;
@@ -32,15 +33,17 @@ pub(crate) use self::{
     race::Race,
 };
 pub use crate::provider::Priority;
-use crate::{System, system::Shared};
+use crate::{System, budget::Payer, system::Shared};
 
 /// Who calls, for fairness and for the bill.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Caller {
     /// The account.
     pub user: UserId,
     /// The key that was shown; none for a session.
     pub key: Option<ApiKeyId>,
+    /// Whose budgets it counts to.
+    pub payer: Arc<Payer>,
     /// The request, to which all attempts belong.
     pub request: RequestId,
     /// Through which door it came.
@@ -128,7 +131,7 @@ impl System {
     ) -> Result<Reply, GatewayError> {
         let shared = self.admit()?;
         let plan = shared.router.plan(request.model.as_deref())?;
-        Race::new(shared, caller, &plan, &Question::Program(&request)).run().await
+        Race::new(shared, &caller, &plan, &Question::Program(&request)).run().await
     }
 
     /// Asks for an answer and gathers all of it: nobody has seen any of it yet, so when one target
@@ -147,7 +150,7 @@ impl System {
         let question = Question::Program(&request);
         let mut tried = Vec::new();
         loop {
-            let begun = Race::new(shared, caller, &plan, &question).run().await;
+            let begun = Race::new(shared, &caller, &plan, &question).run().await;
             let Reply { provider, model, attempts, flow } = begun.map_err(|mut error| {
                 error.attempts.splice(0..0, std::mem::take(&mut tried));
                 error
@@ -178,13 +181,25 @@ impl System {
     ) -> Result<(Embeddings, Vec<Attempt>), GatewayError> {
         let shared = self.admit()?;
         let plan = shared.router.plan(request.model.as_deref())?;
-        attempt::embed(shared, caller, &plan, &request).await
+        attempt::embed(shared, &caller, &plan, &request).await
     }
 
     /// The names that a program may ask for: aliases, then the providers' own models.
     #[must_use]
     pub fn gateway_models(&self) -> Vec<String> {
         self.shared().router.models()
+    }
+
+    /// How the most used budget of a caller stands, in percent, when that is worth a warning.
+    #[must_use]
+    pub fn budget_warning(&self, user: UserId, payer: &Payer) -> Option<u64> {
+        self.shared().budgets.warning(user, payer)
+    }
+
+    /// How a caller stands with each of their budgets.
+    #[must_use]
+    pub fn budgets(&self, user: UserId, payer: &Payer) -> BudgetList {
+        BudgetList { items: self.shared().budgets.standing(user, payer) }
     }
 
     /// `[gateway]`

@@ -39,7 +39,8 @@ mod turn_log;
 mod turns;
 
 pub use budget::{
-    Budget, BudgetCaller, BudgetConfig, BudgetState, Budgets, Exceeded, Limits, Period, Reservation,
+    Budget, BudgetCaller, BudgetConfig, BudgetState, Budgets, Exceeded, Limits, Payer, Period,
+    Reservation,
 };
 pub use cache::{Cache, CachedAnswer};
 pub use config::{BadValue, CacheConfig, ChatConfig, JobsConfig, RedisConfig, SessionConfig};

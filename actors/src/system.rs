@@ -19,6 +19,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
 use crate::{
+    budget::{BudgetConfig, Budgets},
     cache::Cache,
     config::{CacheConfig, ChatConfig, JobsConfig, SessionConfig},
     conversation::{Asker, BeginTurn, Begun, Typing, Unwatch, Watch, Watcher},
@@ -76,6 +77,8 @@ pub struct Parts {
     pub gateway: GatewayConfig,
     /// `[ledger]`
     pub ledger: LedgerConfig,
+    /// `[budgets]`
+    pub budgets: BudgetConfig,
     /// Where the ledger keeps its journal.
     pub usage: PathBuf,
     /// Where uploads wait for their jobs.
@@ -100,6 +103,7 @@ pub(crate) struct Shared {
     pub(crate) session: SessionConfig,
     pub(crate) gateway: GatewayConfig,
     pub(crate) ledger: Ledger,
+    pub(crate) budgets: Budgets,
     pub(crate) searches: Arc<Semaphore>,
     pub(crate) index: IndexProbe,
     /// Everything that shutdown waits for.
@@ -151,6 +155,9 @@ impl System {
         };
         let ledger = Ledger::start(parts.ledger, &parts.usage, ledger_metrics)?;
         ledger.commit_to(parts.store.clone(), &keeper, &arbiters[0]);
+        let budgets = Budgets::new(parts.budgets, callboard_protocol::Timestamp::now);
+        // Before the first call: what was spent before the restart counts.
+        budgets.load(&parts.store).await?;
         let cache = Cache::start(parts.cache, parts.remote, &keeper, &parts.metrics, &arbiters);
         let keep_turns = Duration::from_secs(parts.chat.keep_turns_s);
         let shared = Arc::new(Shared {
@@ -168,6 +175,7 @@ impl System {
             session: parts.session,
             gateway: parts.gateway,
             ledger,
+            budgets,
             searches: Arc::new(Semaphore::new(SEARCHES)),
             index: IndexProbe::default(),
             tracker: TaskTracker::new(),
@@ -175,6 +183,10 @@ impl System {
             #[cfg(test)]
             trap: crate::testing::Trap::default(),
         });
+        let draining = CancellationToken::new();
+        let keep_loaded =
+            shared.budgets.clone().keep_loaded(shared.store.clone(), draining.clone());
+        shared.tracker.spawn_on(keep_loaded, &shared.runtime);
         let jobs = Jobs::start(parts.jobs, Arc::clone(&shared), &keeper, &arbiters);
         if let Some(path) = parts.own_log {
             let (shared, stopping) = (Arc::clone(&shared), jobs.stopping());
@@ -193,7 +205,7 @@ impl System {
                 jobs,
                 keeper,
                 goodbye: CancellationToken::new(),
-                draining: CancellationToken::new(),
+                draining,
                 started: Instant::now(),
             }),
         })

@@ -8,7 +8,7 @@ use callboard_entities::{
     queries::users::{self, NewUser},
 };
 use callboard_logs::{LogStore, LogsConfig};
-use callboard_protocol::{Ask, ClientMessageId, Role, Timestamp, UserId};
+use callboard_protocol::{Ask, ClientMessageId, Role, Timestamp, User};
 use callboard_providers::ProviderConfig;
 use parking_lot::Mutex;
 use tempfile::TempDir;
@@ -41,7 +41,7 @@ pub(crate) struct World {
     pub(crate) system: System,
     pub(crate) store: Store,
     pub(crate) logs: LogStore,
-    pub(crate) user: UserId,
+    pub(crate) user: User,
     pub(crate) folder: TempDir,
 }
 
@@ -62,7 +62,7 @@ impl World {
             role: Role::Analyst,
             password_hash: "$argon2id$hash".to_owned().into(),
         };
-        let user = users::create(&store, &new, Timestamp::now()).await.unwrap().id;
+        let user = users::create(&store, &new, Timestamp::now()).await.unwrap();
         let logs = LogStore::open(&folder.path().join("index"), &LogsConfig::default()).unwrap();
         let uploads = folder.path().join("uploads");
         std::fs::create_dir(&uploads).unwrap();
@@ -79,6 +79,7 @@ impl World {
             models: Vec::new(),
             gateway: GatewayConfig::default(),
             ledger: LedgerConfig::default(),
+            budgets: crate::BudgetConfig::default(),
             usage: folder.path().join("usage"),
             uploads,
             own_log: Some(folder.path().join("own.jsonl")),

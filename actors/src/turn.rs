@@ -28,6 +28,7 @@ use tokio::time::{Instant, sleep};
 use tracing::{Instrument, error, info, info_span, warn};
 
 use crate::{
+    budget::Payer,
     conversation::{Conversation, TurnEnded},
     keeper::panic_text,
     storage::{STORE_RETRIES, store_failed},
@@ -55,6 +56,8 @@ pub(crate) struct Submission {
 pub(crate) struct TurnJob {
     pub(crate) ask: Ask,
     pub(crate) log: Arc<TurnLog>,
+    /// Whose budgets it counts to.
+    pub(crate) payer: Arc<Payer>,
     /// From the arrival of the question until the turn was ready to run.
     pub(crate) prepared_in: Duration,
 }
@@ -149,6 +152,7 @@ struct Running<'a> {
     shared: &'a Shared,
     ask: &'a Ask,
     log: &'a Arc<TurnLog>,
+    payer: &'a Arc<Payer>,
     started: Instant,
     deadline: Instant,
     prepared_in: Duration,
@@ -162,6 +166,7 @@ async fn run(shared: &Shared, job: &TurnJob) {
         shared,
         ask: &job.ask,
         log: &job.log,
+        payer: &job.payer,
         started,
         deadline: started + Duration::from_secs(shared.chat.turn_timeout_s),
         prepared_in: job.prepared_in,

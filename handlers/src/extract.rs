@@ -13,6 +13,7 @@ use actix_web::{
     http::{Method, header},
     middleware::Next,
 };
+use callboard_actors::Payer;
 use callboard_protocol::{
     ErrorCode, KeyScope, KeySecret, Permission, Timestamp, TokenFamilyId, User,
 };
@@ -64,6 +65,11 @@ impl Principal {
     #[must_use]
     pub fn may(&self, permission: Permission) -> bool {
         self.check(permission, scope_of(permission)).is_ok()
+    }
+
+    /// Whose budgets their calls count to.
+    pub(crate) fn payer(&self) -> Payer {
+        Payer::new(&self.user, self.key.as_ref().map(|key| (key.id, key.budgets)))
     }
 
     /// Fails with what is missing.
@@ -355,7 +361,7 @@ mod tests {
             id: callboard_protocol::ApiKeyId::new(),
             scopes: scopes.to_vec(),
             models: None,
-            budgets: crate::KeyBudgets::default(),
+            budgets: callboard_actors::Limits::default(),
         };
         let user = User {
             id: callboard_protocol::UserId::new(),

@@ -44,7 +44,7 @@ use crate::{
     extract::{Principal, Via},
 };
 
-pub use self::api_keys::{KeyBudgets, KeyOfCaller};
+pub use self::api_keys::KeyOfCaller;
 pub(crate) use self::{keys::same, socket_tokens::SocketTokens};
 
 /// The longest user name, in bytes.

@@ -31,7 +31,7 @@ pub use config::{
 pub use edge::{AppState, Edge};
 pub use error::{ApiError, error_codes_html, error_codes_markdown, status};
 pub use extract::{Allowed, LocalOperator, LocalPeer, Permit, Principal, Via, permit};
-pub use identity::{Identity, KeyBudgets, KeyOfCaller, NewAccount};
+pub use identity::{Identity, KeyOfCaller, NewAccount};
 pub use observe::observe;
 pub use openapi::{document as openapi_document, json as openapi_json};
 pub use routes::{Access, Endpoint, Mount, table as route_table};

@@ -66,6 +66,7 @@ use crate::{
         routes::create_key,
         routes::revoke_key,
         routes::report_usage,
+        routes::list_budgets,
         routes::chat_completions,
         routes::create_message,
         routes::create_response,

@@ -214,6 +214,7 @@ pub fn table() -> Vec<Endpoint> {
         endpoint(post.clone(), "/keys", Needs(KeysUse), create_key),
         endpoint(Method::DELETE, "/keys/{id}", Needs(KeysUse), revoke_key),
         endpoint(get.clone(), "/usage", Needs(UsageRead), report_usage),
+        endpoint(get.clone(), "/budgets", Needs(UsageRead), list_budgets),
 
         endpoint(post.clone(), "/v1/chat/completions", Needs(GatewayUse), chat_completions)
             .speaking(Dialect::OpenAi),

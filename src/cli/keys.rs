@@ -38,6 +38,12 @@ pub(super) struct NewKey {
     /// A model that it may name; may be repeated [default: all]
     #[arg(long = "model")]
     models: Vec<String>,
+    /// What it may cost in a day (UTC), in US dollars [default: no limit]
+    #[arg(long, value_name = "USD", value_parser = usd)]
+    budget_daily: Option<u64>,
+    /// What it may cost in a calendar month (UTC), in US dollars [default: no limit]
+    #[arg(long, value_name = "USD", value_parser = usd)]
+    budget_monthly: Option<u64>,
     /// When it ends [default: never]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=36_500))]
     expires_days: Option<u32>,
@@ -46,17 +52,28 @@ pub(super) struct NewKey {
     user: Option<String>,
 }
 
+/// An amount in US dollars, as millionths of one.
+fn usd(text: &str) -> Result<u64, String> {
+    let amount: f64 = text.parse().map_err(|_| "is no number".to_owned())?;
+    if !(0.0..=1e9).contains(&amount) {
+        return Err("must be 0 to 1000000000".to_owned());
+    }
+    // A float to an integer saturates.
+    Ok((amount * 1e6).round() as u64)
+}
+
 pub(super) fn run(config: &Config, command: KeyCommand) -> anyhow::Result<()> {
     match command {
         KeyCommand::Create(key) => with_identity(config, async |identity| {
             let now = Timestamp::now();
-            let NewKey { name, scopes, models, expires_days, user } = key;
+            let NewKey { name, scopes, models, budget_daily, budget_monthly, expires_days, user } =
+                key;
             let new = NewApiKey {
                 name,
                 scopes,
                 models: (!models.is_empty()).then_some(models),
-                daily_budget_micro_usd: None,
-                monthly_budget_micro_usd: None,
+                daily_budget_micro_usd: budget_daily,
+                monthly_budget_micro_usd: budget_monthly,
                 expires_at: expires_days.map(|days| now.plus(DAY * days)),
             };
             let made = identity.add_key(user.as_deref(), new, now).await.map_err(describe)?;

@@ -12,12 +12,13 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use super::{
-    Attempt, Caller, Flow, GatewayError, Meter, Ordered, Plan, Question, millis,
+    Attempt, Caller, Flow, GatewayError, Meter, Ordered, Plan, Question,
+    meter::Unmetered,
+    millis,
     plan::Target,
     question::{program_falls_back, to_program},
 };
 use crate::{
-    ledger::LedgerRefused,
     privacy::Restoring,
     provider::{Lease, NoLease, Outcome, Refused, Want},
     system::Shared,
@@ -39,7 +40,7 @@ pub(super) struct Failed {
 #[derive(Clone, Copy)]
 pub(super) struct Asked<'a> {
     pub(super) shared: &'a Shared,
-    pub(super) caller: Caller,
+    pub(super) caller: &'a Caller,
     pub(super) target: Target<'a>,
     pub(super) ordered: &'a Ordered,
 }
@@ -79,7 +80,7 @@ async fn chat_once(
 ) -> Result<Flow, Failed> {
     let mut lease = lease(&asked).await?;
     let Asked { shared, caller, target, ordered } = asked;
-    let mut meter = Meter::start(shared, &caller, &target, ordered, lost).map_err(unrecorded)?;
+    let mut meter = Meter::start(shared, caller, &target, ordered, lost).map_err(unrecorded)?;
     let begun = async {
         let (mut stream, redactor) = question.ask(&lease, &target, &shared.metrics).await?;
         lease.learned(&stream.head().rate_limits);
@@ -105,7 +106,7 @@ async fn chat_once(
 /// Asks the targets for embeddings, one after the other.
 pub(super) async fn embed(
     shared: &Shared,
-    caller: Caller,
+    caller: &Caller,
     plan: &Plan<'_>,
     request: &EmbedRequest,
 ) -> Result<(Embeddings, Vec<Attempt>), GatewayError> {
@@ -132,7 +133,7 @@ pub(super) async fn embed(
 
 async fn embed_at(
     shared: &Shared,
-    caller: Caller,
+    caller: &Caller,
     target: &Target<'_>,
     request: &EmbedRequest,
 ) -> Result<Embeddings, Failed> {
@@ -140,6 +141,7 @@ async fn embed_at(
     let ordered = Ordered {
         alias: request.model.as_deref().unwrap_or_default().into(),
         prompt_tokens: (bytes as u64).div_ceil(4),
+        max_output_tokens: Some(0),
     };
     let asked = Asked { shared, caller, target: *target, ordered: &ordered };
     let mut attempts = 0;
@@ -156,7 +158,7 @@ async fn embed_once(asked: Asked<'_>, request: &EmbedRequest) -> Result<Embeddin
     let mut lease = lease(&asked).await?;
     let Asked { shared, caller, target, ordered } = asked;
     let lost = Arc::new(AtomicBool::new(false));
-    let mut meter = Meter::start(shared, &caller, &target, ordered, lost).map_err(unrecorded)?;
+    let mut meter = Meter::start(shared, caller, &target, ordered, lost).map_err(unrecorded)?;
     let request = EmbedRequest { model: target.model.map(str::to_owned), ..request.clone() };
     match lease.client.embed_with_key(request, lease.key()).await {
         Ok(embeddings) => {
@@ -206,10 +208,14 @@ fn failed(
     Failed { client, outcome: kind, falls_back, recovers_in, of_its_key }
 }
 
-/// What cannot be recorded is not asked.
-fn unrecorded(refused: LedgerRefused) -> Failed {
-    let client = refused.into();
-    Failed { client, outcome: "refused", falls_back: false, recovers_in: None, of_its_key: false }
+/// What cannot be recorded is not asked, and what cannot be paid neither; another target may be
+/// cheaper.
+fn unrecorded(refused: Unmetered) -> Failed {
+    let (client, falls_back) = match refused {
+        Unmetered::Ledger(refused) => (refused.into(), false),
+        Unmetered::Budget(exceeded) => (exceeded.client(), true),
+    };
+    Failed { client, outcome: "refused", falls_back, recovers_in: None, of_its_key: false }
 }
 
 /// A place at the provider.

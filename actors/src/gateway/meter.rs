@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::{Caller, plan::Target};
 use crate::{
+    budget::{Exceeded, Reservation},
     ledger::{Call, LedgerRefused, OpenCall, Outcome},
     metrics::Metrics,
     router::Load,
@@ -38,6 +39,14 @@ pub(crate) struct Meter {
     lost: Arc<AtomicBool>,
     /// In the ledger, until it is closed.
     open: Option<OpenCall>,
+    /// What is set aside for it in the budgets of its caller; none for what costs nothing.
+    reserved: Option<Reservation>,
+}
+
+/// Why a call cannot be made.
+pub(super) enum Unmetered {
+    Ledger(LedgerRefused),
+    Budget(Exceeded),
 }
 
 /// What is asked for, as far as the bill needs to know.
@@ -46,7 +55,13 @@ pub(crate) struct Ordered {
     pub(crate) alias: Arc<str>,
     /// What it reads, by our own guess.
     pub(crate) prompt_tokens: u64,
+    /// The longest answer that was asked for, in tokens.
+    pub(crate) max_output_tokens: Option<u32>,
 }
+
+/// What an answer is taken to be long, in tokens, before it is there, unless a shorter one was asked
+/// for.
+const TYPICAL_OUTPUT: u64 = 500;
 
 /// The micro-dollars that `usage` of this model costs.
 fn micro_usd(usage: TokenUsage, model: &str, config: &ProviderConfig) -> u64 {
@@ -68,17 +83,18 @@ fn call_tokens(usage: TokenUsage) -> CallTokens {
 
 impl Meter {
     /// Opens the call in the ledger; the provider must not be asked without it.
-    pub(crate) fn start(
+    pub(super) fn start(
         shared: &Shared,
         caller: &Caller,
         target: &Target<'_>,
         ordered: &Ordered,
         lost: Arc<AtomicBool>,
-    ) -> Result<Self, LedgerRefused> {
+    ) -> Result<Self, Unmetered> {
         let link = target.link;
         let model: Arc<str> = target.model_name().into();
         let prompt_tokens = ordered.prompt_tokens;
         let read = TokenUsage { input: prompt_tokens, estimated: true, ..TokenUsage::default() };
+        let reserved = reserve(shared, caller, target, (read, ordered))?;
         let open = shared.ledger.open(Call {
             id: CallId::new(),
             request_id: caller.request,
@@ -92,7 +108,8 @@ impl Meter {
             model: Arc::clone(&model),
             estimated_input_tokens: prompt_tokens,
             estimated_cost_micro_usd: micro_usd(read, &model, &link.config),
-        })?;
+        });
+        let open = open.map_err(Unmetered::Ledger)?;
         Ok(Self {
             metrics: shared.metrics.clone(),
             config: Arc::clone(&link.config),
@@ -105,6 +122,7 @@ impl Meter {
             first_token: None,
             lost,
             open: Some(open),
+            reserved,
         })
     }
 
@@ -160,14 +178,36 @@ impl Meter {
         metrics.ai_tokens.with_label_values(&[model, "input"]).inc_by(usage.input);
         metrics.ai_tokens.with_label_values(&[model, "output"]).inc_by(usage.output);
         metrics.ai_cost.with_label_values(&[model]).inc_by(cost_of(usage, model, &self.config));
+        let cost_micro_usd = micro_usd(usage, model, &self.config);
+        if let Some(reserved) = self.reserved.take() {
+            reserved.settle(cost_micro_usd);
+        }
         open.close(Outcome {
             status,
             error: error.map(Into::into),
             tokens: call_tokens(usage),
             estimated: usage.estimated,
-            cost_micro_usd: micro_usd(usage, model, &self.config),
+            cost_micro_usd,
         });
     }
+}
+
+/// Sets aside what a call will probably cost, at its target's prices; nothing for what is free.
+fn reserve(
+    shared: &Shared,
+    caller: &Caller,
+    target: &Target<'_>,
+    (read, ordered): (TokenUsage, &Ordered),
+) -> Result<Option<Reservation>, Unmetered> {
+    let longest = u64::from(ordered.max_output_tokens.unwrap_or(u32::MAX));
+    let usage = TokenUsage { output: longest.min(TYPICAL_OUTPUT), ..read };
+    let cost = cost_of(usage, target.model_name(), &target.link.config);
+    if cost <= 0.0 {
+        return Ok(None);
+    }
+    let estimate = micro_usd(usage, target.model_name(), &target.link.config).max(1);
+    let reserved = shared.budgets.reserve_for((caller.user, &caller.payer), estimate);
+    reserved.map(Some).map_err(Unmetered::Budget)
 }
 
 impl Drop for Meter {

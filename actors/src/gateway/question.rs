@@ -27,6 +27,14 @@ impl Question<'_> {
         }
     }
 
+    /// The longest answer that was asked for.
+    pub(super) fn max_output_tokens(&self) -> Option<u32> {
+        match self {
+            Self::Program(request) => request.max_output_tokens,
+            Self::Assistant(request) => request.max_output_tokens,
+        }
+    }
+
     /// The model that was named.
     pub(super) fn named(&self) -> &str {
         match self {

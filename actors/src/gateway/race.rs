@@ -23,7 +23,7 @@ use crate::system::Shared;
 /// One request's way through its targets.
 pub(crate) struct Race<'a> {
     shared: &'a Shared,
-    caller: Caller,
+    caller: &'a Caller,
     plan: &'a Plan<'a>,
     question: &'a Question<'a>,
     ordered: Arc<Ordered>,
@@ -62,7 +62,7 @@ type Ended = (usize, Result<Flow, Failed>);
 impl<'a> Race<'a> {
     pub(crate) fn new(
         shared: &'a Shared,
-        caller: Caller,
+        caller: &'a Caller,
         plan: &'a Plan<'a>,
         question: &'a Question<'a>,
     ) -> Self {
@@ -70,6 +70,7 @@ impl<'a> Race<'a> {
         let ordered = Arc::new(Ordered {
             alias: question.named().into(),
             prompt_tokens: question.estimated_tokens(),
+            max_output_tokens: question.max_output_tokens(),
         });
         Self { shared, caller, plan, question, ordered, attempts: Vec::new(), last }
     }

@@ -51,7 +51,7 @@ impl Session {
         // Over its limit it asks without watching, and still follows its own turn.
         let may_watch = self.subscriptions.len() < self.system.session_limits().max_subscriptions;
         let watcher = self.watcher().filter(|_| may_watch);
-        let asker = Asker { user: self.who.user.id, watcher };
+        let asker = Asker::new(&self.who.user, watcher);
         // Asked now: the context does not poll what is spawned in its order.
         let asked = self.system.ask(asker, ask);
         ctx.spawn(asked.into_actor(self).map(move |begun, session, ctx| {

@@ -25,7 +25,8 @@ impl Handler<Crash> for TokenPurge {
 async fn token(world: &World, hash: [u8; 32], ahead: Option<Duration>) {
     let now = Timestamp::now();
     let expires_at = ahead.map_or(now.minus(Duration::from_secs(1)), |ahead| now.plus(ahead));
-    let new = NewRefreshToken { hash, family: TokenFamilyId::new(), user: world.user, expires_at };
+    let new =
+        NewRefreshToken { hash, family: TokenFamilyId::new(), user: world.user.id, expires_at };
     tokens::insert(&world.store, &new, now).await.unwrap();
 }
 

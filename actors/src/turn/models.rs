@@ -3,7 +3,7 @@
 //! Before the first piece the next target takes over silently; after it the reader is told that the
 //! answer starts again. What was streamed until then is billed as what it was.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use callboard_protocol::{ClientError, ErrorCode, FinishReason, RequestId, UsageEndpoint};
 use callboard_providers::{CompletionRequest, ReplyEvent, StopReason, TokenUsage};
@@ -60,12 +60,13 @@ pub(super) async fn answer(running: &Running<'_>) -> Result<Draft, ClientError> 
     let mut plan = running.shared.router.plan_turn(running.ask.model.as_deref())?;
     let request = request(running);
     let question = Question::Assistant(&request);
+    let caller = caller(running);
     let mut spent = Spent::default();
     let mut last = ClientError::from(ErrorCode::ProviderUnavailable);
     while !plan.targets.is_empty() {
         restart(running, "the provider failed; another one answers");
         let before = Instant::now();
-        let race = Race::new(running.shared, caller(running), &plan, &question);
+        let race = Race::new(running.shared, &caller, &plan, &question);
         let begun = bounded(running, race.run()).await;
         let Reply { provider, model, mut flow, .. } = match begun {
             Ok(Ok(reply)) => reply,
@@ -114,6 +115,7 @@ fn caller(running: &Running<'_>) -> Caller {
     Caller {
         user: running.log.owner(),
         key: None,
+        payer: Arc::clone(running.payer),
         request: RequestId::new(),
         endpoint: UsageEndpoint::Chat,
         turn: Some(running.log.turn_id()),

@@ -202,6 +202,38 @@ pub struct UsageReport {
     pub total: UsageTotals,
 }
 
+/// The span of a budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BudgetPeriod {
+    /// From midnight to midnight, UTC.
+    Day,
+    /// A calendar month, UTC.
+    Month,
+}
+
+/// How somebody stands with one of their budgets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct BudgetStanding {
+    /// Whose it is: `user`, `key`, or `role` for all accounts of the role together.
+    pub of: String,
+    /// Its span.
+    pub period: BudgetPeriod,
+    /// The most that may be spent, in millionths of a US dollar.
+    pub limit_micro_usd: u64,
+    /// What is spent, or set aside for calls that run.
+    pub held_micro_usd: u64,
+    /// When it begins anew.
+    pub resets_at: Timestamp,
+}
+
+/// The reply of `GET /budgets`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct BudgetList {
+    /// Every limit that the caller has; none where nothing is limited.
+    pub items: Vec<BudgetStanding>,
+}
+
 /// The query of `GET /usage`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, IntoParams)]
 #[serde(default, deny_unknown_fields)]

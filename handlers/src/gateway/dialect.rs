@@ -8,7 +8,7 @@ use actix_web::{
     middleware::Next,
 };
 use bytes::Bytes;
-use callboard_protocol::UsageEndpoint;
+use callboard_protocol::{ErrorCode, UsageEndpoint};
 use callboard_providers::{ChatRequest, ReplyEvent};
 
 use super::{Answer, CallOptions, ErrorReply, Fault, Head, anthropic, openai};
@@ -110,6 +110,10 @@ impl Dialect {
         if let Some(millis) = retry_after_ms {
             response.insert_header((header::RETRY_AFTER, millis.div_ceil(1_000)));
             response.insert_header(("retry-after-ms", millis));
+        }
+        if fault.code == ErrorCode::BudgetExceeded {
+            // The vendors' clients would try again within seconds.
+            response.insert_header(("x-should-retry", "false"));
         }
         response.content_type("application/json").body(body)
     }

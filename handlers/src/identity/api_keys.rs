@@ -7,6 +7,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use callboard_actors::Limits;
 use callboard_entities::{
     Cursor, TokenHash,
     queries::{
@@ -53,16 +54,7 @@ pub struct KeyOfCaller {
     /// The models that it may name; all when absent.
     pub models: Option<Vec<String>>,
     /// What it may cost.
-    pub budgets: KeyBudgets,
-}
-
-/// What a key may cost, in millionths of a US dollar; no limit when absent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct KeyBudgets {
-    /// In a day (UTC).
-    pub daily_micro_usd: Option<u64>,
-    /// In a calendar month (UTC).
-    pub monthly_micro_usd: Option<u64>,
+    pub budgets: Limits,
 }
 
 impl KeyOfCaller {
@@ -313,10 +305,7 @@ impl Identity {
 fn remembered(owner: KeyOwner, now: Timestamp) -> Remembered {
     let KeyOwner { key, username, display_name, role, .. } = owner;
     let ApiKey { id, user_id, scopes, models, expires_at, last_used_at, .. } = key;
-    let budgets = KeyBudgets {
-        daily_micro_usd: key.daily_budget_micro_usd,
-        monthly_micro_usd: key.monthly_budget_micro_usd,
-    };
+    let budgets = Limits { day: key.daily_budget_micro_usd, month: key.monthly_budget_micro_usd };
     Remembered {
         user: User { id: user_id, username, display_name, role },
         key: Arc::new(KeyOfCaller { id, scopes, models, budgets }),

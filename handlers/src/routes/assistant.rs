@@ -36,7 +36,7 @@ pub(crate) async fn chat(
     body: web::Json<Ask>,
 ) -> Result<HttpResponse, ApiError> {
     let user = caller.user.id;
-    let begun = state.system.ask(Asker::from(user), body.into_inner()).await?;
+    let begun = state.system.ask(Asker::new(&caller.user, None), body.into_inner()).await?;
     if wants_events(&request) {
         return events(&state, user, begun).await;
     }

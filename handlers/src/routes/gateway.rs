@@ -1,6 +1,6 @@
 //! `/v1`: the API for programs, as the clients of OpenAI and Anthropic speak it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use actix_web::{HttpResponse, HttpResponseBuilder, http::header, web};
 use bytes::Bytes;
@@ -20,6 +20,9 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A longer answer is not gathered for a client that wants it whole.
 const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
+
+/// Says how much of the most used budget is spent, once that is worth a warning.
+const BUDGET_HEADER: header::HeaderName = header::HeaderName::from_static("x-callboard-budget");
 
 /// What the gateway says of a call: the field `callboard` of a reply.
 #[derive(Serialize)]
@@ -74,7 +77,8 @@ pub(crate) async fn embeddings(
     state: State,
     body: web::Payload,
 ) -> HttpResponse {
-    embedded(&caller, &state, body).await.unwrap_or_else(|fault| Dialect::OpenAi.refuse(&fault))
+    let answered = embedded(&caller, &state, body).await;
+    warned(&caller, &state, answered.unwrap_or_else(|fault| Dialect::OpenAi.refuse(&fault)))
 }
 
 /// The models that may be asked for.
@@ -138,7 +142,17 @@ async fn answer(
     body: web::Payload,
 ) -> HttpResponse {
     let answered = try_answer(dialect, caller, state, body).await;
-    answered.unwrap_or_else(|fault| dialect.refuse(&fault))
+    warned(caller, state, answered.unwrap_or_else(|fault| dialect.refuse(&fault)))
+}
+
+/// Tells a caller whose budget is nearly used up.
+fn warned(caller: &Principal, state: &State, mut response: HttpResponse) -> HttpResponse {
+    if let Some(percent) = state.system.budget_warning(caller.user.id, &caller.payer())
+        && let Ok(value) = header::HeaderValue::try_from(format!("warn; {percent}%"))
+    {
+        response.headers_mut().insert(BUDGET_HEADER, value);
+    }
+    response
 }
 
 async fn try_answer(
@@ -247,10 +261,10 @@ async fn embedded(
 }
 
 fn calling(caller: &Principal, endpoint: UsageEndpoint) -> Caller {
-    let key = caller.key.as_ref().map(|key| key.id);
     Caller {
         user: caller.user.id,
-        key,
+        key: caller.key.as_ref().map(|key| key.id),
+        payer: Arc::new(caller.payer()),
         request: request_id::current(),
         endpoint,
         turn: None,

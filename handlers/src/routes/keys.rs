@@ -58,11 +58,6 @@ pub(crate) async fn create_key(
 ) -> Result<HttpResponse, ApiError> {
     let (owner, now) = (caller.user.id, Timestamp::now());
     let new = body.into_inner();
-    if new.daily_budget_micro_usd.or(new.monthly_budget_micro_usd).is_some() {
-        // A limit that is taken and not held would be worse than none.
-        let message = "Budgets of keys are not enforced yet, so none can be set.";
-        return Err(ApiError::new(ErrorCode::ValidationFailed, message));
-    }
     let made = state.identity.create_key(owner, new, now).await?;
     trail.note(Some(owner), "key.create", made.key.id).await;
     Ok(HttpResponse::Created().json(made))

@@ -3,7 +3,7 @@
 
 use actix_web::web;
 use callboard_entities::queries::usage::{self, UsageFilter};
-use callboard_protocol::{ErrorCode, Permission, UsageGroup, UsageQuery, UsageReport};
+use callboard_protocol::{BudgetList, ErrorCode, Permission, UsageGroup, UsageQuery, UsageReport};
 
 use crate::{
     ApiError,
@@ -23,6 +23,16 @@ pub(crate) async fn report_usage(
     let group_by = query.group_by.unwrap_or(UsageGroup::None);
     let filter = filter_for(&caller, query)?;
     Ok(web::Json(usage::totals(&state.store, &filter, group_by).await?))
+}
+
+/// How one stands with one's budgets.
+#[utoipa::path(get, path = "/budgets", tag = "usage",
+    responses((status = 200, body = BudgetList)))]
+pub(crate) async fn list_budgets(
+    caller: Allowed<permit::UsageRead>,
+    state: State,
+) -> web::Json<BudgetList> {
+    web::Json(state.system.budgets(caller.user.id, &caller.payer()))
 }
 
 /// The filter that was asked for, within what the caller may see.
@@ -50,12 +60,13 @@ mod tests {
     use callboard_protocol::{ApiKeyId, KeyScope, Role, User, UserId};
 
     use super::*;
-    use crate::{KeyBudgets, KeyOfCaller, Via};
+    use crate::{KeyOfCaller, Via};
 
     fn caller(role: Role, key: Option<ApiKeyId>) -> Principal {
         let (username, display_name) = ("ada".to_owned(), "Ada".to_owned());
         let key = key.map(|id| {
-            let (scopes, budgets) = (vec![KeyScope::UsageRead], KeyBudgets::default());
+            let (scopes, budgets) =
+                (vec![KeyScope::UsageRead], callboard_actors::Limits::default());
             Arc::new(KeyOfCaller { id, scopes, models: None, budgets })
         });
         let user = User { id: UserId::new(), username, display_name, role };

@@ -68,7 +68,7 @@ async fn a_key_opens_the_routes_of_its_scope_and_no_other() {
             opened += usize::from(row.scope == Some(scope));
         }
     }
-    assert_eq!(opened, 10, "chat 3, embeddings 1, models 2, logs 3, usage 1");
+    assert_eq!(opened, 11, "chat 3, embeddings 1, models 2, logs 3, usage 2");
 }
 
 #[actix_web::test]
@@ -181,16 +181,4 @@ async fn an_account_has_at_most_fifty_keys() {
     server.identity.revoke_key(Some(owner), last.id, now).await.unwrap();
     let (one, other) = tokio::join!(more(), more());
     assert!(one.is_ok() != other.is_ok(), "there is room for one");
-}
-
-#[actix_web::test]
-async fn a_budget_that_nobody_enforces_cannot_be_set() {
-    let server = Server::start().await;
-    let token = server.signed_in(Role::Viewer).await.access_token.unwrap();
-    for field in ["daily_budget_micro_usd", "monthly_budget_micro_usd"] {
-        let mut body = json!({ "name": "ci", "scopes": ["chat"] });
-        body[field] = json!(1);
-        let refused = server.call(bearer(post("/api/v1/keys", body), &token)).await;
-        assert_eq!(refused.code(), "validation_failed");
-    }
 }

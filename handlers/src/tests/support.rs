@@ -162,6 +162,7 @@ async fn system(store: &Store, logs: &LogStore, metrics: &Metrics, uploads: &Pat
         models: Vec::new(),
         gateway: GatewayConfig::default(),
         ledger: LedgerConfig::default(),
+        budgets: callboard_actors::BudgetConfig::default(),
         usage: uploads.join("usage"),
         uploads: uploads.to_owned(),
         own_log: None,

@@ -136,6 +136,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/budgets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How one stands with one's budgets.
+         * @description For the role `viewer` and above. An API key needs the scope `usage_read`.
+         */
+        get: operations["list_budgets"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/cache/health": {
         parameters: {
             query?: never;
@@ -888,6 +908,35 @@ export interface components {
             /** @description The first instant of the slice. */
             start: components["schemas"]["Timestamp"];
         };
+        /** @description The reply of `GET /budgets`. */
+        BudgetList: {
+            /** @description Every limit that the caller has; none where nothing is limited. */
+            items: components["schemas"]["BudgetStanding"][];
+        };
+        /**
+         * @description The span of a budget.
+         * @enum {string}
+         */
+        BudgetPeriod: "day" | "month";
+        /** @description How somebody stands with one of their budgets. */
+        BudgetStanding: {
+            /**
+             * Format: int64
+             * @description What is spent, or set aside for calls that run.
+             */
+            held_micro_usd: number;
+            /**
+             * Format: int64
+             * @description The most that may be spent, in millionths of a US dollar.
+             */
+            limit_micro_usd: number;
+            /** @description Whose it is: `user`, `key`, or `role` for all accounts of the role together. */
+            of: string;
+            /** @description Its span. */
+            period: components["schemas"]["BudgetPeriod"];
+            /** @description When it begins anew. */
+            resets_at: components["schemas"]["Timestamp"];
+        };
         /** @description The reply of `GET /cache/health`. */
         CacheHealth: {
             /** @description The worst of both levels. */
@@ -1110,7 +1159,7 @@ export interface components {
          * @description Every error that a client can meet, over REST and over WebSocket alike.
          * @enum {string}
          */
-        ErrorCode: "bad_request" | "invalid_json" | "invalid_parameter" | "invalid_query" | "validation_failed" | "weak_password" | "unknown_frame" | "unknown_model" | "unknown_mode" | "context_too_long" | "content_filtered" | "binary_input" | "unauthenticated" | "invalid_token" | "invalid_credentials" | "invalid_refresh_token" | "invalid_setup_token" | "forbidden" | "csrf_failed" | "origin_refused" | "not_found" | "conversation_not_found" | "turn_not_found" | "line_not_found" | "job_not_found" | "method_not_allowed" | "conflict" | "already_set_up" | "turn_running" | "payload_too_large" | "unsupported_media_type" | "rate_limited" | "too_many_connections" | "overloaded" | "draining" | "not_ready" | "provider_unavailable" | "storage_unavailable" | "timeout" | "query_too_expensive" | "internal";
+        ErrorCode: "bad_request" | "invalid_json" | "invalid_parameter" | "invalid_query" | "validation_failed" | "weak_password" | "unknown_frame" | "unknown_model" | "unknown_mode" | "context_too_long" | "content_filtered" | "binary_input" | "unauthenticated" | "invalid_token" | "invalid_credentials" | "invalid_refresh_token" | "invalid_setup_token" | "forbidden" | "csrf_failed" | "origin_refused" | "not_found" | "conversation_not_found" | "turn_not_found" | "line_not_found" | "job_not_found" | "method_not_allowed" | "conflict" | "already_set_up" | "turn_running" | "payload_too_large" | "unsupported_media_type" | "rate_limited" | "budget_exceeded" | "too_many_connections" | "overloaded" | "draining" | "not_ready" | "provider_unavailable" | "storage_unavailable" | "timeout" | "query_too_expensive" | "internal";
         /** @description All that the engine found for a question. */
         Evidence: {
             /**
@@ -2307,6 +2356,35 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SignedIn"];
+                };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_budgets: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BudgetList"];
                 };
             };
             /** @description It failed; `code` says why. */

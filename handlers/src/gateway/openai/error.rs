@@ -50,6 +50,9 @@ fn class(code: ErrorCode) -> ErrorClass {
 /// `type` and `code`. Where OpenAI has no code of its own, ours stands there.
 pub(super) fn words(fault: &Fault) -> (&'static str, &'static str) {
     let own = fault.flaw.map_or(fault.code.as_str(), |flaw| flaw.as_str());
+    if fault.code == ErrorCode::BudgetExceeded {
+        return ("insufficient_quota", "insufficient_quota");
+    }
     match fault.code.class() {
         ErrorClass::Unauthenticated => ("invalid_request_error", "invalid_api_key"),
         ErrorClass::RateLimited => ("rate_limit_error", "rate_limit_exceeded"),

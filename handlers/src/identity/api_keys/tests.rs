@@ -29,7 +29,7 @@ fn good_key(at: Timestamp) -> Remembered {
             id: ApiKeyId::new(),
             scopes: vec![KeyScope::Chat],
             models: None,
-            budgets: KeyBudgets::default(),
+            budgets: callboard_actors::Limits::default(),
         }),
         expires_at: None,
         looked_up: at,
