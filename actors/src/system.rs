@@ -148,12 +148,7 @@ impl System {
         let arbiters: Arc<[ArbiterHandle]> = parts.arbiters.into();
         let router =
             Router::start(parts.providers, parts.models, &keeper, &parts.metrics, &arbiters)?;
-        let ledger_metrics = LedgerMetrics {
-            pending: parts.metrics.ledger_pending.clone(),
-            journal_bytes: parts.metrics.ledger_bytes.clone(),
-            lost: parts.metrics.ledger_lost.clone(),
-        };
-        let ledger = Ledger::start(parts.ledger, &parts.usage, ledger_metrics)?;
+        let ledger = Ledger::start(parts.ledger, &parts.usage, ledger_metrics(&parts.metrics))?;
         ledger.commit_to(parts.store.clone(), &keeper, &arbiters[0]);
         let budgets = Budgets::new(parts.budgets, callboard_protocol::Timestamp::now);
         // Before the first call: what was spent before the restart counts.
@@ -402,6 +397,14 @@ impl System {
         if timeout(LAST_WORDS, shared.ledger.stop(&shared.store)).await.is_err() {
             warn!("the usage journal is left; the next start brings it into the database");
         }
+    }
+}
+
+fn ledger_metrics(metrics: &Metrics) -> LedgerMetrics {
+    LedgerMetrics {
+        pending: metrics.ledger_pending.clone(),
+        journal_bytes: metrics.ledger_bytes.clone(),
+        lost: metrics.ledger_lost.clone(),
     }
 }
 
