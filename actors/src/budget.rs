@@ -161,6 +161,11 @@ impl Payer {
         Self { username: user.username.as_str().into(), role: user.role, key }
     }
 
+    /// What the account may do.
+    pub(crate) fn role(&self) -> Role {
+        self.role
+    }
+
     fn caller(&self, user: UserId) -> BudgetCaller<'_> {
         BudgetCaller { user, username: &self.username, role: self.role, key: self.key }
     }

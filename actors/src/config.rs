@@ -47,6 +47,10 @@ pub struct ChatConfig {
     pub idle_conversation_s: u64,
     /// Earlier messages of a conversation that a model is shown.
     pub history_messages: u32,
+    /// How often a model may call tools of the log engine in one turn, reply by reply; 0 is never.
+    pub max_steps: u32,
+    /// What a turn may use before a model must answer with what it has, in tokens read and written.
+    pub max_turn_tokens: u64,
     /// The mode of questions that name none.
     pub default_mode: String,
     /// The presets of the assistant's manner: name and system prompt.
@@ -65,6 +69,8 @@ impl Default for ChatConfig {
             keep_turns_bytes: 64 * 1024 * 1024,
             idle_conversation_s: 300,
             history_messages: 12,
+            max_steps: 8,
+            max_turn_tokens: 100_000,
             default_mode: "investigator".into(),
             modes: Mode::presets().into_iter().map(|mode| (mode.name, mode.instructions)).collect(),
         }
@@ -84,6 +90,8 @@ impl ChatConfig {
             ("keep_turns", self.keep_turns as u64, 0..=1_000_000),
             ("keep_turns_bytes", self.keep_turns_bytes, 0..=1 << 40),
             ("idle_conversation_s", self.idle_conversation_s, 1..=DAY_S),
+            ("max_steps", u64::from(self.max_steps), 0..=100),
+            ("max_turn_tokens", self.max_turn_tokens, 0..=1 << 40),
             ("history_messages", u64::from(self.history_messages), 0..=1_000),
         ])
     }

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -26,17 +26,24 @@ pub(crate) struct Link {
     pub(crate) load: Arc<Load>,
 }
 
-/// How quick a provider is, for strategies to compare.
+/// What was learned of a provider: how quick it is, for strategies to compare, and what it refuses.
 #[derive(Default)]
 pub(crate) struct Load {
     /// Microseconds to the first token, as a moving average; 0 before the first.
     ttft_us: AtomicU64,
+    /// Set when it has refused a request for its tools.
+    refuses_tools: AtomicBool,
 }
 
 impl Load {
     /// The time to the first token lately; zero when it was not asked yet.
     pub(crate) fn ttft(&self) -> Duration {
         Duration::from_micros(self.ttft_us.load(Ordering::Acquire))
+    }
+
+    /// It takes requests, and none with tools.
+    pub(crate) fn refuse_tools(&self) {
+        self.refuses_tools.store(true, Ordering::Relaxed);
     }
 
     /// A first token has come. A fifth of each figure goes into the average, which so looks back
@@ -51,6 +58,12 @@ impl Load {
 }
 
 impl Link {
+    /// Whether its models are offered the assistant's tools.
+    pub(crate) fn offers_tools(&self) -> bool {
+        let refuses = || self.load.refuses_tools.load(Ordering::Relaxed);
+        self.config.tools.unwrap_or_else(|| !refuses())
+    }
+
     fn actor_name(&self) -> String {
         format!("provider:{}", self.config.name)
     }

@@ -10,6 +10,8 @@ mod answer;
 mod evidence;
 mod models;
 mod orphan;
+mod said;
+mod tools;
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
@@ -213,7 +215,8 @@ async fn finish(running: &Running<'_>, draft: Draft) {
     let Running { shared, log, .. } = *running;
     let evidence = running.evidence.as_deref();
     let response = log.answer_text();
-    let cited = cite(&response, evidence);
+    let found = evidence.map_or(&[][..], |evidence| &evidence.lines);
+    let cited = cite(&response, found.iter().chain(&draft.lines));
     observe_quality(shared, cited.citations.len(), cited.unsupported.len());
     log.append(TurnEvent::TextEnded {
         finish_reason: draft.finish_reason,

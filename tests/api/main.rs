@@ -31,4 +31,5 @@ mod shutdown;
 mod signin;
 mod slow_reader;
 mod sockets;
+mod tools;
 mod upload;

@@ -50,23 +50,29 @@ impl Question<'_> {
         target: &Target<'_>,
         metrics: &Metrics,
     ) -> Result<(ReplyStream, Option<Redactor>), ProviderError> {
-        let model = target.model.map(str::to_owned);
-        let config = &target.link.config;
         match self {
             Self::Program(request) => {
+                let model = target.model.map(str::to_owned);
                 let mut asked = ChatRequest { model, ..(*request).clone() };
-                let redactor = privacy::redact(&mut asked, config, metrics);
+                let redactor = privacy::redact(&mut asked, &target.link.config, metrics);
                 Ok((lease.client.chat_with_key(asked, lease.key()).await?, redactor))
             }
             Self::Assistant(request) => {
-                let mut redactor = None;
-                let prepare = |chat: &mut ChatRequest| {
-                    chat.model = model;
-                    redactor = privacy::redact(chat, config, metrics);
-                };
-                let asked = lease.client.complete_through(request, lease.key(), prepare);
-                let stream = asked.await?;
-                Ok((stream, redactor))
+                let offers = target.link.offers_tools();
+                let asked = complete((request, offers), lease, target, metrics).await;
+                match asked {
+                    Err(error)
+                        if error.kind == ProviderErrorKind::BadRequest
+                            && offers
+                            && !request.tools.is_empty() =>
+                    {
+                        // Perhaps it is the tools; then the same question goes without them.
+                        let again = complete((request, false), lease, target, metrics).await?;
+                        target.link.load.refuse_tools();
+                        Ok(again)
+                    }
+                    asked => asked,
+                }
             }
         }
     }
@@ -88,6 +94,25 @@ impl Question<'_> {
             Self::Assistant(_) => error.to_client(),
         }
     }
+}
+
+/// Asks a question of the assistant's, with its tools or without.
+async fn complete(
+    (request, with_tools): (&CompletionRequest, bool),
+    lease: &Lease,
+    target: &Target<'_>,
+    metrics: &Metrics,
+) -> Result<(ReplyStream, Option<Redactor>), ProviderError> {
+    let mut redactor = None;
+    let prepare = |chat: &mut ChatRequest| {
+        chat.model = target.model.map(str::to_owned);
+        if !with_tools {
+            chat.leave_tools_out();
+        }
+        redactor = privacy::redact(chat, &target.link.config, metrics);
+    };
+    let stream = lease.client.complete_through(request, lease.key(), prepare).await?;
+    Ok((stream, redactor))
 }
 
 /// What a program is told. A request that the provider refuses is the caller's to mend, and so its

@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use callboard_protocol::{
-    Answer, Author, ClientError, ErrorCode, FinishReason, ServerFrame, Usage,
+    Answer, Author, ClientError, ErrorCode, FinishReason, LogLine, ServerFrame, Usage,
 };
 use futures_util::StreamExt;
 use tokio::time::{Instant, timeout_at};
@@ -30,6 +30,8 @@ pub(super) struct Draft {
     pub(super) cached: bool,
     /// Time spent waiting for providers.
     pub(super) waited: Duration,
+    /// Lines beside the evidence that the model was shown by tools.
+    pub(super) lines: Vec<LogLine>,
     /// Where to keep it.
     pub(super) place: Option<Place>,
 }
@@ -171,6 +173,7 @@ fn replay(running: &Running<'_>, answer: &CachedAnswer) -> Draft {
         model: answer.model.clone(),
         cached: true,
         waited: Duration::ZERO,
+        lines: Vec::new(),
         place: None,
     }
 }
@@ -213,6 +216,7 @@ async fn read_along(
                 model: answer.model,
                 cached: true,
                 waited: before.elapsed(),
+                lines: Vec::new(),
                 place: None,
             }))
         }
@@ -255,6 +259,7 @@ fn stopped(stop: Stop, waited: Duration) -> Result<Draft, ClientError> {
             model: String::new(),
             cached: false,
             waited,
+            lines: Vec::new(),
             place: None,
         }),
     }

@@ -6,13 +6,17 @@
 use std::{sync::Arc, time::Duration};
 
 use callboard_protocol::{ClientError, ErrorCode, FinishReason, RequestId, UsageEndpoint};
-use callboard_providers::{CompletionRequest, ReplyEvent, StopReason, TokenUsage};
+use callboard_providers::{
+    CompletionRequest, Message, Part, ReplyEvent, Role, TokenUsage, ToolCall, ToolChoice,
+};
 use futures_util::StreamExt;
 use tokio::time::Instant;
 
 use super::{
     Running,
     answer::{Draft, Stop, announce, bounded, instructions, restart},
+    said::{Said, mend},
+    tools::{self, Calls},
 };
 use crate::gateway::{Caller, Flow, GatewayError, Priority, Question, Race, Reply};
 
@@ -22,6 +26,21 @@ struct End {
     usage: TokenUsage,
     /// As the provider names it.
     model: String,
+    /// What it said and thought, and what it wants to call, as a message of the conversation.
+    said: Vec<Part>,
+}
+
+impl End {
+    fn calls(&self) -> Vec<ToolCall> {
+        let calls = self.said.iter().filter_map(|part| match part {
+            Part::ToolCall(call) => Some(call.clone()),
+            Part::Text { .. }
+            | Part::Image { .. }
+            | Part::Reasoning { .. }
+            | Part::ToolResult { .. } => None,
+        });
+        calls.collect()
+    }
 }
 
 /// What a turn has used so far, at all targets together.
@@ -50,38 +69,49 @@ impl Spent {
             model,
             cached: false,
             waited: self.waited,
+            lines: Vec::new(),
             place: None,
         }
     }
 }
 
-/// Asks the targets in order until one has given a whole answer.
+/// Asks the targets in order until one has given a whole answer; runs the tools that it calls.
 pub(super) async fn answer(running: &Running<'_>) -> Result<Draft, ClientError> {
     let mut plan = running.shared.router.plan_turn(running.ask.model.as_deref())?;
-    let request = request(running);
-    let question = Question::Assistant(&request);
-    let caller = caller(running);
-    let mut spent = Spent::default();
+    let mut turn = Turn::new(running);
     let mut last = ClientError::from(ErrorCode::ProviderUnavailable);
     while !plan.targets.is_empty() {
-        restart(running, "the provider failed; another one answers");
         let before = Instant::now();
-        let race = Race::new(running.shared, &caller, &plan, &question);
+        let question = Question::Assistant(&turn.request);
+        let race = Race::new(running.shared, &turn.caller, &plan, &question);
         let begun = bounded(running, race.run()).await;
         let Reply { provider, model, mut flow, .. } = match begun {
             Ok(Ok(reply)) => reply,
             Ok(Err(GatewayError { client, .. })) => return Err(client),
             Err(stop) => {
-                spent.waited += before.elapsed();
-                return stopped(stop, spent, (String::new(), String::new()));
+                turn.spent.waited += before.elapsed();
+                return turn.stopped(stop, (String::new(), String::new()));
             }
         };
         let read = bounded(running, read(running, &mut flow, &provider, &model)).await;
-        spent.waited += before.elapsed();
+        turn.spent.waited += before.elapsed();
         match read {
-            Ok(Ok(End { reason, usage, model })) => {
-                spent.add(usage, &flow);
-                return Ok(spent.draft((reason, model), provider));
+            Ok(Ok(end)) => {
+                turn.spent.add(end.usage, &flow);
+                drop(flow);
+                let calls = end.calls();
+                let is_last = turn.request.tool_choice == ToolChoice::None;
+                if calls.is_empty() || (is_last && !running.log.answer_text().is_empty()) {
+                    return Ok(turn.draft((end.reason, end.model), provider));
+                }
+                if is_last {
+                    // It calls what it may not, and says nothing.
+                    plan.without(&provider, &model);
+                } else if let Err(stop) =
+                    bounded(running, turn.call(running, end.said, &calls)).await
+                {
+                    return turn.stopped(stop, (provider, model));
+                }
             }
             Ok(Err(cut)) => {
                 if cut.code == ErrorCode::ContentFiltered {
@@ -89,25 +119,69 @@ pub(super) async fn answer(running: &Running<'_>) -> Result<Draft, ClientError> 
                 }
                 last = cut;
                 plan.without(&provider, &model);
+                if !plan.targets.is_empty() {
+                    restart(running, "the provider failed; another one answers");
+                }
             }
             Err(stop) => {
-                spent.add(flow.usage_so_far(), &flow);
+                turn.spent.add(flow.usage_so_far(), &flow);
                 if matches!(stop, Stop::TimedOut) {
                     flow.time_out();
                 }
-                return stopped(stop, spent, (provider, model));
+                return turn.stopped(stop, (provider, model));
             }
         }
     }
     Err(last)
 }
 
-/// The end of a turn that was stopped: a cancelled one keeps what it has.
-fn stopped(stop: Stop, spent: Spent, who: (String, String)) -> Result<Draft, ClientError> {
-    let (provider, model) = who;
-    match stop {
-        Stop::TimedOut => Err(ErrorCode::Timeout.into()),
-        Stop::Cancelled => Ok(spent.draft((FinishReason::Cancelled, model), provider)),
+/// A turn on its way from reply to reply.
+struct Turn {
+    caller: Caller,
+    request: CompletionRequest,
+    spent: Spent,
+    calls: Calls,
+    /// Replies whose calls were run.
+    steps: u32,
+}
+
+impl Turn {
+    fn new(running: &Running<'_>) -> Self {
+        Self {
+            caller: caller(running),
+            request: request(running),
+            spent: Spent::default(),
+            calls: Calls::default(),
+            steps: 0,
+        }
+    }
+
+    /// Runs what a reply calls, and puts both into the conversation. At the end of its steps or
+    /// tokens the model must answer with what it has.
+    async fn call(&mut self, running: &Running<'_>, mut said: Vec<Part>, calls: &[ToolCall]) {
+        let results = self.calls.run(running, calls).await;
+        said.iter_mut().for_each(mend);
+        self.request.steps.push(Message { role: Role::Assistant, content: said });
+        self.request.steps.push(results);
+        self.steps += 1;
+        let chat = &running.shared.chat;
+        let used = self.spent.usage.input + self.spent.usage.output;
+        if self.steps >= chat.max_steps || used >= chat.max_turn_tokens {
+            self.request.tool_choice = ToolChoice::None;
+        }
+    }
+
+    fn draft(self, end: (FinishReason, String), provider: String) -> Draft {
+        Draft { lines: self.calls.lines, ..self.spent.draft(end, provider) }
+    }
+
+    /// The end of a turn that was stopped: a cancelled one keeps what it has.
+    fn stopped(self, stop: Stop, who: (String, String)) -> Result<Draft, ClientError> {
+        let (provider, model) = who;
+        match stop {
+            Stop::TimedOut => Err(ErrorCode::Timeout.into()),
+            Stop::Cancelled => Ok(self.draft((FinishReason::Cancelled, model), provider)),
+        }
     }
 }
 
@@ -132,6 +206,7 @@ fn request(running: &Running<'_>) -> CompletionRequest {
         question: running.ask.content.clone(),
         context: running.ask.context.clone(),
         evidence: running.evidence.clone(),
+        tools: if running.shared.chat.max_steps > 0 { tools::specs() } else { Vec::new() },
         ..CompletionRequest::default()
     }
 }
@@ -149,28 +224,25 @@ async fn read(
             announce(running, model, provider, false);
         }
     };
-    let mut spoke = false;
+    // What it said before it called a tool stands apart from what it says after.
+    let mut apart = !running.log.answer_text().is_empty();
+    let mut said = Said::default();
     while let Some(event) = flow.next().await {
-        match event? {
-            ReplyEvent::Text(piece) => {
-                say_who(asked);
-                spoke = true;
-                if running.log.append_text(&piece).is_err() {
-                    let (reason, usage) = (FinishReason::Length, flow.usage_so_far());
-                    return Ok(End { reason, usage, model: asked.to_owned() });
-                }
+        let event = event?;
+        if let ReplyEvent::Text(piece) = &event {
+            say_who(asked);
+            let between = if std::mem::take(&mut apart) { "\n\n" } else { "" };
+            let fits = |text: &str| text.is_empty() || running.log.append_text(text).is_ok();
+            if !fits(between) || !fits(piece) {
+                let (reason, usage) = (FinishReason::Length, flow.usage_so_far());
+                return Ok(End { reason, usage, model: asked.to_owned(), said: Vec::new() });
             }
-            // Thoughts are not the answer, and no tools were offered.
-            ReplyEvent::Reasoning(_)
-            | ReplyEvent::ReasoningSignature(_)
-            | ReplyEvent::ToolCallStart { .. }
-            | ReplyEvent::ToolCallArguments { .. } => {}
-            ReplyEvent::Finish { reason: StopReason::ToolCalls, .. } if !spoke => break,
-            ReplyEvent::Finish { reason, usage, model } => {
-                let model = if model.is_empty() { asked.to_owned() } else { model };
-                say_who(&model);
-                return Ok(End { reason: reason.into(), usage, model });
-            }
+        }
+        said.push(&event);
+        if let ReplyEvent::Finish { reason, usage, model } = event {
+            let model = if model.is_empty() { asked.to_owned() } else { model };
+            say_who(&model);
+            return Ok(End { reason: reason.into(), usage, model, said: said.parts });
         }
     }
     // The flow promises a finish or an error; without either nothing is known to be whole.

@@ -313,6 +313,27 @@ impl ChatRequest {
         self.tools.iter_mut().filter_map(|tool| tool.description.as_mut()).for_each(change);
     }
 
+    /// Offers no tools. What was called before stays as text that says what it gave.
+    pub fn leave_tools_out(&mut self) {
+        self.tools.clear();
+        self.tool_choice = ToolChoice::Auto;
+        for message in &mut self.messages {
+            if message.role == Role::Tool {
+                message.role = Role::User;
+            }
+            message.content.retain_mut(|part| match part {
+                Part::ToolCall(_) => false,
+                Part::ToolResult { content, .. } => {
+                    let text = format!("A tool gave:\n{content}");
+                    *part = Part::Text { text };
+                    true
+                }
+                Part::Text { .. } | Part::Image { .. } | Part::Reasoning { .. } => true,
+            });
+        }
+        self.messages.retain(|message| !message.content.is_empty());
+    }
+
     /// About how many tokens a model reads, by the length of the texts.
     #[must_use]
     pub fn estimated_tokens(&self) -> u64 {

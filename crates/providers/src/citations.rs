@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use callboard_protocol::{Citation, Evidence, LineId, LogLine};
+use callboard_protocol::{Citation, LineId, LogLine};
 
 use crate::markdown::fold;
 
@@ -25,11 +25,10 @@ pub struct Cited {
     pub unsupported: Vec<LineId>,
 }
 
-/// Finds the citations of `answer` and holds them against `evidence`.
+/// Finds the citations of `answer` and holds them against the lines of its evidence.
 #[must_use]
-pub fn cite(answer: &str, evidence: Option<&Evidence>) -> Cited {
-    let lines = evidence.map_or(&[][..], |evidence| &evidence.lines);
-    let lines: HashMap<LineId, &LogLine> = lines.iter().map(|line| (line.id, line)).collect();
+pub fn cite<'a>(answer: &str, lines: impl IntoIterator<Item = &'a LogLine>) -> Cited {
+    let lines: HashMap<LineId, &LogLine> = lines.into_iter().map(|line| (line.id, line)).collect();
     let mut seen = HashSet::new();
     let mut cited = Cited::default();
     for id in mentioned(answer) {
@@ -106,7 +105,9 @@ fn read_bracket(text: &str) -> Option<(Vec<LineId>, usize)> {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use callboard_protocol::{Level, LineOrder, SearchedEvidence, SourceId, TimeRange, Wanted};
+    use callboard_protocol::{
+        Evidence, Level, LineOrder, SearchedEvidence, SourceId, TimeRange, Wanted,
+    };
     use proptest::prelude::*;
 
     use super::*;
@@ -146,7 +147,7 @@ pub(crate) mod tests {
     }
 
     fn cited(answer: &str) -> (Vec<u64>, Vec<u64>) {
-        let cited = cite(answer, Some(&evidence(&[1, 2, 3])));
+        let cited = cite(answer, &evidence(&[1, 2, 3]).lines);
         (
             cited.citations.iter().map(|citation| citation.line_id.0).collect(),
             cited.unsupported.iter().map(|id| id.0).collect(),
@@ -179,20 +180,20 @@ pub(crate) mod tests {
 
     #[test]
     fn without_evidence_nothing_is_supported() {
-        let cited = cite("[L1]", None);
+        let cited = cite("[L1]", []);
         assert_eq!((cited.citations.len(), cited.unsupported), (0, vec![LineId(1)]));
     }
 
     #[test]
     fn an_excerpt_is_one_line() {
-        let cited = cite("[L2]", Some(&evidence(&[2])));
+        let cited = cite("[L2]", &evidence(&[2]).lines);
         assert_eq!(cited.citations[0].excerpt, "text of ⏎ 2");
     }
 
     proptest! {
         #[test]
         fn any_answer_can_be_read(answer in "[\\[\\]L0-9,;` \\\\é\n-]{0,60}|\\PC{0,60}") {
-            let cited = cite(&answer, Some(&evidence(&[1, 2, 3])));
+            let cited = cite(&answer, &evidence(&[1, 2, 3]).lines);
             prop_assert!(cited.citations.len() <= 3);
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use callboard_protocol::{Author, Evidence};
 
-use crate::{Message, ToolSpec};
+use crate::{Message, ToolChoice, ToolSpec};
 
 /// An earlier message of the conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +32,8 @@ pub struct CompletionRequest {
     pub evidence: Option<Arc<Evidence>>,
     /// What the model may call. The built-in provider calls nothing.
     pub tools: Vec<ToolSpec>,
+    /// Whether it may call any of them still.
+    pub tool_choice: ToolChoice,
     /// What it has called already in this turn, and what that gave.
     pub steps: Vec<Message>,
     /// The longest answer, in tokens; never more than is configured.

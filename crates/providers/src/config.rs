@@ -194,6 +194,10 @@ pub struct ProviderConfig {
     pub total_timeout_ms: u64,
     /// The longest answer, in tokens.
     pub max_output_tokens: u32,
+    /// Whether its models are offered the assistant's tools. When absent: until one refuses a request
+    /// that has tools and takes the same one without.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tools: Option<bool>,
     /// Passed on when set: 0 to 2.
     pub temperature: Option<f64>,
     /// The most bytes of evidence that a prompt holds.
@@ -239,6 +243,7 @@ impl Default for ProviderConfig {
             idle_timeout_ms: 10_000,
             total_timeout_ms: 300_000,
             max_output_tokens: 4_096,
+            tools: None,
             temperature: None,
             max_evidence_bytes: 48 * 1024,
             max_history_bytes: 32 * 1024,

@@ -46,6 +46,6 @@ pub use embed::{EmbedRequest, Embeddings};
 pub use error::{ProviderError, ProviderErrorKind};
 pub use extractive::suggestions;
 pub use price::{PRICES_AS_OF, cost_of, cost_usd};
-pub use prompt::{Mode, Prompt, build as build_prompt};
+pub use prompt::{Mode, Prompt, build as build_prompt, fence, log_line};
 pub use reply::{RateLimit, RateLimits, ReplyEvent, ReplyHead, ReplyStream, StopReason};
 pub use usage::TokenUsage;

@@ -146,7 +146,7 @@ Searched for `\"failed password\"` over all times (2,000 lines).
 async fn only_lines_of_the_evidence_are_cited() {
     let evidence = sign_ins();
     let (text, ..) = read(Some(evidence.clone())).await;
-    let cited = cite(&text, Some(&evidence));
+    let cited = cite(&text, &evidence.lines);
     let ids: Vec<u64> = cited.citations.iter().map(|citation| citation.line_id.0).collect();
     // Line 9 ends a ranking, and stands in no list of lines.
     assert_eq!((ids, cited.unsupported), (vec![1, 2, 3], vec![]));
@@ -249,7 +249,7 @@ async fn hostile_log_text_neither_acts_nor_forges_citations() {
     let is_cell = |event: &&Event<'_>| matches!(event, Event::Start(Tag::TableCell));
     let cells = events.iter().filter(is_cell).count();
     assert_eq!(cells, 4 + 2 * 4, "{text}");
-    let cited = cite(&text, Some(&evidence));
+    let cited = cite(&text, &evidence.lines);
     assert_eq!(cited.citations.len(), 1);
     assert_eq!(cited.unsupported, []);
 }

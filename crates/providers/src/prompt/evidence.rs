@@ -34,7 +34,7 @@ pub(super) fn render(evidence: &Evidence, max_bytes: usize) -> String {
         LineOrder::Oldest => "Lines, the earliest first:",
     };
     if fits && !evidence.lines.is_empty() && text.line(heading) {
-        shown = evidence.lines.iter().take_while(|line| text.line(&render_line(line))).count();
+        shown = evidence.lines.iter().take_while(|line| text.line(&log_line(line))).count();
     }
     let left_out = evidence.lines.len() - shown;
     if left_out > 0 {
@@ -129,7 +129,10 @@ fn render_times(evidence: &Evidence, text: &mut Bounded) -> bool {
         && fullest.iter().all(|bucket| text.line(&format!("- {}: {}", bucket.start, bucket.count)))
 }
 
-fn render_line(line: &LogLine) -> String {
+/// A line as a model reads it: its id, time, level and source, and its text folded into one line and
+/// cut.
+#[must_use]
+pub fn log_line(line: &LogLine) -> String {
     let at = line.timestamp.map_or_else(|| "-".to_owned(), |at| at.to_string());
     let source = fold(&line.source, 100);
     let level = line.level.as_str();

@@ -1,0 +1,250 @@
+//! The tools themselves, as plain functions of the log store.
+
+use std::{collections::HashMap, fmt::Write as _};
+
+use callboard_logs::{InvestigateOptions, LogStore, Miner, PatternId, SearchError};
+use callboard_protocol::{LineId, LogLine, LogPage, LogSearch, SearchOrder, TimeRange, Timestamp};
+use callboard_providers::log_line;
+use serde::{Deserialize, de::DeserializeOwned};
+
+use super::{Outcome, Tool};
+
+/// Lines that one search shows.
+pub(super) const MAX_LINES: u32 = 50;
+
+/// Neighbours of a line, on each side.
+pub(super) const MAX_AROUND: usize = 25;
+
+/// Lines that a search shows unless it says otherwise.
+const DEFAULT_LINES: u32 = 20;
+
+/// Lines whose patterns are looked at: pages of the largest size.
+const PATTERN_PAGES: usize = 4;
+const PAGE: u32 = 500;
+
+/// Patterns that are shown.
+const MAX_PATTERNS: usize = 30;
+
+/// Slices of a histogram that are shown.
+const MAX_SLICES: usize = 60;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Search {
+    query: String,
+    #[serde(default)]
+    from: Option<String>,
+    #[serde(default)]
+    to: Option<String>,
+    #[serde(default)]
+    order: Option<SearchOrder>,
+    #[serde(default)]
+    limit: Option<u32>,
+    #[serde(default)]
+    of: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Around {
+    line: LineId,
+    #[serde(default)]
+    around: Option<usize>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+/// Runs a tool; what goes wrong is an outcome, too.
+pub(super) fn run(tool: Tool, logs: &LogStore, arguments: &str) -> Outcome {
+    let done = match tool {
+        Tool::SearchLogs => read(arguments).and_then(|search| find(logs, &search)),
+        Tool::CountLogs => read(arguments).and_then(|search| count(logs, &search)),
+        Tool::Histogram => read(arguments).and_then(|search| over_time(logs, &search)),
+        Tool::Patterns => read(arguments).and_then(|search| patterns(logs, &search)),
+        Tool::LineContext => read(arguments).and_then(|around| context(logs, &around)),
+        Tool::ListSources => read(arguments).map(|Nothing {}| sources(logs)),
+    };
+    done.unwrap_or_else(Outcome::failed)
+}
+
+fn read<T: DeserializeOwned>(arguments: &str) -> Result<T, String> {
+    let arguments = if arguments.trim().is_empty() { "{}" } else { arguments };
+    serde_json::from_str(arguments).map_err(|error| format!("The arguments are wrong: {error}."))
+}
+
+impl Search {
+    /// For the engine, whose own check of the parameters says what is wrong with them.
+    fn of_engine(&self, limit: u32) -> Result<LogSearch, String> {
+        let search = serde_json::json!({ "q": self.query, "limit": limit });
+        let mut search: LogSearch =
+            serde_json::from_value(search).map_err(|error| error.to_string())?;
+        let ends = [("from", &self.from), ("to", &self.to)];
+        let ends = ends.into_iter().filter_map(|(end, at)| Some((end, at.as_deref()?)));
+        let ends = serde_json::json!(ends.collect::<HashMap<_, _>>());
+        let span: LogSearch =
+            serde_json::from_value(ends).map_err(|error| format!("The span is wrong: {error}."))?;
+        (search.from, search.to) = (span.from, span.to);
+        search.order = self.order.unwrap_or_default();
+        Ok(search)
+    }
+
+    fn page(&self, logs: &LogStore, limit: u32) -> Result<LogPage, String> {
+        logs.search(&self.of_engine(limit)?).map_err(said)
+    }
+
+    /// What was searched, as every result states it.
+    fn head(&self, matched: u64) -> String {
+        let span = match (&self.from, &self.to) {
+            (None, None) => "of all time".to_owned(),
+            (from, to) => format!(
+                "from {} to {}",
+                from.as_deref().unwrap_or("the beginning"),
+                to.as_deref().unwrap_or("the end")
+            ),
+        };
+        format!("{matched} lines {span} match: {}\n", self.query)
+    }
+}
+
+fn said(error: SearchError) -> String {
+    format!("The search failed: {error}")
+}
+
+fn find(logs: &LogStore, search: &Search) -> Result<Outcome, String> {
+    let limit = search.limit.unwrap_or(DEFAULT_LINES).clamp(1, MAX_LINES);
+    let page = search.page(logs, limit)?;
+    let mut text = search.head(page.matched);
+    push_lines(&mut text, &page.lines);
+    let summary = format!("{} lines match, {} shown", page.matched, page.lines.len());
+    Ok(Outcome { text, summary, lines: page.lines, is_error: false })
+}
+
+fn count(logs: &LogStore, search: &Search) -> Result<Outcome, String> {
+    let page = search.page(logs, 1)?;
+    let mut text = search.head(page.matched);
+    let summary = format!("{} lines match", page.matched);
+    let mut lines = Vec::new();
+    if let Some(of) = &search.of {
+        let now = Timestamp::now();
+        let question = format!("which {of} occur most often in lines with {}", search.query);
+        let span = match (&search.from, &search.to) {
+            (Some(from), Some(to)) => format!(" from {from} to {to}"),
+            (Some(from), None) => format!(" since {from}"),
+            (None, Some(to)) => format!(" before {to}"),
+            (None, None) => String::new(),
+        };
+        let options = InvestigateOptions::at(now);
+        let found = logs.investigate(&format!("{question}{span}"), &options).map_err(said)?;
+        // The engine read words of its own: what it counted is stated beside its figures.
+        let _ = writeln!(
+            text,
+            "Counted among {} lines, read as: {}",
+            found.searched.matched, found.searched.reading
+        );
+        for ranking in &found.rankings {
+            let _ = writeln!(text, "{}: {} different", ranking.kind, ranking.distinct);
+            for value in &ranking.top {
+                let _ = writeln!(
+                    text,
+                    "- {}: {} lines, first [{}], last [{}]",
+                    value.value, value.lines, value.first_line, value.last_line
+                );
+            }
+        }
+        lines = found.lines;
+    }
+    Ok(Outcome { text, summary, lines, is_error: false })
+}
+
+fn over_time(logs: &LogStore, search: &Search) -> Result<Outcome, String> {
+    let page = search.page(logs, 1)?;
+    let mut text = search.head(page.matched);
+    let filled: Vec<_> = page.histogram.iter().filter(|bucket| bucket.count > 0).collect();
+    let _ = writeln!(text, "In slices of {} s, empty ones left out:", page.bucket_ms / 1_000);
+    for bucket in filled.iter().take(MAX_SLICES) {
+        let _ = writeln!(text, "- {}: {}", bucket.start, bucket.count);
+    }
+    if filled.len() > MAX_SLICES {
+        let _ = writeln!(text, "({} later slices are not shown)", filled.len() - MAX_SLICES);
+    }
+    let summary = format!("{} lines in {} slices", page.matched, filled.len());
+    Ok(Outcome { text, summary, lines: Vec::new(), is_error: false })
+}
+
+/// A pattern among the lines that were looked at.
+struct Seen {
+    count: u64,
+    /// The newest of them.
+    example: LogLine,
+}
+
+fn patterns(logs: &LogStore, search: &Search) -> Result<Outcome, String> {
+    let mut asked = search.of_engine(PAGE)?;
+    asked.order = SearchOrder::Newest;
+    let (mut miner, mut seen) = (Miner::default(), Vec::<(PatternId, LogLine)>::new());
+    let mut matched = 0;
+    for _ in 0..PATTERN_PAGES {
+        let page = logs.search(&asked).map_err(said)?;
+        matched = page.matched;
+        seen.extend(page.lines.into_iter().map(|line| (miner.observe(&line.text), line)));
+        asked.cursor = page.next_cursor;
+        if asked.cursor.is_none() {
+            break;
+        }
+    }
+    let looked_at = seen.len();
+    let mut by_pattern: HashMap<PatternId, Seen> = HashMap::new();
+    for (id, line) in seen {
+        let known = by_pattern.entry(miner.resolve(id));
+        known.or_insert(Seen { count: 0, example: line }).count += 1;
+    }
+    let mut ranked: Vec<(PatternId, Seen)> = by_pattern.into_iter().collect();
+    ranked.sort_by_key(|(id, seen)| (std::cmp::Reverse(seen.count), *id));
+    let mut text = search.head(matched);
+    let _ = writeln!(text, "{} patterns among the newest {looked_at} of them:", ranked.len());
+    let mut lines = Vec::new();
+    let summary = format!("{} patterns in {looked_at} of {matched} lines", ranked.len());
+    for (id, seen) in ranked.into_iter().take(MAX_PATTERNS) {
+        let template = miner.template(id).unwrap_or_default();
+        let example = seen.example.id;
+        let _ = writeln!(text, "- {} lines, newest [{example}]: {template}", seen.count);
+        lines.push(seen.example);
+    }
+    Ok(Outcome { text, summary, lines, is_error: false })
+}
+
+fn context(logs: &LogStore, asked: &Around) -> Result<Outcome, String> {
+    let around = asked.around.unwrap_or(5).clamp(1, MAX_AROUND);
+    let found = logs.context(asked.line, around, around).map_err(said)?;
+    let lines: Vec<LogLine> =
+        found.before.into_iter().chain([found.line]).chain(found.after).collect();
+    let mut text = format!("The line {} between its neighbours:\n", asked.line);
+    push_lines(&mut text, &lines);
+    let summary = format!("{} lines around {}", lines.len(), asked.line);
+    Ok(Outcome { text, summary, lines, is_error: false })
+}
+
+fn sources(logs: &LogStore) -> Outcome {
+    let stats = logs.stats();
+    let mut text = format!("{} lines, {}\n", stats.lines, span(stats.covered));
+    for source in &stats.sources {
+        let _ =
+            writeln!(text, "- {}: {} lines, {}", source.name, source.lines, span(source.covered));
+    }
+    let summary = format!("{} sources", stats.sources.len());
+    Outcome { text, summary, lines: Vec::new(), is_error: false }
+}
+
+fn span(range: TimeRange) -> String {
+    let end = |at: Option<Timestamp>| at.map_or_else(|| "?".to_owned(), |at| at.to_string());
+    format!("from {} to {}", end(range.from), end(range.to))
+}
+
+fn push_lines(text: &mut String, lines: &[LogLine]) {
+    for line in lines {
+        text.push_str(&log_line(line));
+        text.push('\n');
+    }
+}
