@@ -24,7 +24,7 @@ use actix_web::{
     middleware::from_fn,
 };
 use anyhow::{Context, bail};
-use callboard_actors::{Metrics, Parts, RemoteCache, System};
+use callboard_actors::{Metrics, Parts, RemoteCache, RestartPolicy, System};
 use callboard_entities::{DatabaseConfig, Store};
 use callboard_handlers::{AppState, Edge, Identity, LocalPeer, observe};
 use callboard_logs::LogStore;
@@ -329,6 +329,7 @@ async fn open(config: &Config, metrics: Metrics, own_log: Option<&Path>) -> anyh
         usage: config.data.folder.join("usage"),
         uploads: uploads.clone(),
         own_log: own_log.map(Path::to_owned),
+        restarts: RestartPolicy::default(),
         runtime: tokio::runtime::Handle::current(),
         arbiters: arbiters.iter().map(Arbiter::handle).collect::<Vec<ArbiterHandle>>(),
     })

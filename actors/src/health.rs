@@ -173,7 +173,9 @@ mod tests {
 
     #[test]
     fn an_actor_given_up_turns_readiness_red() {
-        let status = |state| KeptStatus { state, restarts: 1, last_failure: Some("secret".into()) };
+        let (restarts, since) = (1, callboard_protocol::Timestamp::now());
+        let last_failure = || Some("secret".into());
+        let status = |state| KeptStatus { state, restarts, last_failure: last_failure(), since };
         let all = [status(KeptState::Running), status(KeptState::Restarting)];
         assert_eq!(actors(all.iter()).health, Health::Degraded);
         let all = [status(KeptState::GivenUp), status(KeptState::Restarting)];

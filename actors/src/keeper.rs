@@ -29,6 +29,7 @@ use actix::{
     Actor, Addr, ArbiterHandle, Context, Supervised,
     dev::{ContextFut, channel},
 };
+use callboard_protocol::Timestamp;
 use parking_lot::Mutex;
 use prometheus::IntCounterVec;
 use serde::Serialize;
@@ -87,20 +88,21 @@ pub(crate) struct Placement<'a> {
     pub(crate) arbiter: &'a ArbiterHandle,
     /// Messages that its mailbox takes.
     pub(crate) mailbox: usize,
-    /// How often it may fail.
-    pub(crate) policy: RestartPolicy,
+    /// How often it may fail; the keeper's own policy when absent.
+    pub(crate) policy: Option<RestartPolicy>,
+    /// Whether it is one of many: given up, it is forgotten, and started anew when it is next needed.
+    pub(crate) one_of_many: bool,
 }
 
 impl<'a> Placement<'a> {
     /// An actor that the server cannot do without.
     pub(crate) fn on(arbiter: &'a ArbiterHandle, mailbox: usize) -> Self {
-        Self { arbiter, mailbox, policy: RestartPolicy::default() }
+        Self { arbiter, mailbox, policy: None, one_of_many: false }
     }
 
-    /// One of many: given up, it is forgotten, and started anew when it is next needed.
+    /// One of many.
     pub(crate) fn of_many(arbiter: &'a ArbiterHandle, mailbox: usize) -> Self {
-        let policy = RestartPolicy { escalates: false, ..RestartPolicy::default() };
-        Self { arbiter, mailbox, policy }
+        Self { one_of_many: true, ..Self::on(arbiter, mailbox) }
     }
 }
 
@@ -116,6 +118,18 @@ pub enum KeptState {
     GivenUp,
 }
 
+impl KeptState {
+    /// The name, as on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Restarting => "restarting",
+            Self::GivenUp => "given_up",
+        }
+    }
+}
+
 /// One kept actor, for readiness and the admin page.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct KeptStatus {
@@ -123,9 +137,10 @@ pub struct KeptStatus {
     pub state: KeptState,
     /// How often it was restarted since the start of the server.
     pub restarts: u64,
-    /// The text of its last panic; nothing for clients.
-    #[serde(skip)]
+    /// The text of its last panic; for administrators alone.
     pub last_failure: Option<String>,
+    /// When it was started, by the keeper's call.
+    pub since: Timestamp,
 }
 
 /// Keeps actors alive and knows how they are. A cheap clone of one shared registry.
@@ -133,13 +148,20 @@ pub struct KeptStatus {
 pub struct Keeper {
     kept: Arc<Mutex<BTreeMap<String, KeptStatus>>>,
     restarts: IntCounterVec,
+    policy: RestartPolicy,
 }
 
 impl Keeper {
     /// `restarts` is `actor_restarts_total{actor}`; the label is an actor's kind, never its id.
     #[must_use]
     pub fn new(restarts: IntCounterVec) -> Self {
-        Self { kept: Arc::default(), restarts }
+        Self { kept: Arc::default(), restarts, policy: RestartPolicy::default() }
+    }
+
+    /// With this policy for all actors that have none of their own.
+    #[must_use]
+    pub fn with_policy(self, policy: RestartPolicy) -> Self {
+        Self { policy, ..self }
     }
 
     /// Starts an actor and keeps it alive. `name` is `kind` or `kind:which`.
@@ -156,7 +178,9 @@ impl Keeper {
         A: Supervised + Actor<Context = Context<A>>,
         F: FnOnce(Life) -> A + Send + 'static,
     {
-        let Placement { arbiter, mailbox, policy } = placement;
+        let Placement { arbiter, mailbox, policy, one_of_many } = placement;
+        let mut policy = policy.unwrap_or(self.policy);
+        policy.escalates &= !one_of_many;
         let (sender, receiver) = channel::channel(mailbox);
         let name = name.into();
         self.set(&name, |status| status.state = KeptState::Running);
@@ -197,7 +221,12 @@ impl Keeper {
 
     fn set(&self, name: &str, change: impl FnOnce(&mut KeptStatus)) {
         let mut kept = self.kept.lock();
-        let fresh = KeptStatus { state: KeptState::Running, restarts: 0, last_failure: None };
+        let fresh = KeptStatus {
+            state: KeptState::Running,
+            restarts: 0,
+            last_failure: None,
+            since: Timestamp::now(),
+        };
         change(kept.entry(name.to_owned()).or_insert(fresh));
     }
 
@@ -237,7 +266,9 @@ impl<A: Supervised + Actor<Context = Context<A>>> Kept<A> {
         }
         self.failures.push_back(now);
         let factor = 2u32.saturating_pow(before);
-        Some(self.policy.backoff_min.saturating_mul(factor).min(self.policy.backoff_max))
+        let longest = self.policy.backoff_min.saturating_mul(factor).min(self.policy.backoff_max);
+        // Of many that failed together not all come back in the same instant.
+        Some(longest.mul_f64(rand::random_range(0.5..=1.0)))
     }
 
     fn failed(&mut self, failure: String) -> Next {

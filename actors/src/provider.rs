@@ -163,6 +163,12 @@ impl Entrance {
         self.client.key_count()
     }
 
+    /// The actor, for a test to kill.
+    #[cfg(test)]
+    pub(crate) fn kill(&self) -> &Addr<Provider> {
+        &self.address
+    }
+
     /// What decides about admission.
     pub(crate) fn gate(&self) -> &Gate {
         &self.gate
@@ -349,5 +355,7 @@ impl Handler<Serve> for Provider {
     }
 }
 
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

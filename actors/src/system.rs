@@ -6,8 +6,8 @@ use actix::ArbiterHandle;
 use callboard_entities::{Store, queries};
 use callboard_logs::LogStore;
 use callboard_protocol::{
-    Ask, ClientError, ClientMessageId, ConversationId, ErrorCode, ProviderList, Readiness,
-    SessionId, TurnId, UserId,
+    ActorList, ActorState, Ask, ClientError, ClientMessageId, ConversationId, ErrorCode,
+    ProviderList, Readiness, SessionId, TurnId, UserId,
 };
 use callboard_providers::{ConfigError, ProviderConfig};
 use tokio::{
@@ -28,7 +28,7 @@ use crate::{
     health::{self, IndexProbe},
     job,
     jobs::Jobs,
-    keeper::{Keeper, Placement},
+    keeper::{Keeper, Placement, RestartPolicy},
     ledger::{Ledger, LedgerConfig, LedgerMetrics},
     log_source::{self, LogSource, SourceSeed},
     metrics::Metrics,
@@ -45,6 +45,12 @@ use crate::{
 /// Searches for turns that run at once: each takes a core for milliseconds, and the machine has
 /// few; the others wait, within the limit of their step.
 const SEARCHES: usize = 8;
+
+/// Actors in one reply.
+const MOST_ACTORS: usize = 1_000;
+
+/// Of the text of a failure.
+const MOST_FAILURE_CHARS: usize = 500;
 
 /// After this the turns that still run when the server ends are cancelled, and get this long to
 /// store what they have.
@@ -85,6 +91,8 @@ pub struct Parts {
     pub uploads: PathBuf,
     /// The server's own log, to be indexed like any other.
     pub own_log: Option<PathBuf>,
+    /// How often an actor may fail before it is given up.
+    pub restarts: RestartPolicy,
     /// Where turns run: a runtime of several threads.
     pub runtime: Handle,
     /// Where actors run.
@@ -144,7 +152,7 @@ impl System {
             warn!(unfinished, "answers were cut by the end of the former run");
         }
         job::sweep_spool(&parts.store, &parts.uploads).await?;
-        let keeper = Keeper::new(parts.metrics.actor_restarts.clone());
+        let keeper = Keeper::new(parts.metrics.actor_restarts.clone()).with_policy(parts.restarts);
         let arbiters: Arc<[ArbiterHandle]> = parts.arbiters.into();
         let router =
             Router::start(parts.providers, parts.models, &keeper, &parts.metrics, &arbiters)?;
@@ -335,6 +343,24 @@ impl System {
     #[must_use]
     pub fn providers(&self) -> ProviderList {
         ProviderList { items: self.inner.shared.router.states(&self.inner.keeper) }
+    }
+
+    /// Every kept actor and how it is.
+    #[must_use]
+    pub fn actors(&self) -> ActorList {
+        let kept = self.inner.keeper.observe();
+        let items = kept.iter().take(MOST_ACTORS).map(|(name, status)| ActorState {
+            name: name.clone(),
+            state: status.state.as_str().to_owned(),
+            restarts: status.restarts,
+            last_failure: status
+                .last_failure
+                .as_ref()
+                .map(|text| text.chars().take(MOST_FAILURE_CHARS).collect()),
+            since: status.since,
+        });
+        let sessions = self.inner.sockets.total();
+        ActorList { items: items.collect(), total: kept.len(), sessions }
     }
 
     /// Closes the breaker of a provider and wakes its keys: somebody has mended it.

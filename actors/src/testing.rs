@@ -52,6 +52,10 @@ impl World {
     }
 
     pub(crate) async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    pub(crate) async fn start_with(bend: impl FnOnce(&mut Parts)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", folder.path().join("callboard.db").display());
         callboard_migration::up(&url).await.unwrap();
@@ -66,7 +70,7 @@ impl World {
         let logs = LogStore::open(&folder.path().join("index"), &LogsConfig::default()).unwrap();
         let uploads = folder.path().join("uploads");
         std::fs::create_dir(&uploads).unwrap();
-        let parts = Parts {
+        let mut parts = Parts {
             store: store.clone(),
             logs: logs.clone(),
             remote: None,
@@ -80,12 +84,14 @@ impl World {
             gateway: GatewayConfig::default(),
             ledger: LedgerConfig::default(),
             budgets: crate::BudgetConfig::default(),
+            restarts: crate::RestartPolicy::default(),
             usage: folder.path().join("usage"),
             uploads,
             own_log: Some(folder.path().join("own.jsonl")),
             runtime: tokio::runtime::Handle::current(),
             arbiters: vec![Arbiter::current()],
         };
+        bend(&mut parts);
         let system = System::start(parts).await.unwrap();
         Self { system, store, logs, user, folder }
     }

@@ -60,6 +60,7 @@ use crate::{
         routes::cache_stats,
         routes::cache_health,
         routes::invalidate_cache,
+        routes::list_actors,
         routes::list_providers,
         routes::reset_provider,
         routes::list_keys,

@@ -4,6 +4,7 @@
 //! OpenAPI document takes its security from it, and a test walks it with every role; so a route
 //! exists only if it stands here, and what stands here as its right is what its handler demands.
 
+mod actors;
 mod assistant;
 mod auth;
 mod cache;
@@ -40,8 +41,8 @@ use crate::{
 };
 
 pub(crate) use self::{
-    assistant::*, auth::*, cache::*, conversations::*, gateway::*, health::*, jobs::*, keys::*,
-    logs::*, providers::*, usage::*,
+    actors::*, assistant::*, auth::*, cache::*, conversations::*, gateway::*, health::*, jobs::*,
+    keys::*, logs::*, providers::*, usage::*,
 };
 
 /// The prefixes of the API; the second is for clients of the old system.
@@ -207,6 +208,7 @@ pub fn table() -> Vec<Endpoint> {
         endpoint(get.clone(), "/cache/stats", Needs(CacheRead), cache_stats),
         endpoint(get.clone(), "/cache/health", Needs(CacheRead), cache_health),
         endpoint(post.clone(), "/cache/invalidate", Needs(CacheManage), invalidate_cache),
+        endpoint(get.clone(), "/actors", Needs(ProvidersRead), list_actors),
         endpoint(get.clone(), "/providers", Needs(ProvidersRead), list_providers),
         endpoint(post.clone(), "/providers/{name}/reset", Needs(ProvidersManage), reset_provider),
 

@@ -64,6 +64,7 @@ const ROUTES: &[(&str, &str, Least)] = &[
     ("GET",    "/api/v1/cache/health",                Least::Admin),
     ("POST",   "/api/v1/cache/invalidate",            Least::Admin),
     ("GET",    "/api/v1/budgets",                     Least::Viewer),
+    ("GET",    "/api/v1/actors",                      Least::Admin),
     ("GET",    "/api/v1/providers",                   Least::Admin),
     ("POST",   "/api/v1/providers/{name}/reset",      Least::Admin),
     ("POST",   "/api/v1/logs/ingest",                 Least::Local),

@@ -82,7 +82,7 @@ impl Handler<Do> for Probe {
 /// A kept probe on the test's own arbiter, whose clock the test may pause.
 fn probe(keeper: &Keeper, policy: RestartPolicy, mut probe: Probe) -> Addr<Probe> {
     let here = Arbiter::current();
-    let placement = Placement { policy, ..Placement::on(&here, 64) };
+    let placement = Placement { policy: Some(policy), ..Placement::on(&here, 64) };
     keeper.keep("probe:1", placement, move |life| {
         probe.life = life;
         probe
@@ -156,7 +156,7 @@ fn an_actor_that_stops_by_itself_comes_back_and_one_that_wishes_to_end_does_not(
 }
 
 #[test]
-fn the_wait_doubles_with_each_failure() {
+fn the_wait_doubles_with_each_failure_and_is_spread() {
     run(async {
         let keeper = keeper();
         let slow = RestartPolicy { backoff_min: Duration::from_secs(1), ..policy() };
@@ -165,8 +165,29 @@ fn the_wait_doubles_with_each_failure() {
             let before = Instant::now();
             assert!(address.send(Do::Panic).await.is_err());
             assert_eq!(address.send(Count).await, Ok(1));
-            assert_eq!(before.elapsed().as_secs(), seconds);
+            let (waited, longest) = (before.elapsed(), Duration::from_secs(seconds));
+            let spread = longest / 2..=longest + Duration::from_millis(10);
+            assert!(spread.contains(&waited), "{waited:?}");
         }
+    });
+}
+
+#[test]
+fn a_hundred_that_fail_at_once_do_not_come_back_at_once() {
+    run(async {
+        let keeper = keeper();
+        let slow = RestartPolicy { backoff_min: Duration::from_secs(1), ..policy() };
+        let probes: Vec<_> = (0..100).map(|_| probe(&keeper, slow, Probe::default())).collect();
+        let begun = Instant::now();
+        let back = probes.iter().map(|address| async {
+            assert!(address.send(Do::Panic).await.is_err());
+            assert_eq!(address.send(Count).await, Ok(1), "with fresh state");
+            begun.elapsed().as_millis()
+        });
+        let mut times = futures_util::future::join_all(back).await;
+        times.sort_unstable();
+        times.dedup();
+        assert!(times.len() > 20, "only {} different instants", times.len());
     });
 }
 

@@ -6,20 +6,8 @@ use prometheus::{IntCounterVec, Opts};
 use callboard_protocol::{CircuitState, UserId};
 use tokio::task::JoinHandle;
 
-use super::{keys::KeyFault, *};
+use super::{keys::KeyFault, testing::Crash, *};
 use crate::keeper::{Keeper, Placement};
-
-#[derive(Message)]
-#[rtype(result = "()")]
-struct Crash;
-
-impl Handler<Crash> for Provider {
-    type Result = ();
-
-    fn handle(&mut self, _: Crash, _: &mut Self::Context) {
-        panic!("as told");
-    }
-}
 
 fn run(test: impl Future<Output = ()>) {
     let runtime = || {
@@ -279,7 +267,7 @@ fn a_panic_refuses_who_waits_and_still_counts_who_holds() {
         let user = UserId::new();
         let held = lease(&provider, user).await.unwrap();
         let waits = queued(&provider, want(user)).await;
-        assert!(provider.address.send(Crash).await.is_err());
+        assert!(provider.kill().send(Crash).await.is_err());
         assert!(waits.await.unwrap().is_err(), "its asker goes to the next provider");
         assert_eq!(provider.gate().in_flight(), 1, "the lease that is out");
         while provider.gate().observe().waiting > 0 {
@@ -318,7 +306,7 @@ fn no_lease_is_lost_whatever_panics_when() {
         let askers = futures_util::future::join_all(askers);
         let crashing = async {
             for _ in 0..4 {
-                assert!(provider.address.send(Crash).await.is_err());
+                assert!(provider.kill().send(Crash).await.is_err());
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         };

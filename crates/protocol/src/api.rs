@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{Conversation, Job, Message, MessageHit, TaskType, TurnId};
+use crate::{Conversation, Job, Message, MessageHit, TaskType, Timestamp, TurnId};
 
 /// A page of conversations, the latest first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -219,6 +219,34 @@ pub struct ProviderKeyState {
     pub rests_for_ms: u64,
     /// Whether the provider refused it.
     pub refused: bool,
+}
+
+/// A kept actor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ActorState {
+    /// Its name: its kind, and which of the kind behind a colon.
+    pub name: String,
+    /// `running`, `restarting` (it waits out its backoff) or `given_up` (it failed too often).
+    pub state: String,
+    /// How often it was restarted since the server started.
+    pub restarts: u64,
+    /// The text of its last failure, cut.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_failure: Option<String>,
+    /// When it was started.
+    pub since: Timestamp,
+}
+
+/// The reply of `GET /actors`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ActorList {
+    /// The actors that the server cannot do without, and those of many that live now, by name; at
+    /// most 1,000 of them.
+    pub items: Vec<ActorState>,
+    /// How many there are in all.
+    pub total: usize,
+    /// Sockets that are open, each an actor of its own that ends with its connection.
+    pub sessions: usize,
 }
 
 /// The reply of `GET /providers`.

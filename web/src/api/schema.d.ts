@@ -4,6 +4,26 @@
  */
 
 export interface paths {
+    "/api/v1/actors": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Every supervised actor: its state, its restarts, its last failure.
+         * @description For the role `admin` and above.
+         */
+        get: operations["list_actors"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/assistant/chat": {
         parameters: {
             query?: never;
@@ -791,6 +811,34 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description The reply of `GET /actors`. */
+        ActorList: {
+            /**
+             * @description The actors that the server cannot do without, and those of many that live now, by name; at
+             *     most 1,000 of them.
+             */
+            items: components["schemas"]["ActorState"][];
+            /** @description Sockets that are open, each an actor of its own that ends with its connection. */
+            sessions: number;
+            /** @description How many there are in all. */
+            total: number;
+        };
+        /** @description A kept actor. */
+        ActorState: {
+            /** @description The text of its last failure, cut. */
+            last_failure?: string | null;
+            /** @description Its name: its kind, and which of the kind behind a colon. */
+            name: string;
+            /**
+             * Format: int64
+             * @description How often it was restarted since the server started.
+             */
+            restarts: number;
+            /** @description When it was started. */
+            since: components["schemas"]["Timestamp"];
+            /** @description `running`, `restarting` (it waits out its backoff) or `given_up` (it failed too often). */
+            state: string;
+        };
         /** @description A finished answer: the reply of `POST /assistant/chat`. */
         Answer: {
             /** @description Whether it came from the cache. */
@@ -2118,6 +2166,35 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    list_actors: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActorList"];
+                };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     chat: {
         parameters: {
             query?: never;

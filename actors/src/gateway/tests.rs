@@ -1,0 +1,100 @@
+//! The gateway with a whole system behind it, while its actors are killed.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use callboard_protocol::{RequestId, UsageEndpoint};
+use callboard_providers::{ChatRequest, Message, ProviderConfig};
+use callboard_testkit::{FakeVendor, Reply};
+use futures_util::{StreamExt as _, future::join_all};
+
+use super::*;
+use crate::{
+    provider::testing::Crash,
+    testing::{World, run},
+};
+
+/// Kills of the provider's actor.
+const KILLS: usize = 100;
+
+/// Callers at once; the provider takes fewer, so that some always wait in its actor.
+const CALLERS: usize = 12;
+
+fn caller(world: &World) -> Caller {
+    Caller {
+        user: world.user.id,
+        key: None,
+        payer: Arc::new(Payer::new(&world.user, None)),
+        request: RequestId::new(),
+        endpoint: UsageEndpoint::ChatCompletions,
+        turn: None,
+        task: None,
+        priority: Priority::Interactive,
+    }
+}
+
+#[test]
+fn whoever_calls_while_the_provider_is_killed_again_and_again_gets_an_answer_or_a_clear_error() {
+    run(async {
+        let vendor = FakeVendor::start().await;
+        vendor.always(Reply::tokens(5));
+        let base_url = Some(vendor.base_url());
+        let world = World::start_with(|parts| {
+            let config = ProviderConfig {
+                name: "fake".into(),
+                model: "m".into(),
+                base_url,
+                max_concurrency: 3,
+                ..ProviderConfig::default()
+            };
+            parts.providers.insert(0, config);
+            // As many restarts as there are kills, and no wait that would end them.
+            parts.restarts.max_restarts = u32::MAX;
+            parts.restarts.backoff_max = Duration::from_millis(10);
+        })
+        .await;
+        let link = &world.system.shared().router.links[0];
+        let (answered, refused) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let (stop, killed) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let calls = join_all((0..CALLERS).map(|_| async {
+            while stop.load(Ordering::Relaxed) == 0 {
+                let messages = vec![Message::user("hi")];
+                let request = ChatRequest { messages, ..ChatRequest::default() };
+                match world.system.gateway_chat(caller(&world), request).await {
+                    Ok(reply) => {
+                        let events: Vec<_> = reply.flow.collect().await;
+                        let whole = events
+                            .last()
+                            .is_some_and(|last| matches!(last, Ok(ReplyEvent::Finish { .. })));
+                        assert!(whole, "a kill does not touch a stream: {events:?}");
+                        answered.fetch_add(1, Ordering::Relaxed);
+                    }
+                    Err(error) => {
+                        let clear = [ErrorCode::ProviderUnavailable, ErrorCode::RateLimited];
+                        assert!(clear.contains(&error.client.code), "{error:?}");
+                        refused.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            }
+        }));
+        let kills = async {
+            for _ in 0..KILLS {
+                assert!(link.entrance.kill().send(Crash).await.is_err());
+                killed.fetch_add(1, Ordering::Relaxed);
+                // Somebody is served between two kills.
+                let before = answered.load(Ordering::Relaxed);
+                while answered.load(Ordering::Relaxed) == before {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            }
+            stop.store(1, Ordering::Relaxed);
+        };
+        futures_util::join!(calls, kills);
+        assert_eq!(killed.into_inner(), KILLS);
+        assert!(answered.load(Ordering::Relaxed) >= KILLS);
+        let readings = link.entrance.gate().observe();
+        assert_eq!((readings.in_flight, readings.waiting), (0, 0), "no lease is lost");
+        assert_eq!(world.system.shared().ledger.observe().open, 0, "no call is left open");
+        let restarts = world.system.keeper().restarts("provider:fake");
+        assert_eq!(restarts, KILLS as u64);
+    });
+}
