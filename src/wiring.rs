@@ -47,9 +47,6 @@ const LAST_BLOCKING_WORK: Duration = Duration::from_secs(5);
 /// would hide megabytes, an hour of tokens, per slow client.
 const NOTSENT_LOWAT: u32 = 16 * 1024;
 
-/// A peer that takes nothing for this long is gone.
-const USER_TIMEOUT: Duration = Duration::from_secs(30);
-
 /// Connections that wait to be accepted, and that one worker holds.
 const BACKLOG: u32 = 1_024;
 const MAX_CONNECTIONS: usize = 20_000;
@@ -235,11 +232,12 @@ struct Http {
 }
 
 fn listen_on(config: &Config, listen: Listen, edge: Edge) -> anyhow::Result<Http> {
+    let stalled = Duration::from_secs(config.server.limits.stalled_reader_s);
     let mut server = HttpServer::new(move || {
         let edge = edge.clone();
         App::new().wrap(from_fn(observe)).configure(|app| edge.configure(app))
     })
-    .on_connect(prepare)
+    .on_connect(move |connection, extensions| prepare(connection, extensions, stalled))
     .backlog(BACKLOG)
     .max_connections(MAX_CONNECTIONS)
     // Signals are ours: actix-web would drop sockets without a word.
@@ -276,14 +274,15 @@ fn listen_on(config: &Config, listen: Listen, edge: Edge) -> anyhow::Result<Http
     Ok(Http { handle, running, addresses })
 }
 
-/// Sets up a connection before its first request.
-fn prepare(connection: &dyn std::any::Any, extensions: &mut Extensions) {
+/// Sets up a connection before its first request. A peer that takes nothing for the time `stalled` is
+/// gone: the kernel ends its connection, and with it ends whatever is written to it.
+fn prepare(connection: &dyn std::any::Any, extensions: &mut Extensions, stalled: Duration) {
     if let Some(stream) = connection.downcast_ref::<actix_web::rt::net::TcpStream>() {
         let socket = SockRef::from(stream);
         let set = socket
             .set_tcp_nodelay(true)
             .and_then(|()| socket.set_tcp_notsent_lowat(NOTSENT_LOWAT))
-            .and_then(|()| socket.set_tcp_user_timeout(Some(USER_TIMEOUT)));
+            .and_then(|()| socket.set_tcp_user_timeout(Some(stalled)));
         if let Err(error) = set {
             warn!(%error, "a socket's options could not be set");
         }

@@ -148,11 +148,12 @@ impl System {
         let shared = self.admit()?;
         let mut plan = shared.router.plan(request.model.as_deref())?;
         let question = Question::Program(&request);
-        let mut tried = Vec::new();
+        let (mut tried, mut last_cut) = (Vec::new(), None::<ClientError>);
         loop {
             let begun = Race::new(shared, &caller, &plan, &question).run().await;
             let Reply { provider, model, attempts, flow } = begun.map_err(|mut error| {
                 error.attempts.splice(0..0, std::mem::take(&mut tried));
+                error.client = race::unless_taken(last_cut.as_ref(), error.client);
                 error
             })?;
             tried.extend(attempts);
@@ -167,6 +168,7 @@ impl System {
             if plan.targets.is_empty() || cut.code == ErrorCode::PayloadTooLarge {
                 return Err(GatewayError { client: cut, attempts: tried });
             }
+            last_cut = Some(cut);
         }
     }
 

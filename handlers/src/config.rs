@@ -115,6 +115,8 @@ pub struct EdgeLimits {
     pub log_read_timeout_s: u64,
     /// The longest that `POST /assistant/chat` waits for a whole answer, in seconds.
     pub answer_timeout_s: u64,
+    /// A client that takes nothing of what it is sent for this long is gone, in seconds.
+    pub stalled_reader_s: u64,
 }
 
 impl Default for EdgeLimits {
@@ -129,6 +131,7 @@ impl Default for EdgeLimits {
             log_reads_waiting: 64,
             log_read_timeout_s: 10,
             answer_timeout_s: 300,
+            stalled_reader_s: 30,
         }
     }
 }
@@ -144,6 +147,7 @@ impl EdgeLimits {
             ("limits.log_reads", self.log_reads as u64),
             ("limits.log_read_timeout_s", self.log_read_timeout_s),
             ("limits.answer_timeout_s", self.answer_timeout_s),
+            ("limits.stalled_reader_s", self.stalled_reader_s),
         ];
         for (key, count) in counts {
             if count == 0 {

@@ -33,3 +33,4 @@ mod slow_reader;
 mod sockets;
 mod tools;
 mod upload;
+mod wall;

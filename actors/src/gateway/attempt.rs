@@ -81,12 +81,19 @@ async fn chat_once(
     let mut lease = lease(&asked).await?;
     let Asked { shared, caller, target, ordered } = asked;
     let mut meter = Meter::start(shared, caller, &target, ordered, lost).map_err(unrecorded)?;
+    // Of an answer that came and cannot be shown, such as an empty one.
+    let mut used = TokenUsage::default();
     let begun = async {
         let (mut stream, redactor) = question.ask(&lease, &target, &shared.metrics).await?;
         lease.learned(&stream.head().rate_limits);
         match stream.next().await {
             Some(Ok(event)) => Ok((event, stream, redactor)),
-            Some(Err(error)) => Err(error),
+            Some(Err(error)) => {
+                if error.kind == ProviderErrorKind::Malformed {
+                    used = stream.usage_said();
+                }
+                Err(error)
+            }
             None => Err(ProviderError::new(ProviderErrorKind::Interrupted)),
         }
     };
@@ -96,7 +103,7 @@ async fn chat_once(
             Ok(Flow::new((first, stream), lease, meter, restoring))
         }
         Err(error) => {
-            meter.failed(&error, TokenUsage::default());
+            meter.failed(&error, used);
             let client = question.to_client(&error);
             Err(failed(&mut lease, &target, (&error, client, question.falls_back(&error))))
         }

@@ -10,6 +10,7 @@ use std::{
 };
 
 use callboard_protocol::{ClientError, ErrorCode};
+use callboard_providers::ProviderErrorKind;
 use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -29,6 +30,8 @@ pub(crate) struct Race<'a> {
     ordered: Arc<Ordered>,
     attempts: Vec<Attempt>,
     last: ClientError,
+    /// A target took the request, and its answer broke off.
+    cut: Option<ClientError>,
 }
 
 /// How one pass over the targets ended.
@@ -72,7 +75,7 @@ impl<'a> Race<'a> {
             prompt_tokens: question.estimated_tokens(),
             max_output_tokens: question.max_output_tokens(),
         });
-        Self { shared, caller, plan, question, ordered, attempts: Vec::new(), last }
+        Self { shared, caller, plan, question, ordered, attempts: Vec::new(), last, cut: None }
     }
 
     /// The answer of the first target that gives one. When the breakers of all are open, it waits
@@ -120,7 +123,10 @@ impl<'a> Race<'a> {
             let Runner { target, since, .. } = &heat.started[number];
             let reason = failed.client.message.clone();
             self.attempts.push(made(target, failed.outcome, reason, *since));
-            self.last = failed.client;
+            if failed.outcome == ProviderErrorKind::Interrupted.as_str() {
+                self.cut = Some(failed.client.clone());
+            }
+            self.last = unless_taken(self.cut.as_ref(), failed.client);
             if !failed.falls_back {
                 return Pass::Over;
             }
@@ -134,6 +140,13 @@ impl<'a> Race<'a> {
             }
         }
     }
+}
+
+/// The error to tell: that another target calls the request wrong says little when one has taken it,
+/// and broke off.
+pub(super) fn unless_taken(cut: Option<&ClientError>, error: ClientError) -> ClientError {
+    let blames = matches!(error.code, ErrorCode::BadRequest | ErrorCode::ContextTooLong);
+    cut.filter(|_| blames).cloned().unwrap_or(error)
 }
 
 impl<'a> Heat<'a> {

@@ -53,6 +53,8 @@ struct Key {
     spent_until: Option<Instant>,
     /// Failures in a row.
     strikes: u32,
+    /// The rest is over, and one call finds out whether the key is taken again.
+    on_trial: bool,
     refused: bool,
 }
 
@@ -98,6 +100,7 @@ impl Keys {
         let key = &mut self.keys[chosen];
         if key.strikes > 0 {
             key.punished_until = Some(now + TRIAL);
+            key.on_trial = true;
         }
         Ok(chosen)
     }
@@ -117,16 +120,26 @@ impl Keys {
     /// A call failed because of its key.
     pub(super) fn failed(&mut self, now: Instant, key: usize, fault: KeyFault) {
         let Some(key) = self.keys.get_mut(key) else { return };
+        // Calls that were out together fail together: that is one failure, not many in a row.
+        let is_known = !key.on_trial && key.punished_until.is_some_and(|until| until > now);
+        if !is_known {
+            key.strikes = key.strikes.saturating_add(1);
+        }
         let doubled = |first: Duration, longest: Duration| {
-            first.saturating_mul(2u32.saturating_pow(key.strikes)).min(longest)
+            first.saturating_mul(2u32.saturating_pow(key.strikes.saturating_sub(1))).min(longest)
         };
         let rest = match fault {
-            KeyFault::RateLimited { retry_after: Some(wait) } => wait.min(LONGEST_OF_ALL),
+            KeyFault::RateLimited { retry_after: Some(wait) } => {
+                // Whoever names the same short wait again and again does not mean it.
+                let least = doubled(FIRST_REST / 2, LONGEST_REST);
+                let least = if key.strikes > 1 { least } else { Duration::ZERO };
+                wait.min(LONGEST_OF_ALL).max(least)
+            }
             KeyFault::RateLimited { retry_after: None } => doubled(FIRST_REST, LONGEST_REST),
             KeyFault::Refused => doubled(REFUSED_REST, LONGEST_OF_ALL),
         };
-        key.strikes = key.strikes.saturating_add(1);
         key.refused = fault == KeyFault::Refused;
+        key.on_trial = false;
         key.punished_until = key.punished_until.max(Some(now + rest));
     }
 
@@ -202,6 +215,39 @@ mod tests {
         assert_eq!(keys.choose(now).unwrap_err().wait, LONGEST_OF_ALL);
         keys.reset();
         assert!(keys.choose(now).is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_short_wait_that_is_named_for_ever_grows() {
+        let mut now = Instant::now();
+        let mut keys = Keys::new(1);
+        let second = KeyFault::RateLimited { retry_after: Some(Duration::from_secs(1)) };
+        let mut rests = Vec::new();
+        for _ in 0..5 {
+            keys.choose(now).unwrap();
+            keys.failed(now, 0, second);
+            let AllRest { wait, .. } = keys.choose(now).unwrap_err();
+            rests.push(wait.as_secs());
+            now += wait;
+        }
+        assert_eq!(rests, [1, 1, 2, 4, 8]);
+        keys.choose(now).unwrap();
+        keys.worked(0);
+        keys.failed(now, 0, second);
+        assert_eq!(keys.choose(now).unwrap_err().wait.as_secs(), 1, "it had worked in between");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_that_fail_together_are_one_failure() {
+        let now = Instant::now();
+        let mut keys = Keys::new(1);
+        for _ in 0..8 {
+            keys.choose(now).unwrap();
+        }
+        for _ in 0..8 {
+            keys.failed(now, 0, LIMITED);
+        }
+        assert_eq!(keys.choose(now).unwrap_err().wait, FIRST_REST);
     }
 
     #[tokio::test(start_paused = true)]

@@ -157,6 +157,13 @@ impl ReplyStream {
         self.meter.so_far()
     }
 
+    /// What the provider said that the answer used; nothing when it did not say. For the bill of an
+    /// answer that cannot be shown, such as an empty one.
+    #[must_use]
+    pub fn usage_said(&self) -> TokenUsage {
+        self.meter.said().unwrap_or_default()
+    }
+
     /// What the head of the reply said.
     #[must_use]
     pub fn head(&self) -> &ReplyHead {

@@ -85,6 +85,8 @@ impl RecordedRequest {
 #[derive(Clone, Copy, Debug, Default)]
 struct Counts {
     connections: usize,
+    /// Of the connections, those that are open now.
+    open: usize,
     requests: usize,
     /// Replies written to the end that the script gives them.
     finished: usize,
@@ -105,6 +107,8 @@ struct Script {
     next: VecDeque<Reply>,
     beyond: Box<dyn Fn(&RecordedRequest) -> Reply + Send>,
     requests: Vec<RecordedRequest>,
+    /// Cleared by [`FakeVendor::forget_requests`].
+    keeps_requests: bool,
     bill: Vec<Billed>,
 }
 
@@ -130,10 +134,15 @@ impl Shared {
     fn accept(&self, request: &RecordedRequest) -> (usize, Reply) {
         let mut script = self.script();
         let reply = script.next.pop_front().unwrap_or_else(|| (script.beyond)(request));
-        let number = script.requests.len();
-        script.requests.push(request.clone());
+        if script.keeps_requests {
+            script.requests.push(request.clone());
+        }
         drop(script);
-        self.count(|counts| counts.requests += 1);
+        let mut number = 0;
+        self.count(|counts| {
+            number = counts.requests;
+            counts.requests += 1;
+        });
         (number, reply)
     }
 
@@ -153,6 +162,7 @@ impl FakeVendor {
                 next: VecDeque::new(),
                 beyond: Box::new(move |_| all_is_well.clone()),
                 requests: Vec::new(),
+                keeps_requests: true,
                 bill: Vec::new(),
             }),
             counts: watch::Sender::new(Counts::default()),
@@ -219,6 +229,26 @@ impl FakeVendor {
         self.shared.counts.borrow().requests
     }
 
+    /// Keeps no requests from now on: for tests with so many that they would fill the memory.
+    pub fn forget_requests(&self) {
+        let mut script = self.shared.script();
+        script.keeps_requests = false;
+        script.requests.clear();
+    }
+
+    /// How many requests have no reply yet, or not to its end, and nobody has left them.
+    #[must_use]
+    pub fn running_count(&self) -> usize {
+        let counts = self.shared.counts.borrow();
+        counts.requests - counts.finished - counts.left
+    }
+
+    /// How many connections are open now.
+    #[must_use]
+    pub fn open_count(&self) -> usize {
+        self.shared.counts.borrow().open
+    }
+
     /// How many connections were opened so far.
     #[must_use]
     pub fn connection_count(&self) -> usize {
@@ -262,8 +292,15 @@ async fn accept_all(listener: TcpListener, shared: Arc<Shared>) {
     // Dropped with this task, and its connections with it.
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
-        shared.count(|counts| counts.connections += 1);
-        connections.spawn(serve::serve(stream, Arc::clone(&shared)));
+        shared.count(|counts| {
+            counts.connections += 1;
+            counts.open += 1;
+        });
+        let shared = Arc::clone(&shared);
+        connections.spawn(async move {
+            serve::serve(stream, Arc::clone(&shared)).await;
+            shared.count(|counts| counts.open -= 1);
+        });
         while connections.try_join_next().is_some() {}
     }
 }

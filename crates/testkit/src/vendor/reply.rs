@@ -42,6 +42,7 @@ pub(super) struct Stream {
     pub(super) cache_write: u64,
     pub(super) reasoning_tokens: u64,
     pub(super) done: bool,
+    pub(super) lingers: bool,
     pub(super) newline: &'static str,
     pub(super) write_bytes: usize,
     pub(super) model: String,
@@ -137,6 +138,7 @@ impl Reply {
                 cache_write: 0,
                 reasoning_tokens: 0,
                 done: true,
+                lingers: false,
                 newline: "\n",
                 write_bytes: usize::MAX,
                 model: "fake-model".to_owned(),
@@ -347,6 +349,12 @@ impl Reply {
         self.bend(|stream| stream.done = false)
     }
 
+    /// Keeps the connection open behind the end of the stream, and the body with it.
+    #[must_use]
+    pub fn lingers(self) -> Self {
+        self.bend(|stream| stream.lingers = true)
+    }
+
     /// Lines end in CR and LF.
     #[must_use]
     pub fn crlf(self) -> Self {
@@ -363,6 +371,12 @@ impl Reply {
     #[must_use]
     pub fn model(self, model: &str) -> Self {
         self.bend(|stream| stream.model = model.to_owned())
+    }
+
+    /// Whether it is an answer, or one that breaks off: what can be bent.
+    #[must_use]
+    pub fn is_answer(&self) -> bool {
+        matches!(self.kind, Kind::Stream(_))
     }
 
     fn bend(mut self, change: impl FnOnce(&mut Stream)) -> Self {

@@ -235,6 +235,9 @@ impl Connection {
         if stream.done {
             self.chunked(stream, &speaker.done(stream)).await?;
         }
+        if stream.lingers {
+            self.unless_left(pending::<()>()).await?;
+        }
         self.write(b"0\r\n\r\n").await
     }
 
