@@ -24,6 +24,7 @@ mod fallback;
 mod gateway;
 mod ingest;
 mod keys;
+mod llama;
 mod observability;
 mod resume;
 mod roles;

@@ -1,4 +1,4 @@
-//! What tests need: fake providers with scripted faults, throwaway databases, a proxy that breaks
+//! What tests need: fake providers with scripted faults and a real one, throwaway databases, a proxy that breaks
 //! connections, and a WebSocket client. A dev-dependency only.
 //!
 //! Everything here panics when a test's premise does not hold, and every wait has an end: a test
@@ -17,6 +17,7 @@
 )]
 
 mod eventually;
+mod llama;
 mod postgres;
 mod proxy;
 mod redis;
@@ -24,6 +25,7 @@ mod vendor;
 mod ws;
 
 pub use eventually::{PATIENCE, eventually, eventually_some};
+pub use llama::Llama;
 pub use postgres::Postgres;
 pub use proxy::FlakyProxy;
 pub use redis::Redis;

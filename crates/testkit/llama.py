@@ -1,6 +1,6 @@
 """Serves a tiny model of random weights with llama.cpp's own server and prints its address.
 
-For the tests in it/llama.rs. Needs `pip install xllamacpp gguf numpy`. It ends with its input.
+Started by src/llama.rs. Needs xllamacpp, gguf and numpy. It ends with its input.
 """
 
 import os
