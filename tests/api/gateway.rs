@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use callboard_testkit::{FakeVendor, PATIENCE, Reply, eventually_some};
+use callboard_testkit::{FakeVendor, Reply};
 use futures_util::StreamExt as _;
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
@@ -282,79 +282,4 @@ async fn a_provider_that_is_not_trusted_never_reads_a_secret() {
     let answer = pair.ada.ask(&crate::harness::fresh("who is ann@example.org?")).await;
     assert_eq!(answer.response, "Write to ann@example.org now.");
     assert!(!format!("{:?}", pair.first.requests()).contains("ann@example.org"));
-}
-
-/// Of each kind of call, in the test of the ledger.
-fn of_each() -> usize {
-    let asked = std::env::var("CALLBOARD_TEST_CALLS_OF_EACH").ok();
-    asked.and_then(|count| count.parse().ok()).unwrap_or(25)
-}
-
-/// Forty letters: ten tokens by our guess, as many as the fake provider puts on its bill.
-const PROMPT: &str = "forty letters are ten tokens, we believe";
-
-fn priced(stream: bool) -> Value {
-    let mut asked = body("smart", stream);
-    asked["messages"][0]["content"] = json!(PROMPT);
-    asked
-}
-
-/// Reads a stream until `count` pieces of text have come, and leaves.
-async fn leave_after(reply: Response, count: usize) {
-    let mut stream = reply.bytes_stream();
-    let mut text = String::new();
-    while text.matches("\"content\":\"abcd").count() < count {
-        let piece = stream.next().await.unwrap().unwrap();
-        text.push_str(&String::from_utf8_lossy(&piece));
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_ledger_adds_up_to_the_providers_own_bills() {
-    // Breakers stay closed: here every call is to be made.
-    let pair =
-        pair(&["providers.0.breaker.min_calls=100000", "providers.0.breaker.window=100000"]).await;
-    let of_each = of_each();
-    let answer = Reply::text(&["abcd"; 8]);
-    pair.second.always(answer.clone());
-    let messages = json!([{ "role": "user", "content": PROMPT }]);
-    let anthropic = json!({ "model": "smart", "max_tokens": 99, "messages": messages });
-    for _ in 0..of_each {
-        // Whole, streamed, in Anthropic's words, failed over, cut.
-        pair.first.script([answer.clone(), answer.clone(), answer.clone()]);
-        pair.post("/v1/chat/completions", &priced(false)).await.text().await.unwrap();
-        pair.post("/v1/chat/completions", &priced(true)).await.text().await.unwrap();
-        pair.post("/v1/messages", &anthropic).await.text().await.unwrap();
-        pair.first.script([Reply::status(
-            400,
-            &json!({ "error": { "code": "context_length_exceeded" } }),
-        )]);
-        pair.post("/v1/chat/completions", &priced(false)).await.text().await.unwrap();
-        pair.first.script([answer.clone().cut_after(4)]);
-        pair.post("/v1/chat/completions", &priced(true)).await.text().await.unwrap();
-    }
-    pair.first.hold();
-    for left in 1..=of_each {
-        pair.first.script([answer.clone().gate_after(3)]);
-        let reply = pair.post("/v1/chat/completions", &priced(true)).await;
-        leave_after(reply, 3).await;
-        pair.first.until_left(left).await;
-    }
-    let billed: Vec<_> = pair.first.billed().into_iter().chain(pair.second.billed()).collect();
-    let sum = |of: fn(&callboard_testkit::Billed) -> u64| billed.iter().map(of).sum::<u64>();
-    let (input, output) = (sum(|bill| bill.input), sum(|bill| bill.output));
-    let expected = json!({
-        "calls": of_each * 7, "answered": of_each * 4, "failed": of_each * 2,
-        "cancelled": of_each, "cached": 0, "hedge_lost": 0, "lost": 0,
-    });
-    let total = eventually_some(PATIENCE, async || {
-        let report: Value = pair.ada.get("/usage").await;
-        let total = report["total"].clone();
-        (total["counts"] == expected).then_some(total)
-    })
-    .await;
-    assert_eq!(
-        (&total["tokens"]["input"], &total["tokens"]["output"]),
-        (&json!(input), &json!(output))
-    );
 }

@@ -15,6 +15,7 @@ mod ssh_log;
 
 mod accounts;
 mod ask;
+mod bills;
 mod budgets;
 mod cache;
 mod chat;

@@ -294,7 +294,7 @@ pub(super) static FAULTS: &[Fault] = &[
     Fault {
         id: "a08",
         title: "the first token is late, and the model hedges",
-        first: |nth| good_first(nth).first_token_after(Duration::from_secs(20)),
+        first: |nth| good_first(nth).first_token_after(Duration::from_secs(20)).bills_prompt(),
         model: "hedge_after_ms = 100",
         breaker: Breaker::Closed,
         ..BEFORE

@@ -43,6 +43,7 @@ pub(super) struct Stream {
     pub(super) reasoning_tokens: u64,
     pub(super) done: bool,
     pub(super) lingers: bool,
+    pub(super) bills_prompt: bool,
     pub(super) newline: &'static str,
     pub(super) write_bytes: usize,
     pub(super) model: String,
@@ -139,6 +140,7 @@ impl Reply {
                 reasoning_tokens: 0,
                 done: true,
                 lingers: false,
+                bills_prompt: false,
                 newline: "\n",
                 write_bytes: usize::MAX,
                 model: "fake-model".to_owned(),
@@ -353,6 +355,12 @@ impl Reply {
     #[must_use]
     pub fn lingers(self) -> Self {
         self.bend(|stream| stream.lingers = true)
+    }
+
+    /// Puts the prompt on the bill even when its client leaves before the first token.
+    #[must_use]
+    pub fn bills_prompt(self) -> Self {
+        self.bend(|stream| stream.bills_prompt = true)
     }
 
     /// Lines end in CR and LF.

@@ -99,7 +99,7 @@ impl Connection {
                     self.at_once(stream, &*speaker).await
                 };
                 let complete = ended.is_ok();
-                let billed = complete || self.written > 0;
+                let billed = complete || self.written > 0 || stream.bills_prompt;
                 let billed = billed.then(|| Billed::of_stream(stream, self.written, complete));
                 (ended, billed)
             }
