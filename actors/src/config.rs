@@ -238,7 +238,7 @@ pub struct RedisConfig {
 
 impl Default for RedisConfig {
     fn default() -> Self {
-        Self { url: None, url_file: None, timeout_ms: 50, prefix: "callboard".into() }
+        Self { url: None, url_file: None, timeout_ms: 20, prefix: "callboard".into() }
     }
 }
 

@@ -1,17 +1,19 @@
 //! The gateway for programs: one request, asked of one target after the other.
 //!
 //! The edge calls [`System::gateway_chat`] and [`System::gateway_embed`] and reads the reply as a
-//! [`Flow`], as fast as its client reads it: nothing is gathered in between, and dropping the flow
+//! [`ReplyEvents`], as fast as its client reads it: nothing is gathered in between, and dropping them
 //! ends the call at the provider. A model is an alias of ordered targets ([`plan`]). Before the
 //! first token the next target takes over silently ([`race`]); after it a cut stream ends with an
 //! error, never as if it were whole. Every attempt is counted, and told to the caller.
 
 mod attempt;
+mod events;
 mod flow;
 mod meter;
 mod plan;
 mod question;
 mod race;
+mod replies;
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,18 +21,24 @@ use callboard_protocol::{
     ApiKeyId, BudgetList, ClientError, ErrorCode, RequestId, TaskType, TurnId, UsageEndpoint,
     UserId,
 };
-use callboard_providers::{ChatRequest, EmbedRequest, Embeddings, ReplyEvent};
+use callboard_providers::{ChatRequest, EmbedRequest, Embeddings};
 use serde::Serialize;
 
+use self::replies::{Asking, Source};
 pub use self::{
-    flow::Flow,
+    events::ReplyEvents,
     plan::{GatewayConfig, ModelConfig, Strategy, TargetConfig, check_models},
+    replies::{
+        CacheMode, CacheOrder, CacheUse, Given, ReplyCacheConfig, pattern_of_model, pattern_of_tag,
+    },
 };
 pub(crate) use self::{
+    flow::Flow,
     meter::{Meter, Ordered},
     plan::{Aliases, Plan},
     question::Question,
     race::Race,
+    replies::Replies,
 };
 pub use crate::provider::Priority;
 use crate::{System, budget::Payer, system::Shared};
@@ -79,32 +87,44 @@ pub struct Attempt {
     pub took_ms: u64,
 }
 
-/// An answer that has begun.
-pub struct Reply {
+/// An answer of a provider that has begun.
+pub(crate) struct Begun {
     /// The target that answers.
-    pub provider: String,
+    pub(crate) provider: String,
     /// The model that was asked for there.
-    pub model: String,
+    pub(crate) model: String,
     /// Every attempt, the one that answers last.
-    pub attempts: Vec<Attempt>,
+    pub(crate) attempts: Vec<Attempt>,
     /// The answer.
-    pub flow: Flow,
+    pub(crate) flow: Flow,
 }
 
-/// A whole answer.
-pub struct WholeReply {
-    /// The target that gave it.
+/// A reply that has begun.
+pub struct Reply {
+    /// The target that answers, or has.
     pub provider: String,
     /// The model that was asked for there.
     pub model: String,
-    /// Every attempt, the one that answered last.
+    /// Every attempt, the one that answers last; none for one from the cache.
     pub attempts: Vec<Attempt>,
-    /// Its events, the last one a [`ReplyEvent::Finish`].
-    pub events: Vec<ReplyEvent>,
+    /// What the cache had to do with it.
+    pub cache: CacheUse,
+    /// The reply.
+    pub events: ReplyEvents,
+}
+
+/// A whole reply.
+pub struct WholeReply {
+    /// The reply, and who gave it.
+    pub given: Arc<Given>,
+    /// Every attempt, the one that answered last; none for one from the cache.
+    pub attempts: Vec<Attempt>,
+    /// What the cache had to do with it.
+    pub cache: CacheUse,
 }
 
 /// Why there is no answer, and all that was tried.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct GatewayError {
     /// For the caller.
     pub client: ClientError,
@@ -128,10 +148,29 @@ impl System {
         &self,
         caller: Caller,
         request: ChatRequest,
+        order: CacheOrder,
     ) -> Result<Reply, GatewayError> {
         let shared = self.admit()?;
+        let asking = Asking { caller: caller.clone(), request, order, whole: false };
+        let request = match replies::find(shared, asking).await? {
+            Source::Bypass(request) => request,
+            Source::Kept(given, age) => {
+                let (provider, model) = (given.provider.clone(), given.model.clone());
+                let (attempts, cache) = (Vec::new(), CacheUse::Hit(age));
+                let events = ReplyEvents::of_cache(given);
+                return Ok(Reply { provider, model, attempts, cache, events });
+            }
+            Source::Followed(reader, head, cache) => {
+                let (provider, model) = (head.provider.clone(), head.model.clone());
+                let (attempts, events) = (head.attempts.clone(), ReplyEvents::of_log(reader));
+                return Ok(Reply { provider, model, attempts, cache, events });
+            }
+        };
         let plan = shared.router.plan(request.model.as_deref())?;
-        Race::new(shared, &caller, &plan, &Question::Program(&request)).run().await
+        let begun = Race::new(shared, &caller, &plan, &Question::Program(&request)).run().await?;
+        let Begun { provider, model, attempts, flow } = begun;
+        let events = ReplyEvents::of_provider(flow);
+        Ok(Reply { provider, model, attempts, cache: CacheUse::Bypass, events })
     }
 
     /// Asks for an answer and gathers all of it: nobody has seen any of it yet, so when one target
@@ -143,32 +182,22 @@ impl System {
         &self,
         caller: Caller,
         request: ChatRequest,
-        max_bytes: usize,
+        (order, max_bytes): (CacheOrder, usize),
     ) -> Result<WholeReply, GatewayError> {
         let shared = self.admit()?;
-        let mut plan = shared.router.plan(request.model.as_deref())?;
-        let question = Question::Program(&request);
-        let (mut tried, mut last_cut) = (Vec::new(), None::<ClientError>);
-        loop {
-            let begun = Race::new(shared, &caller, &plan, &question).run().await;
-            let Reply { provider, model, attempts, flow } = begun.map_err(|mut error| {
-                error.attempts.splice(0..0, std::mem::take(&mut tried));
-                error.client = race::unless_taken(last_cut.as_ref(), error.client);
-                error
-            })?;
-            tried.extend(attempts);
-            let cut = match flow.whole(max_bytes).await {
-                Ok(events) => return Ok(WholeReply { provider, model, attempts: tried, events }),
-                Err(cut) => cut,
-            };
-            if let Some(last) = tried.last_mut() {
-                (last.outcome, last.reason) = ("interrupted", cut.message.clone());
+        let asking = Asking { caller: caller.clone(), request, order, whole: true };
+        match replies::find(shared, asking).await? {
+            Source::Bypass(request) => {
+                let (given, attempts) = whole(shared, &caller, &request, max_bytes).await?;
+                Ok(WholeReply { given: Arc::new(given), attempts, cache: CacheUse::Bypass })
             }
-            plan.without(&provider, &model);
-            if plan.targets.is_empty() || cut.code == ErrorCode::PayloadTooLarge {
-                return Err(GatewayError { client: cut, attempts: tried });
+            Source::Kept(given, age) => {
+                Ok(WholeReply { given, attempts: Vec::new(), cache: CacheUse::Hit(age) })
             }
-            last_cut = Some(cut);
+            Source::Followed(reader, head, cache) => {
+                let given = Arc::new(reader.whole(&head).await?);
+                Ok(WholeReply { given, attempts: head.attempts.clone(), cache })
+            }
         }
     }
 
@@ -215,6 +244,39 @@ impl System {
             return Err(ErrorCode::Draining.into());
         }
         Ok(self.shared())
+    }
+}
+
+/// A whole answer: of one target after the other, until one gives all of it.
+async fn whole(
+    shared: &Shared,
+    caller: &Caller,
+    request: &ChatRequest,
+    max_bytes: usize,
+) -> Result<(Given, Vec<Attempt>), GatewayError> {
+    let mut plan = shared.router.plan(request.model.as_deref())?;
+    let question = Question::Program(request);
+    let (mut tried, mut last_cut) = (Vec::new(), None::<ClientError>);
+    loop {
+        let begun = Race::new(shared, caller, &plan, &question).run().await;
+        let Begun { provider, model, attempts, flow } = begun.map_err(|mut error| {
+            error.attempts.splice(0..0, std::mem::take(&mut tried));
+            error.client = race::unless_taken(last_cut.as_ref(), error.client);
+            error
+        })?;
+        tried.extend(attempts);
+        let cut = match flow.whole(max_bytes).await {
+            Ok(events) => return Ok((Given::new(&provider, &model, events), tried)),
+            Err(cut) => cut,
+        };
+        if let Some(last) = tried.last_mut() {
+            (last.outcome, last.reason) = ("interrupted", cut.message.clone());
+        }
+        plan.without(&provider, &model);
+        if plan.targets.is_empty() || cut.code == ErrorCode::PayloadTooLarge {
+            return Err(GatewayError { client: cut, attempts: tried });
+        }
+        last_cut = Some(cut);
     }
 }
 

@@ -10,7 +10,6 @@
 mod breaker;
 mod budget;
 mod cache;
-mod cache_shard;
 mod config;
 mod conversation;
 mod conversations;
@@ -24,7 +23,6 @@ mod log_source;
 mod metrics;
 mod privacy;
 mod provider;
-mod remote_cache;
 mod router;
 mod session;
 mod socket;
@@ -42,12 +40,13 @@ pub use budget::{
     Budget, BudgetCaller, BudgetConfig, BudgetState, Budgets, Exceeded, Limits, Payer, Period,
     Reservation,
 };
-pub use cache::{Cache, CachedAnswer};
+pub use cache::{Cache, RemoteCache, RemoteError};
 pub use config::{BadValue, CacheConfig, ChatConfig, JobsConfig, RedisConfig, SessionConfig};
 pub use conversation::{Asker, Begun, SessionEvent, Watcher};
 pub use gateway::{
-    Attempt, Caller, Flow, GatewayConfig, GatewayError, ModelConfig, Priority, Reply, Strategy,
-    TargetConfig, WholeReply, check_models,
+    Attempt, CacheMode, CacheOrder, CacheUse, Caller, GatewayConfig, GatewayError, Given,
+    ModelConfig, Priority, Reply, ReplyCacheConfig, ReplyEvents, Strategy, TargetConfig,
+    WholeReply, check_models, pattern_of_model, pattern_of_tag,
 };
 pub use health::starting;
 pub use jobs::Jobs;
@@ -56,7 +55,6 @@ pub use ledger::{
     Call, Ledger, LedgerConfig, LedgerMetrics, LedgerRefused, LedgerSnapshot, OpenCall, Outcome,
 };
 pub use metrics::Metrics;
-pub use remote_cache::{RemoteCache, RemoteError};
 pub use session::{SessionUser, TokenCheck};
 pub use socket::{StartError as SocketError, start_session};
 pub use system::{Parts, StartError, System};

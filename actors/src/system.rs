@@ -20,7 +20,7 @@ use tracing::{info, warn};
 
 use crate::{
     budget::{BudgetConfig, Budgets},
-    cache::Cache,
+    cache::{Cache, RemoteCache},
     config::{CacheConfig, ChatConfig, JobsConfig, SessionConfig},
     conversation::{Asker, BeginTurn, Begun, Typing, Unwatch, Watch, Watcher},
     conversations::Conversations,
@@ -32,7 +32,6 @@ use crate::{
     ledger::{Ledger, LedgerConfig, LedgerMetrics},
     log_source::{self, LogSource, SourceSeed},
     metrics::Metrics,
-    remote_cache::RemoteCache,
     router::Router,
     sockets::{ConnectionId, Sockets},
     storage::store_failed,

@@ -56,7 +56,7 @@ pub(crate) async fn run(options: &Options, report: &mut Report) -> anyhow::Resul
     };
     let server = Server::start_at(options, &format!("http://{upstream}/v1"), place).await?;
     let idle = server.usage()?;
-    let target = Target { address: server.address().to_owned(), key: server.token().to_owned() };
+    let target = Target { address: server.address().to_owned(), key: server.gateway_key().await? };
     ensure!(started.send((target, server.pid())).is_ok(), "the load generator has ended");
     let results = measured.await.context("the load generator has ended")??;
     report.table(&results.markdown(options, idle));
@@ -87,6 +87,11 @@ fn in_one_thread(
                     load.full_speed(&pair, ask, connections).await?,
                 ));
             }
+        }
+        for connections in [CONNECTIONS[1], CONNECTIONS[2]] {
+            crate::say(&format!("  {connections} × {:?} …", Ask::Kept));
+            let kept = load.full_speed(&pair, Ask::Kept, connections).await?;
+            results.kept.push((connections, kept));
         }
         crate::say(&format!("  {} × {:?} …", load.streams, Ask::Paced));
         results.paced = Some(load.paced(&pair).await?);

@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail, ensure};
-use callboard_protocol::{ServerFrame, SignedIn};
+use callboard_protocol::{ApiKeyCreated, KeyScope, NewApiKey, ServerFrame, SignedIn};
 use callboard_testkit::{WsClient, WsTarget};
 use serde_json::json;
 use tempfile::TempDir;
@@ -164,9 +164,20 @@ impl Server {
         self.base.strip_prefix("http://").unwrap_or(&self.base)
     }
 
-    /// The administrator's access token.
-    pub(crate) fn token(&self) -> &str {
-        &self.token
+    /// A new key for the API for programs.
+    pub(crate) async fn gateway_key(&self) -> anyhow::Result<String> {
+        let key = NewApiKey {
+            name: "bench".to_owned(),
+            scopes: vec![KeyScope::Chat],
+            models: Some(vec!["fake-1".to_owned()]),
+            daily_budget_micro_usd: Some(1_000_000_000),
+            monthly_budget_micro_usd: None,
+            expires_at: None,
+        };
+        let request = reqwest::Client::new().post(format!("{}/api/v1/keys", self.base));
+        let reply = request.bearer_auth(&self.token).json(&key).send().await?;
+        let created: ApiKeyCreated = reply.error_for_status()?.json().await?;
+        Ok(created.secret)
     }
 
     /// The process.

@@ -39,9 +39,10 @@ enum Kind {
     Left,
     Hedged,
     Turn,
+    Kept,
 }
 
-const KINDS: [Kind; 12] = [
+const KINDS: [Kind; 13] = [
     Kind::ChatWhole,
     Kind::ChatStreamed,
     Kind::MessageWhole,
@@ -54,11 +55,12 @@ const KINDS: [Kind; 12] = [
     Kind::Left,
     Kind::Hedged,
     Kind::Turn,
+    Kind::Kept,
 ];
 
 /// The models that are asked for, each behind a provider of its own; the wires take turns.
-const MODELS: [&str; 9] =
-    ["plain", "words", "answers", "embed", "long", "cut", "left", "late", "sooner"];
+const MODELS: [&str; 10] =
+    ["plain", "kept", "words", "answers", "embed", "long", "cut", "left", "late", "sooner"];
 
 /// Calls of each kind: more than 10,000 rows by `make wall`.
 fn of_each() -> usize {
@@ -149,6 +151,11 @@ impl Stage {
             Kind::Embeddings => ("/v1/embeddings", json!({ "model": "embed", "input": PROMPT })),
             Kind::FailedOver => ("/v1/chat/completions", chat("over", false)),
             Kind::Cut => ("/v1/chat/completions", chat("cut", true)),
+            Kind::Kept => {
+                let mut body = chat("kept", true);
+                body["callboard"] = json!({ "cache": { "mode": "use" } });
+                ("/v1/chat/completions", body)
+            }
             Kind::Left => return self.leave(chat("left", true)).await,
             Kind::Hedged => ("/v1/messages", message("hedged", true)),
             Kind::Turn => {
@@ -195,6 +202,8 @@ fn counts(model: &str, each: u64) -> CallCounts {
     match model {
         // Two kinds of its own, those that failed over, and the turns.
         "plain" => of(4 * each, CallCounts { answered: 4 * each, ..none }),
+        // Asked for once, however many ask at once.
+        "kept" => of(each, CallCounts { answered: 1, cached: each - 1, ..none }),
         "words" | "answers" => of(2 * each, CallCounts { answered: 2 * each, ..none }),
         "embed" | "sooner" => of(each, CallCounts { answered: each, ..none }),
         "long" | "cut" => of(each, CallCounts { failed: each, ..none }),
@@ -224,7 +233,7 @@ async fn the_ledger_adds_up_to_the_providers_own_bills(on: Database) {
     .await;
     println!("{} calls of models in {made:?}: {:?}", all, report.total);
     // A vendor bills whoever left when it sees that they did; those that it refused it never bills.
-    let billed = all - counts("long", each).calls;
+    let billed = all - counts("long", each).calls - counts("kept", each).cached;
     let bill = eventually_some(PATIENCE, async || {
         (stage.vendor.billed().len() as u64 >= billed).then(|| stage.bill())
     })

@@ -27,6 +27,7 @@ async fn stats(client: &Client) -> ShardStats {
     let stats: CacheStats = client.get("/cache/stats").await;
     stats.shards.into_iter().fold(ShardStats::default(), |sum, shard| ShardStats {
         shard: 0,
+        kind: shard.kind,
         entries: sum.entries + shard.entries,
         bytes: sum.bytes + shard.bytes,
         capacity_bytes: sum.capacity_bytes + shard.capacity_bytes,

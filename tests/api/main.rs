@@ -27,6 +27,7 @@ mod ingest;
 mod keys;
 mod llama;
 mod observability;
+mod replies;
 mod resume;
 mod roles;
 mod shutdown;

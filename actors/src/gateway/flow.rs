@@ -1,4 +1,4 @@
-//! An answer on its way from a provider to a program.
+//! An answer on its way from a provider to whoever reads it.
 
 use std::{
     collections::VecDeque,
@@ -18,7 +18,7 @@ use crate::{
 
 /// The events of an answer. The last one is [`ReplyEvent::Finish`] or an error, and nothing follows
 /// it. Polled as the reader reads; dropped, it ends the call at the provider and frees its place.
-pub struct Flow {
+pub(crate) struct Flow {
     /// Events that may be shown, first the one that made this target win.
     ready: VecDeque<ReplyEvent>,
     /// Puts back what the provider may not read.
@@ -90,17 +90,11 @@ impl Flow {
     ///
     /// # Errors
     /// When it is cut, or longer.
-    pub async fn whole(mut self, max_bytes: usize) -> Result<Vec<ReplyEvent>, ClientError> {
+    pub(super) async fn whole(mut self, max_bytes: usize) -> Result<Vec<ReplyEvent>, ClientError> {
         let (mut events, mut bytes) = (Vec::new(), 0);
         while let Some(event) = self.next().await {
             let event = event?;
-            bytes += match &event {
-                ReplyEvent::Text(text) | ReplyEvent::Reasoning(text) => text.len(),
-                ReplyEvent::ToolCallArguments { piece, .. } => piece.len(),
-                ReplyEvent::ToolCallStart { .. }
-                | ReplyEvent::ReasoningSignature(_)
-                | ReplyEvent::Finish { .. } => 0,
-            };
+            bytes += event.text_bytes();
             if bytes > max_bytes {
                 return Err(callboard_protocol::ErrorCode::PayloadTooLarge.into());
             }

@@ -7,6 +7,7 @@ use callboard_providers::{ProviderKind, TokenUsage, cost_of};
 use rand::Rng as _;
 use serde::{Deserialize, Serialize};
 
+use super::ReplyCacheConfig;
 use crate::{
     config::BadValue,
     router::{Link, Router},
@@ -34,11 +35,17 @@ pub struct GatewayConfig {
     pub patience_ms: u64,
     /// The longest request, in bytes: images travel in it.
     pub max_body_bytes: usize,
+    /// Replies that need not be asked for again.
+    pub cache: ReplyCacheConfig,
 }
 
 impl Default for GatewayConfig {
     fn default() -> Self {
-        Self { patience_ms: 15_000, max_body_bytes: 16 * 1024 * 1024 }
+        Self {
+            patience_ms: 15_000,
+            max_body_bytes: 16 * 1024 * 1024,
+            cache: ReplyCacheConfig::default(),
+        }
     }
 }
 
@@ -46,10 +53,12 @@ impl GatewayConfig {
     /// Every key with a value that cannot be used.
     #[must_use]
     pub fn check(&self) -> Vec<BadValue> {
-        crate::config::out_of_bounds(&[
+        let mut bad = crate::config::out_of_bounds(&[
             ("patience_ms", self.patience_ms, 0..=600_000),
             ("max_body_bytes", self.max_body_bytes as u64, 1_024..=256 << 20),
-        ])
+        ]);
+        bad.extend(self.cache.check());
+        bad
     }
 
     /// How long a request waits for a target to recover.
@@ -136,6 +145,15 @@ impl Plan<'_> {
     pub(crate) fn without(&mut self, provider: &str, model: &str) {
         self.targets
             .retain(|target| target.link.config.name != provider || target.model_name() != model);
+    }
+
+    /// Who might answer, by name; the same in whatever order they are asked.
+    pub(super) fn fingerprint(&self) -> Vec<(&str, &str)> {
+        let names = self.targets.iter();
+        let mut names: Vec<_> =
+            names.map(|target| (target.link.config.name.as_str(), target.model_name())).collect();
+        names.sort_unstable();
+        names
     }
 }
 

@@ -15,7 +15,7 @@ use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::Fu
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
-    Attempt, Caller, Flow, GatewayError, Ordered, Plan, Question, Reply,
+    Attempt, Begun, Caller, Flow, GatewayError, Ordered, Plan, Question,
     attempt::{self, Asked, Failed, made},
     plan::Target,
 };
@@ -80,12 +80,12 @@ impl<'a> Race<'a> {
 
     /// The answer of the first target that gives one. When the breakers of all are open, it waits
     /// for the one that recovers first, as long as patience lasts, instead of failing at once.
-    pub(crate) async fn run(mut self) -> Result<Reply, GatewayError> {
+    pub(crate) async fn run(mut self) -> Result<Begun, GatewayError> {
         let give_up = Instant::now() + self.shared.gateway.patience();
         loop {
             match self.pass().await {
                 Pass::Answering(target, flow) => {
-                    return Ok(Reply {
+                    return Ok(Begun {
                         provider: target.link.config.name.clone(),
                         model: target.model_name().to_owned(),
                         attempts: self.attempts,

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use callboard_protocol::{RequestId, UsageEndpoint};
-use callboard_providers::{ChatRequest, Message, ProviderConfig};
+use callboard_providers::{ChatRequest, Message, ProviderConfig, ReplyEvent};
 use callboard_testkit::{FakeVendor, Reply};
 use futures_util::{StreamExt as _, future::join_all};
 
@@ -59,9 +59,13 @@ fn whoever_calls_while_the_provider_is_killed_again_and_again_gets_an_answer_or_
             while stop.load(Ordering::Relaxed) == 0 {
                 let messages = vec![Message::user("hi")];
                 let request = ChatRequest { messages, ..ChatRequest::default() };
-                match world.system.gateway_chat(caller(&world), request).await {
+                match world
+                    .system
+                    .gateway_chat(caller(&world), request, CacheOrder::default())
+                    .await
+                {
                     Ok(reply) => {
-                        let events: Vec<_> = reply.flow.collect().await;
+                        let events: Vec<_> = reply.events.collect().await;
                         let whole = events
                             .last()
                             .is_some_and(|last| matches!(last, Ok(ReplyEvent::Finish { .. })));

@@ -12,8 +12,7 @@ use tracing::{info, warn};
 
 use super::{Running, models};
 use crate::{
-    cache::{self, CachedAnswer, KeyParts},
-    cache_shard::{FillPermit, Found},
+    cache::{self, Answers, CachedAnswer, FillPermit, Found, KeyParts, Lookup},
     turn_log::{Ended, TurnEvent, TurnLog},
 };
 
@@ -38,7 +37,7 @@ pub(super) struct Draft {
 
 /// A place in the cache that waits for this answer.
 pub(super) struct Place {
-    permit: FillPermit,
+    permit: FillPermit<Answers>,
     key: Arc<str>,
     lifetime: Duration,
 }
@@ -60,12 +59,14 @@ pub(super) async fn obtain(running: &Running<'_>) -> Result<Draft, ClientError> 
     }
     let Some(key) = key(running) else { return models::answer(running).await };
     for _ in 0..MAX_JOINS {
-        match cache.lookup(Arc::clone(&key), Arc::clone(running.log)).await {
+        let flight = Arc::clone(running.log);
+        let lookup = Lookup { key: Arc::clone(&key), flight, anew: false };
+        match cache.answers().lookup(lookup).await {
             None => break,
-            Some(Found::Hit { answer, age }) => {
+            Some(Found::Hit { value, age }) => {
                 let age_s = age.as_secs();
                 info!(age_s, "answered from the cache");
-                return Ok(replay(running, &answer));
+                return Ok(replay(running, &value));
             }
             Some(Found::Fill(permit)) => {
                 return fill(running, Place { permit, key, lifetime }).await;
@@ -83,7 +84,7 @@ pub(super) async fn obtain(running: &Running<'_>) -> Result<Draft, ClientError> 
 /// Makes the answer that others may be waiting for: from the second level, or from a provider.
 async fn fill(running: &Running<'_>, place: Place) -> Result<Draft, ClientError> {
     if let Some(remote) = running.shared.cache.remote()
-        && let Some(answer) = remote.get(&place.key).await
+        && let Some(answer) = remote.get::<CachedAnswer>(&place.key).await
     {
         let answer = Arc::new(answer);
         place.permit.fill(Arc::clone(&answer), place.lifetime, true).await;
@@ -111,7 +112,7 @@ pub(super) async fn keep(running: &Running<'_>, draft: Draft, answer: &Answer) {
     if permit.fill(Arc::clone(&kept), lifetime, false).await
         && let Some(remote) = running.shared.cache.remote().cloned()
     {
-        let written = async move { remote.set(&key, &kept, lifetime).await };
+        let written = async move { remote.set(&key, &*kept, lifetime).await };
         running.shared.tracker.spawn_on(written, &running.shared.runtime);
     }
 }

@@ -18,7 +18,7 @@ use super::{
     said::{Said, mend},
     tools::{self, Calls},
 };
-use crate::gateway::{Caller, Flow, GatewayError, Priority, Question, Race, Reply};
+use crate::gateway::{Begun, Caller, Flow, GatewayError, Priority, Question, Race};
 
 /// How a reply ended.
 struct End {
@@ -85,7 +85,7 @@ pub(super) async fn answer(running: &Running<'_>) -> Result<Draft, ClientError> 
         let question = Question::Assistant(&turn.request);
         let race = Race::new(running.shared, &turn.caller, &plan, &question);
         let begun = bounded(running, race.run()).await;
-        let Reply { provider, model, mut flow, .. } = match begun {
+        let Begun { provider, model, mut flow, .. } = match begun {
             Ok(Ok(reply)) => reply,
             Ok(Err(GatewayError { client, .. })) => return Err(client),
             Err(stop) => {

@@ -30,6 +30,8 @@ pub(crate) struct Target {
 pub(crate) enum Ask {
     /// The whole answer in one piece.
     Whole,
+    /// The whole answer in one piece, which the gateway has in its cache.
+    Kept,
     /// A stream, as fast as it comes.
     Stream,
     /// A stream of one token after the other.
@@ -59,12 +61,13 @@ impl Asker {
     pub(crate) async fn open(target: &Target, ask: Ask) -> anyhow::Result<Self> {
         let stream = TcpStream::connect(&target.address).await?;
         stream.set_nodelay(true)?;
-        let streamed = ask != Ask::Whole;
+        let streamed = matches!(ask, Ask::Stream | Ask::Paced);
         let manner = if ask == Ask::Paced { PACED } else { "quickly" };
+        let cache = if ask == Ask::Kept { "use" } else { "off" };
         let body = format!(
             "{{\"model\":\"fake-1\",\"stream\":{streamed},\"messages\":[{{\"role\":\"system\",\
              \"content\":\"You are brief.\"}},{{\"role\":\"user\",\"content\":\"Count {manner}, \
-             please.\"}}]}}"
+             please.\"}}],\"callboard\":{{\"cache\":{{\"mode\":\"{cache}\"}}}}}}"
         );
         let request = format!(
             "POST /v1/chat/completions HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\n\
@@ -164,7 +167,7 @@ mod tests {
     async fn every_token_of_an_answer_is_counted_on_a_connection_that_is_kept() {
         let upstream = Upstream::start(7, Duration::from_millis(1)).await.unwrap();
         let target = Target { address: upstream.address.clone(), key: String::new() };
-        for ask in [Ask::Whole, Ask::Stream, Ask::Paced] {
+        for ask in [Ask::Whole, Ask::Kept, Ask::Stream, Ask::Paced] {
             let mut asker = Asker::open(&target, ask).await.unwrap();
             for _ in 0..3 {
                 let answered = asker.ask().await.unwrap();

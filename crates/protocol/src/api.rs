@@ -95,10 +95,24 @@ pub struct Liveness {
     pub uptime_s: u64,
 }
 
+/// What a shard of the cache holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CacheKind {
+    /// Answers of conversations.
+    #[default]
+    Answers,
+    /// Replies to programs.
+    Replies,
+}
+
 /// One shard of the cache.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ShardStats {
-    /// Its number.
+    /// What it holds.
+    #[serde(default)]
+    pub kind: CacheKind,
+    /// Its number among those of its kind.
     pub shard: usize,
     /// Entries held in memory.
     pub entries: u64,

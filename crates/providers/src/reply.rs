@@ -15,7 +15,7 @@ use std::{
 
 use callboard_protocol::FinishReason;
 use futures_util::{Stream, stream::BoxStream};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 #[cfg(test)]
 pub(crate) use self::intake::testing::{events_of, finish_of};
@@ -30,7 +30,8 @@ pub(crate) use self::{
 use crate::{ProviderError, ProviderErrorKind, TokenUsage};
 
 /// One step of an answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ReplyEvent {
     /// More text; never empty.
     Text(String),
@@ -69,8 +70,21 @@ pub enum ReplyEvent {
     },
 }
 
+impl ReplyEvent {
+    /// The bytes of text that it adds to an answer.
+    #[must_use]
+    pub fn text_bytes(&self) -> usize {
+        match self {
+            Self::Text(text) | Self::Reasoning(text) | Self::ReasoningSignature(text) => text.len(),
+            Self::ToolCallArguments { piece, .. } => piece.len(),
+            Self::ToolCallStart { id, name, .. } => id.len() + name.len(),
+            Self::Finish { .. } => 0,
+        }
+    }
+}
+
 /// Why an answer ended.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StopReason {
     /// It was finished.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use callboard_actors::Flow;
+use callboard_actors::ReplyEvents;
 use futures_util::{Stream, StreamExt as _};
 
 use super::dialect::Encoder;
@@ -22,7 +22,7 @@ const MAX_EVENTS: usize = 64;
 /// when more have come already. So whoever has something to send asks once more before it sends:
 /// that joins what came together, and halves the cost of a stream. The first piece goes at once.
 pub(crate) struct Body {
-    flow: Option<Flow>,
+    events: Option<ReplyEvents>,
     encoder: Encoder,
     /// Events in the piece that is not sent yet.
     gathered: usize,
@@ -30,8 +30,8 @@ pub(crate) struct Body {
 }
 
 impl Body {
-    pub(crate) fn new(flow: Flow, encoder: Encoder) -> Self {
-        Self { flow: Some(flow), encoder, gathered: 0, begun: false }
+    pub(crate) fn new(events: ReplyEvents, encoder: Encoder) -> Self {
+        Self { events: Some(events), encoder, gathered: 0, begun: false }
     }
 }
 
@@ -41,11 +41,11 @@ impl Stream for Body {
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
         let before = this.gathered;
-        while let Some(flow) = this.flow.as_mut().filter(|_| this.gathered < MAX_EVENTS) {
-            match flow.poll_next_unpin(context) {
+        while let Some(events) = this.events.as_mut().filter(|_| this.gathered < MAX_EVENTS) {
+            match events.poll_next_unpin(context) {
                 Poll::Ready(Some(Ok(event))) => this.encoder.push(&event),
                 Poll::Ready(Some(Err(error))) => this.encoder.fail(&error.into()),
-                Poll::Ready(None) => this.flow = None,
+                Poll::Ready(None) => this.events = None,
                 Poll::Pending if this.begun && this.gathered > before => {
                     context.waker().wake_by_ref();
                     return Poll::Pending;
@@ -60,6 +60,6 @@ impl Stream for Body {
             this.begun = true;
             return Poll::Ready(Some(Ok(piece)));
         }
-        if this.flow.is_some() { Poll::Pending } else { Poll::Ready(None) }
+        if this.events.is_some() { Poll::Pending } else { Poll::Ready(None) }
     }
 }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use actix_web::{HttpResponse, HttpResponseBuilder, http::header, web};
 use bytes::Bytes;
-use callboard_actors::{Attempt, Caller, GatewayError, Priority, Reply, WholeReply};
+use callboard_actors::{Attempt, CacheUse, Caller, GatewayError, Priority, Reply, WholeReply};
 use callboard_protocol::{ErrorCode, RequestId, Timestamp, UsageEndpoint};
 use serde::Serialize;
 
@@ -30,6 +30,7 @@ struct Told<'a> {
     provider: &'a str,
     model: &'a str,
     attempts: &'a [Attempt],
+    cache: &'static str,
 }
 
 /// Ask a model, in OpenAI's words.
@@ -167,25 +168,26 @@ async fn try_answer(
     check_model(caller, asked.request.model.as_deref())?;
     let caller = Caller { priority: asked.options.priority, ..calling(caller, dialect.endpoint()) };
     let request = std::mem::take(&mut asked.request);
+    let order = std::mem::take(&mut asked.options.cache);
     if request.stream && asked.options.on_cut == OnCut::Error {
-        let reply = state.system.gateway_chat(caller, request).await.map_err(fault_of)?;
-        let Reply { provider, model, attempts, flow } = reply;
-        let frame = Frame::new(dialect, &provider, &model, &attempts);
+        let reply = state.system.gateway_chat(caller, request, order).await.map_err(fault_of)?;
+        let Reply { provider, model, attempts, cache, events } = reply;
+        let frame = Frame::new(dialect, (&provider, &model), &attempts, cache);
         let encoder = dialect.encoder(&frame.head(), &asked);
-        return Ok(frame.events().streaming(Body::new(flow, encoder)));
+        return Ok(frame.events().streaming(Body::new(events, encoder)));
     }
     let stream = request.stream;
-    let whole = state.system.gateway_whole(caller, request, MAX_ANSWER_BYTES).await;
-    let WholeReply { provider, model, attempts, events } = whole.map_err(fault_of)?;
-    let frame = Frame::new(dialect, &provider, &model, &attempts);
+    let whole = state.system.gateway_whole(caller, request, (order, MAX_ANSWER_BYTES)).await;
+    let WholeReply { given, attempts, cache } = whole.map_err(fault_of)?;
+    let frame = Frame::new(dialect, (&given.provider, &given.model), &attempts, cache);
     if stream {
         // The client would rather wait than get half of an answer.
         let mut encoder = dialect.encoder(&frame.head(), &asked);
-        events.iter().for_each(|event| encoder.push(event));
+        given.events.iter().for_each(|event| encoder.push(event));
         return Ok(frame.events().body(encoder.take()));
     }
     let mut answer = Answer::default();
-    events.iter().for_each(|event| answer.push(event));
+    given.events.iter().for_each(|event| answer.push(event));
     let whole = dialect.whole(&frame.head(), &asked, &answer).ok_or_else(|| {
         Fault::new(ErrorCode::ProviderUnavailable, "The provider's answer broke off.")
     })?;
@@ -199,19 +201,27 @@ struct Frame<'a> {
     provider: &'a str,
     model: &'a str,
     attempts: usize,
+    cache: CacheUse,
     /// The field `callboard`.
     told: String,
 }
 
 impl<'a> Frame<'a> {
-    fn new(dialect: Dialect, provider: &'a str, model: &'a str, attempts: &[Attempt]) -> Self {
-        let told = serde_json::to_string(&Told { provider, model, attempts }).unwrap_or_default();
+    fn new(
+        dialect: Dialect,
+        (provider, model): (&'a str, &'a str),
+        attempts: &[Attempt],
+        cache: CacheUse,
+    ) -> Self {
+        let told = Told { provider, model, attempts, cache: cache.as_str() };
+        let told = serde_json::to_string(&told).unwrap_or_default();
         Self {
             id: format!("{}{}", dialect.id_prefix(), RequestId::new()),
             created: u64::try_from(Timestamp::now().as_millis() / 1_000).unwrap_or_default(),
             provider,
             model,
             attempts: attempts.len(),
+            cache,
             told,
         }
     }
@@ -226,7 +236,11 @@ impl<'a> Frame<'a> {
         response
             .insert_header(("x-callboard-provider", self.provider))
             .insert_header(("x-callboard-model", self.model))
-            .insert_header(("x-callboard-attempts", self.attempts));
+            .insert_header(("x-callboard-attempts", self.attempts))
+            .insert_header(("x-callboard-cache", self.cache.as_str()));
+        if let CacheUse::Hit(age) = self.cache {
+            response.insert_header((header::AGE, age.as_secs()));
+        }
         response
     }
 

@@ -992,6 +992,11 @@ export interface components {
             /** @description `memory`, and `redis` when it is configured. */
             levels: components["schemas"]["Dependency"][];
         };
+        /**
+         * @description What a shard of the cache holds.
+         * @enum {string}
+         */
+        CacheKind: "answers" | "replies";
         /** @description How long an answer of a task type is kept. */
         CacheLifetime: {
             /**
@@ -1962,6 +1967,8 @@ export interface components {
              * @description Look-ups that waited for another's answer.
              */
             joined: number;
+            /** @description What it holds. */
+            kind?: components["schemas"]["CacheKind"];
             /**
              * Format: int64
              * @description Look-ups that found nothing.
@@ -1972,7 +1979,7 @@ export interface components {
              * @description Look-ups answered from Redis.
              */
             remote_hits: number;
-            /** @description Its number. */
+            /** @description Its number among those of its kind. */
             shard: number;
         };
         /** @description A new session: the reply of `/auth/setup`, `/auth/login` and `/auth/refresh`. */
@@ -2506,9 +2513,13 @@ export interface operations {
     };
     invalidate_cache: {
         parameters: {
-            query: {
+            query?: {
                 /** @description A key with `*` for any characters; `*` alone drops everything. */
-                pattern: string;
+                pattern?: string;
+                /** @description The replies to programs that named this model. */
+                model?: string;
+                /** @description The replies to programs that have this tag. */
+                tag?: string;
             };
             header?: never;
             path?: never;

@@ -6,15 +6,21 @@ use prometheus::{IntCounterVec, Opts};
 
 use super::*;
 use crate::{
+    cache::{Answers, CachedAnswer, Value as _},
     keeper::{Keeper, Placement},
-    turn_log::TurnHead,
+    turn_log::{TurnHead, TurnLog},
 };
+
+type Shard = CacheShard<Answers>;
+
+/// What an entry costs beside its key and its value.
+const ENTRY_OVERHEAD: u64 = 256;
 
 #[derive(Message)]
 #[rtype(result = "()")]
 struct Crash;
 
-impl Handler<Crash> for CacheShard {
+impl Handler<Crash> for Shard {
     type Result = ();
 
     fn handle(&mut self, _: Crash, _: &mut Self::Context) {
@@ -30,10 +36,11 @@ fn run(test: impl Future<Output = ()>) {
     actix::System::with_tokio_rt(runtime).block_on(test);
 }
 
-fn start(max_bytes: u64) -> (Addr<CacheShard>, Keeper, Metrics) {
+fn start(max_bytes: u64) -> (Addr<Shard>, Keeper, Metrics) {
     let metrics = Metrics::new().unwrap();
     let keeper = Keeper::new(IntCounterVec::new(Opts::new("restarts", "r"), &["actor"]).unwrap());
-    let seed = ShardSeed { number: 0, max_bytes, metrics: metrics.clone() };
+    let shelf = Arc::new(Shelf::new(max_bytes, &metrics));
+    let seed = ShardSeed { number: 0, shelf, metrics: metrics.clone() };
     let shard =
         keeper.keep("cache_shard:0", Placement::on(&Arbiter::current(), MAILBOX), move |_| {
             CacheShard::new(seed)
@@ -61,11 +68,11 @@ fn answer(text: &str) -> Arc<CachedAnswer> {
     })
 }
 
-async fn lookup(shard: &Addr<CacheShard>, key: &str) -> Found {
-    shard.send(Lookup { key: key.into(), asker: log() }).await.unwrap()
+async fn lookup(shard: &Addr<Shard>, key: &str) -> Found<Answers> {
+    shard.send(Lookup { key: key.into(), flight: log(), anew: false }).await.unwrap()
 }
 
-async fn fill(shard: &Addr<CacheShard>, key: &str, text: &str) {
+async fn fill(shard: &Addr<Shard>, key: &str, text: &str) {
     match lookup(shard, key).await {
         Found::Fill(permit) => {
             permit.fill(answer(text), Duration::from_secs(60), false).await;
@@ -74,7 +81,7 @@ async fn fill(shard: &Addr<CacheShard>, key: &str, text: &str) {
     }
 }
 
-async fn has(shard: &Addr<CacheShard>, key: &str) -> bool {
+async fn has(shard: &Addr<Shard>, key: &str) -> bool {
     matches!(lookup(shard, key).await, Found::Hit { .. })
 }
 
@@ -83,17 +90,16 @@ fn of_a_hundred_askers_one_fills_and_the_others_read_along() {
     run(async {
         let (shard, _, _) = start(1 << 20);
         let leader = log();
-        let first = shard.send(Lookup { key: "k".into(), asker: Arc::clone(&leader) });
+        let flight = Arc::clone(&leader);
+        let first = shard.send(Lookup { key: "k".into(), flight, anew: false });
         let Found::Fill(permit) = first.await.unwrap() else { panic!("the first fills") };
         for _ in 1..100 {
             let Found::Joined(joined) = lookup(&shard, "k").await else { panic!("others join") };
             assert_eq!(joined.turn_id(), leader.turn_id());
         }
         assert!(permit.fill(answer("done"), Duration::from_secs(60), false).await);
-        let Found::Hit { answer, .. } = lookup(&shard, "k").await else {
-            panic!("then it is kept")
-        };
-        assert_eq!(answer.response, "done");
+        let Found::Hit { value, .. } = lookup(&shard, "k").await else { panic!("then it is kept") };
+        assert_eq!(value.response, "done");
         let stats = shard.send(Observe).await.unwrap();
         assert_eq!((stats.misses, stats.joined, stats.hits, stats.filling), (1, 99, 1, 0));
     });
@@ -158,15 +164,31 @@ fn invalidation_drops_what_fits_and_what_is_being_made() {
 }
 
 #[test]
-fn a_panic_costs_the_entries_and_nothing_else() {
+fn whoever_wants_it_anew_makes_it_or_joins_who_does() {
+    run(async {
+        let (shard, _, _) = start(1 << 20);
+        fill(&shard, "k", "old").await;
+        let anew = || Lookup { key: "k".into(), flight: log(), anew: true };
+        let Found::Fill(permit) = shard.send(anew()).await.unwrap() else { panic!("anew") };
+        assert!(matches!(shard.send(anew()).await.unwrap(), Found::Joined(_)));
+        let Found::Hit { value, .. } = lookup(&shard, "k").await else { panic!("still there") };
+        assert_eq!(value.response, "old");
+        permit.fill(answer("new"), Duration::from_secs(60), false).await;
+        let Found::Hit { value, .. } = lookup(&shard, "k").await else { panic!("there") };
+        assert_eq!(value.response, "new");
+    });
+}
+
+#[test]
+fn a_panic_costs_what_is_being_made_and_nothing_else() {
     run(async {
         let (shard, keeper, metrics) = start(1 << 20);
         fill(&shard, "k", "x").await;
         let Found::Fill(permit) = lookup(&shard, "later").await else { panic!("new") };
         assert!(shard.send(Crash).await.is_err());
-        assert!(!has(&shard, "k").await);
+        assert!(has(&shard, "k").await);
         assert_eq!(keeper.restarts("cache_shard:0"), 1);
-        assert_eq!((metrics.cache_keys.get(), metrics.cache_bytes.get()), (0, 0));
+        assert_eq!(metrics.cache_keys.get(), 1);
         assert!(!permit.fill(answer("x"), Duration::from_secs(60), false).await);
         fill(&shard, "later", "y").await;
         assert!(has(&shard, "later").await);

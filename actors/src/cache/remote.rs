@@ -1,14 +1,24 @@
 //! The second level of the cache, in Redis. It may be slow, full or gone: every call has a short
-//! timeout, a failure is a miss, and nothing waits for a write.
+//! timeout, a failure is a miss, and nothing waits for a write. After a row of failures a breaker
+//! leaves it alone for a while, so that a Redis that is gone costs nobody the timeout.
 
 use std::{sync::Arc, time::Duration};
 
-use redis::{AsyncCommands, aio::ConnectionManager, aio::ConnectionManagerConfig};
+use parking_lot::Mutex;
+use redis::{AsyncCommands, RedisResult, aio::ConnectionManager, aio::ConnectionManagerConfig};
 use secrecy::{ExposeSecret, SecretString};
-use tokio::time::timeout;
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::time::{Instant, timeout};
 use tracing::warn;
 
-use crate::{cache::CachedAnswer, metrics::Metrics};
+use crate::{
+    breaker::{Breaker, BreakerPolicy, Spell},
+    metrics::Metrics,
+};
+
+/// Of the last calls, half may fail before it is left alone for this long.
+const BREAKER: BreakerPolicy =
+    BreakerPolicy { window: 10, min_calls: 5, failure_rate: 0.5, open_for: Duration::from_secs(1) };
 
 /// Keys asked for in one step of a scan.
 const SCAN_COUNT: usize = 500;
@@ -16,7 +26,7 @@ const SCAN_COUNT: usize = 500;
 /// The longest that an invalidation may scan.
 const SCAN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The largest answer that is written or read, in bytes of JSON.
+/// The largest value that is written or read, in bytes of JSON.
 const MAX_VALUE_BYTES: usize = 4 * 1024 * 1024;
 
 /// Why the second level did not answer.
@@ -37,6 +47,7 @@ pub struct RemoteCache {
     timeout: Duration,
     prefix: Arc<str>,
     metrics: Metrics,
+    breaker: Arc<Mutex<Breaker>>,
 }
 
 impl RemoteCache {
@@ -57,7 +68,9 @@ impl RemoteCache {
             .set_response_timeout(Some(SCAN_TIMEOUT))
             .set_max_delay(Duration::from_secs(5));
         let connection = ConnectionManager::new_lazy_with_config(client, config)?;
-        Ok(Self { connection, timeout, prefix: format!("{prefix}:cache:").into(), metrics })
+        let prefix = format!("{prefix}:cache:").into();
+        let breaker = Arc::new(Mutex::new(Breaker::new(BREAKER)));
+        Ok(Self { connection, timeout, prefix, metrics, breaker })
     }
 
     fn key(&self, key: &str) -> String {
@@ -68,37 +81,48 @@ impl RemoteCache {
         self.metrics.cache_operations.with_label_values(&[op, result]).inc();
     }
 
-    /// Looks an answer up. Whatever goes wrong is a miss.
-    pub(crate) async fn get(&self, key: &str) -> Option<CachedAnswer> {
+    /// Looks a value up. Whatever goes wrong is a miss.
+    pub(crate) async fn get<V: DeserializeOwned>(&self, key: &str) -> Option<V> {
         let mut connection = self.connection.clone();
-        let asked = connection.get::<_, Option<Vec<u8>>>(self.key(key));
-        let bytes = match timeout(self.timeout, asked).await {
-            Ok(Ok(Some(bytes))) if bytes.len() <= MAX_VALUE_BYTES => bytes,
-            Ok(Ok(_)) => {
-                self.count("remote_get", "miss");
-                return None;
-            }
-            Ok(Err(_)) | Err(_) => {
-                self.count("remote_get", "error");
-                return None;
-            }
+        let key = self.key(key);
+        let asked = self.bounded("remote_get", connection.get::<_, Option<Vec<u8>>>(key));
+        let found = asked.await?;
+        let Some(bytes) = found.filter(|bytes| bytes.len() <= MAX_VALUE_BYTES) else {
+            self.count("remote_get", "miss");
+            return None;
         };
-        let answer = serde_json::from_slice(&bytes).ok();
-        self.count("remote_get", if answer.is_some() { "hit" } else { "error" });
-        answer
+        let value = serde_json::from_slice(&bytes).ok();
+        self.count("remote_get", if value.is_some() { "hit" } else { "error" });
+        value
     }
 
-    /// Writes an answer. Whatever goes wrong is counted and forgotten.
-    pub(crate) async fn set(&self, key: &str, answer: &CachedAnswer, lifetime: Duration) {
-        let Ok(bytes) = serde_json::to_vec(answer) else { return };
+    /// Writes a value. Whatever goes wrong is counted and forgotten.
+    pub(crate) async fn set<V: Serialize>(&self, key: &str, value: &V, lifetime: Duration) {
+        let Ok(bytes) = serde_json::to_vec(value) else { return };
         let millis = u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX);
         if bytes.len() > MAX_VALUE_BYTES || millis == 0 {
             return;
         }
         let mut connection = self.connection.clone();
         let asked = connection.pset_ex::<_, _, ()>(self.key(key), bytes, millis);
-        let ok = matches!(timeout(self.timeout, asked).await, Ok(Ok(())));
-        self.count("remote_set", if ok { "ok" } else { "error" });
+        if self.bounded("remote_set", asked).await.is_some() {
+            self.count("remote_set", "ok");
+        }
+    }
+
+    /// Asks within the timeout, unless the breaker is open. A failure is counted, and is `None`.
+    async fn bounded<T>(&self, op: &str, asked: impl Future<Output = RedisResult<T>>) -> Option<T> {
+        let Ok(spell) = self.breaker.lock().admit(Instant::now()) else {
+            self.count(op, "skipped");
+            return None;
+        };
+        let mut probe = Probe { breaker: &self.breaker, spell, outcome: None };
+        let answer = timeout(self.timeout, asked).await.ok().and_then(Result::ok);
+        probe.outcome = Some(answer.is_some());
+        if answer.is_none() {
+            self.count(op, "error");
+        }
+        answer
     }
 
     /// Drops the keys that fit a pattern in which `*` stands for anything; answers how many.
@@ -146,6 +170,19 @@ impl RemoteCache {
         let again = async { redis::cmd("PING").query_async::<()>(&mut connection).await };
         timeout(self.timeout * 4, again).await.map_err(|_| RemoteError::Timeout)??;
         Ok(())
+    }
+}
+
+/// A call that the breaker let through; it is told how it ended also when its asker has left.
+struct Probe<'a> {
+    breaker: &'a Mutex<Breaker>,
+    spell: Spell,
+    outcome: Option<bool>,
+}
+
+impl Drop for Probe<'_> {
+    fn drop(&mut self) {
+        self.breaker.lock().record(Instant::now(), self.spell, self.outcome);
     }
 }
 
