@@ -7,7 +7,7 @@ use callboard_protocol::{
     ApiKeyId, CallTokens, RequestId, Role, Timestamp, TurnId, UsageEvent, UserId,
 };
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, Condition, EntityTrait, IntoActiveModel, QueryFilter,
+    ColumnTrait, Condition, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter,
     QueryOrder, QuerySelect, TryInsertResult,
     sea_query::{Expr, Func, SimpleExpr},
 };
@@ -33,8 +33,9 @@ pub const MOST_TOKENS: u64 = 1 << 40;
 /// The most micro-dollars that a row can hold: about a thousand million dollars.
 pub const MOST_COST: u64 = 1 << 50;
 
-/// Rows in one statement; 22 columns each stay below the 32,766 values that SQLite takes.
-const CHUNK: usize = 500;
+/// Rows in one statement at most. The statements of a connection are prepared once and kept, a large
+/// one in a tenth of a megabyte: so there are no more shapes of them than powers of two up to this.
+const MOST_ROWS: usize = 64;
 
 /// Which calls are meant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -81,26 +82,32 @@ pub enum Spender {
 pub async fn insert_many(store: &Store, events: &[UsageEvent]) -> Result<u64, StoreError> {
     store
         .run("usage.insert_many", async {
-            let mut new = 0;
-            for chunk in events.chunks(CHUNK) {
+            let tx = store.begin().await?;
+            let (mut new, mut rest) = (0, events);
+            while !rest.is_empty() {
+                let (chunk, behind) = rest.split_at(statement_rows(rest.len()));
                 let rows: Vec<ActiveModel> = chunk
                     .iter()
                     .map(|event| row_of(event).map(IntoActiveModel::into_active_model))
                     .collect::<Result<_, _>>()?;
-                new += insert_rows(store, rows).await?;
+                new += insert_rows(&tx, rows).await?;
+                rest = behind;
             }
+            tx.commit().await?;
             Ok(new)
         })
         .await
 }
 
-async fn insert_rows<A: ActiveModelTrait<Entity = Entity> + Send>(
-    store: &Store,
-    rows: Vec<A>,
-) -> Result<u64, StoreError> {
+/// How many of so many rows go into the next statement.
+fn statement_rows(left: usize) -> usize {
+    if left >= MOST_ROWS { MOST_ROWS } else { 1 << left.ilog2() }
+}
+
+async fn insert_rows(tx: &DatabaseTransaction, rows: Vec<ActiveModel>) -> Result<u64, StoreError> {
     let inserted = Entity::insert_many(rows)
         .on_conflict_do_nothing_on([Column::Id])
-        .exec_without_returning(store.writer())
+        .exec_without_returning(tx)
         .await?;
     Ok(match inserted {
         TryInsertResult::Inserted(rows) => rows,
