@@ -150,8 +150,9 @@ fn provider(state: &ProviderState) -> Dependency {
 }
 
 fn actors<'a>(kept: impl Iterator<Item = &'a KeptStatus>) -> Dependency {
-    let (mut given_up, mut restarting) = (false, false);
+    let (mut given_up, mut restarting, mut hanging) = (false, false, false);
     for status in kept {
+        hanging |= status.hangs();
         match status.state {
             KeptState::Running => {}
             KeptState::Restarting => restarting = true,
@@ -160,6 +161,8 @@ fn actors<'a>(kept: impl Iterator<Item = &'a KeptStatus>) -> Dependency {
     }
     if given_up {
         entry("actors", Health::Down, Some("an actor failed too often and was given up"))
+    } else if hanging {
+        entry("actors", Health::Degraded, Some("an actor does not come back from a message"))
     } else if restarting {
         entry("actors", Health::Degraded, Some("an actor is being restarted"))
     } else {
@@ -175,9 +178,18 @@ mod tests {
     fn an_actor_given_up_turns_readiness_red() {
         let (restarts, since) = (1, callboard_protocol::Timestamp::now());
         let last_failure = || Some("secret".into());
-        let status = |state| KeptStatus { state, restarts, last_failure: last_failure(), since };
+        let status = |state| KeptStatus {
+            state,
+            restarts,
+            last_failure: last_failure(),
+            since,
+            busy: std::time::Duration::ZERO,
+        };
         let all = [status(KeptState::Running), status(KeptState::Restarting)];
         assert_eq!(actors(all.iter()).health, Health::Degraded);
+        let busy = std::time::Duration::from_secs(6);
+        let hanging = [KeptStatus { busy, ..status(KeptState::Running) }];
+        assert_eq!(actors(hanging.iter()).health, Health::Degraded);
         let all = [status(KeptState::GivenUp), status(KeptState::Restarting)];
         let red = actors(all.iter());
         assert_eq!(red.health, Health::Down);

@@ -196,6 +196,7 @@ async fn work(seed: JobSeed, stop: Arc<AtomicBool>) -> Worked {
     let Some(source) = seed.claimed.job.source_id else {
         return Worked::Failed { error: internal(), again: false };
     };
+    let again = seed.claimed.claim.attempt < PANICS;
     let alone = Arc::clone(&seed.working).lock_owned().await;
     let runtime = seed.shared.runtime.clone();
     let thread = runtime.spawn_blocking(move || {
@@ -203,8 +204,8 @@ async fn work(seed: JobSeed, stop: Arc<AtomicBool>) -> Worked {
         run_ingest(&seed, &ingest, source, &stop)
     });
     thread.await.unwrap_or_else(|panic| {
-        error!(%panic, "a job panicked");
-        Worked::Failed { error: internal(), again: true }
+        error!(%panic, again, "a job panicked");
+        Worked::Failed { error: internal(), again }
     })
 }
 
@@ -212,7 +213,12 @@ fn internal() -> JobError {
     ClientError::from(ErrorCode::Internal).into()
 }
 
+/// A job that panics in this attempt, or a later one, is set aside: what it works on makes it fail.
+const PANICS: u32 = 2;
+
 fn run_ingest(seed: &JobSeed, ingest: &Ingest, source: SourceId, stop: &AtomicBool) -> Worked {
+    #[cfg(test)]
+    seed.shared.trap.spring("ingest");
     let indexed = seed.shared.metrics.log_lines.with_label_values(&["ingest"]);
     // The server's end is looked at here, too: the actor that passes it on ends with its arbiter.
     let told = || stop.load(Ordering::Relaxed) || seed.stopping.is_cancelled();

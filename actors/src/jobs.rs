@@ -345,6 +345,32 @@ impl Handler<Wake> for Dispatcher {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::{World, eventually, run};
+
+    /// The state and the attempts of a job that indexes a line, and panics as often as told.
+    async fn panicking(times: usize) -> (JobState, u32) {
+        let world = World::start().await;
+        for _ in 0..times {
+            world.system.shared().trap.set("ingest");
+        }
+        let path = world.folder.path().join("app.log");
+        std::fs::write(&path, "2026-11-20T03:00:00Z ERROR it failed\n").unwrap();
+        let job = world.system.jobs().enqueue_path(world.user.id, path).await.unwrap();
+        let ended = eventually(async || {
+            let job = queries::jobs::get(&world.store, job.id).await.unwrap();
+            job.state.is_final().then_some((job.state, job.attempts))
+        });
+        ended.await
+    }
+
+    #[test]
+    fn a_job_that_panics_twice_is_set_aside() {
+        run(async {
+            let (once, twice) = futures_util::join!(panicking(1), panicking(2));
+            assert_eq!(once, (JobState::Succeeded, 2));
+            assert_eq!(twice, (JobState::Failed, 2));
+        });
+    }
 
     #[test]
     fn the_name_of_an_upload_is_plain_text() {

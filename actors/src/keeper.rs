@@ -10,6 +10,9 @@
 //! also rebuilds its state.
 //!
 //! What OTP calls intensity (`supervisor(3)`: `MaxR` restarts in `MaxT`) is [`RestartPolicy`].
+//!
+//! An actor that does not come back from a message holds up all others on its thread, and cannot be
+//! restarted: Rust has no way to take a thread back. It is seen from outside, by its [`Pulse`].
 
 use std::{
     any::Any,
@@ -19,7 +22,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context as TaskContext, Poll, ready},
     time::Duration,
@@ -141,12 +144,78 @@ pub struct KeptStatus {
     pub last_failure: Option<String>,
     /// When it was started, by the keeper's call.
     pub since: Timestamp,
+    /// How long it has been at what it does now; zero when it waits.
+    pub busy: Duration,
+}
+
+impl KeptStatus {
+    /// At one message for longer than this, it hangs: handlers work for milliseconds.
+    const HANGS_AFTER: Duration = Duration::from_secs(5);
+
+    /// Whether it does not come back from a message.
+    #[must_use]
+    pub fn hangs(&self) -> bool {
+        self.busy > Self::HANGS_AFTER
+    }
+}
+
+/// Since when an actor has been at work without a pause; written by its thread, read by any.
+#[derive(Debug)]
+struct Pulse {
+    epoch: std::time::Instant,
+    /// Microseconds after the epoch, and one more; 0 while it waits.
+    working_since: AtomicU64,
+}
+
+impl Pulse {
+    fn new() -> Self {
+        Self { epoch: std::time::Instant::now(), working_since: AtomicU64::new(0) }
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.epoch.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    fn begin(&self) {
+        self.working_since.store(self.now() + 1, Ordering::Relaxed);
+    }
+
+    fn pause(&self) {
+        self.working_since.store(0, Ordering::Relaxed);
+    }
+
+    fn busy(&self) -> Duration {
+        let since = self.working_since.load(Ordering::Relaxed);
+        let micros = (since > 0).then(|| (self.now() + 1).saturating_sub(since));
+        Duration::from_micros(micros.unwrap_or_default())
+    }
+}
+
+/// What the registry knows of an actor. Another one of the same name takes its place; what the
+/// former one still says is not of it.
+struct Entry {
+    number: u64,
+    status: KeptStatus,
+    pulse: Arc<Pulse>,
+}
+
+/// Which entry is an actor's own.
+struct Own {
+    name: String,
+    number: u64,
+    pulse: Arc<Pulse>,
+}
+
+#[derive(Default)]
+struct Registry {
+    entries: BTreeMap<String, Entry>,
+    last_number: u64,
 }
 
 /// Keeps actors alive and knows how they are. A cheap clone of one shared registry.
 #[derive(Clone)]
 pub struct Keeper {
-    kept: Arc<Mutex<BTreeMap<String, KeptStatus>>>,
+    kept: Arc<Mutex<Registry>>,
     restarts: IntCounterVec,
     policy: RestartPolicy,
 }
@@ -183,7 +252,7 @@ impl Keeper {
         policy.escalates &= !one_of_many;
         let (sender, receiver) = channel::channel(mailbox);
         let name = name.into();
-        self.set(&name, |status| status.state = KeptState::Running);
+        let own = self.enter(name.clone());
         // There from the start, so that the first restart is an increase.
         self.restarts.with_label_values(&[kind_of(&name)]);
         let keeper = self.clone();
@@ -198,7 +267,7 @@ impl Keeper {
                 failures: VecDeque::new(),
                 waiting: None,
                 keeper,
-                name,
+                own,
             });
         });
         if !started {
@@ -210,28 +279,48 @@ impl Keeper {
     /// All kept actors by name; those that ended on purpose are not in it.
     #[must_use]
     pub fn observe(&self) -> BTreeMap<String, KeptStatus> {
-        self.kept.lock().clone()
+        let kept = self.kept.lock();
+        let status =
+            |entry: &Entry| KeptStatus { busy: entry.pulse.busy(), ..entry.status.clone() };
+        kept.entries.iter().map(|(name, entry)| (name.clone(), status(entry))).collect()
     }
 
     /// How often the actor of this name was restarted.
     #[must_use]
     pub fn restarts(&self, name: &str) -> u64 {
-        self.kept.lock().get(name).map_or(0, |status| status.restarts)
+        self.kept.lock().entries.get(name).map_or(0, |entry| entry.status.restarts)
     }
 
-    fn set(&self, name: &str, change: impl FnOnce(&mut KeptStatus)) {
+    fn enter(&self, name: String) -> Own {
         let mut kept = self.kept.lock();
-        let fresh = KeptStatus {
+        kept.last_number += 1;
+        let number = kept.last_number;
+        let pulse = Arc::new(Pulse::new());
+        let status = KeptStatus {
             state: KeptState::Running,
             restarts: 0,
             last_failure: None,
             since: Timestamp::now(),
+            busy: Duration::ZERO,
         };
-        change(kept.entry(name.to_owned()).or_insert(fresh));
+        let entry = Entry { number, status, pulse: Arc::clone(&pulse) };
+        kept.entries.insert(name.clone(), entry);
+        Own { name, number, pulse }
     }
 
-    fn forget(&self, name: &str) {
-        self.kept.lock().remove(name);
+    fn set(&self, own: &Own, change: impl FnOnce(&mut KeptStatus)) {
+        let mut kept = self.kept.lock();
+        let entry = kept.entries.get_mut(&own.name).filter(|entry| entry.number == own.number);
+        if let Some(entry) = entry {
+            change(&mut entry.status);
+        }
+    }
+
+    fn forget(&self, own: &Own) {
+        let mut kept = self.kept.lock();
+        if kept.entries.get(&own.name).is_some_and(|entry| entry.number == own.number) {
+            kept.entries.remove(&own.name);
+        }
     }
 }
 
@@ -244,7 +333,7 @@ struct Kept<A: Supervised + Actor<Context = Context<A>>> {
     failures: VecDeque<Instant>,
     waiting: Option<Pin<Box<Sleep>>>,
     keeper: Keeper,
-    name: String,
+    own: Own,
 }
 
 /// Whether the actor lives on.
@@ -274,11 +363,11 @@ impl<A: Supervised + Actor<Context = Context<A>>> Kept<A> {
     fn failed(&mut self, failure: String) -> Next {
         match self.backoff() {
             Some(wait) => {
-                let name = self.name.as_str();
+                let name = self.own.name.as_str();
                 self.keeper.restarts.with_label_values(&[kind_of(name)]).inc();
                 let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
                 warn!(actor = name, failure, wait_ms, "actor failed and will be restarted");
-                self.keeper.set(name, |status| {
+                self.keeper.set(&self.own, |status| {
                     status.state = KeptState::Restarting;
                     status.restarts += 1;
                     status.last_failure = Some(failure);
@@ -287,13 +376,13 @@ impl<A: Supervised + Actor<Context = Context<A>>> Kept<A> {
                 Next::Poll
             }
             None => {
-                let name = self.name.as_str();
+                let name = self.own.name.as_str();
                 error!(actor = name, failure, "actor fails too often and is given up");
                 if !self.policy.escalates {
-                    self.keeper.forget(name);
+                    self.keeper.forget(&self.own);
                     return Next::Ended;
                 }
-                self.keeper.set(name, |status| {
+                self.keeper.set(&self.own, |status| {
                     status.state = KeptState::GivenUp;
                     status.last_failure = Some(failure);
                 });
@@ -303,8 +392,8 @@ impl<A: Supervised + Actor<Context = Context<A>>> Kept<A> {
     }
 
     fn finished(&self) -> Next {
-        info!(actor = self.name, "actor ended");
-        self.keeper.forget(&self.name);
+        info!(actor = self.own.name, "actor ended");
+        self.keeper.forget(&self.own);
         Next::Ended
     }
 
@@ -312,7 +401,7 @@ impl<A: Supervised + Actor<Context = Context<A>>> Kept<A> {
     fn restart(&mut self) -> Next {
         match catch_unwind(AssertUnwindSafe(|| self.context.restart())) {
             Ok(true) => {
-                self.keeper.set(&self.name, |status| status.state = KeptState::Running);
+                self.keeper.set(&self.own, |status| status.state = KeptState::Running);
                 Next::Poll
             }
             // Nobody holds its address any more.
@@ -333,7 +422,10 @@ impl<A: Supervised + Actor<Context = Context<A>>> Future for Kept<A> {
                 this.waiting = None;
                 this.restart()
             } else {
-                match catch_unwind(AssertUnwindSafe(|| this.context.as_mut().poll(cx))) {
+                this.own.pulse.begin();
+                let polled = catch_unwind(AssertUnwindSafe(|| this.context.as_mut().poll(cx)));
+                this.own.pulse.pause();
+                match polled {
                     Ok(Poll::Pending) => return Poll::Pending,
                     Ok(Poll::Ready(())) if this.life.is_finished() => this.finished(),
                     // Nobody holds its address any more.

@@ -357,6 +357,8 @@ impl System {
                 .as_ref()
                 .map(|text| text.chars().take(MOST_FAILURE_CHARS).collect()),
             since: status.since,
+            busy_ms: u64::try_from(status.busy.as_millis()).unwrap_or(u64::MAX),
+            hangs: status.hangs(),
         });
         let sessions = self.inner.sockets.total();
         ActorList { items: items.collect(), total: kept.len(), sessions }

@@ -21,17 +21,19 @@ use crate::{
     system::{Parts, System},
 };
 
-/// Panics once, at the place that a test named.
+/// Panics at the place that a test named: once for each time that it was set.
 #[derive(Clone, Default)]
-pub(crate) struct Trap(Arc<Mutex<Option<&'static str>>>);
+pub(crate) struct Trap(Arc<Mutex<Vec<&'static str>>>);
 
 impl Trap {
     pub(crate) fn set(&self, place: &'static str) {
-        *self.0.lock() = Some(place);
+        self.0.lock().push(place);
     }
 
     pub(crate) fn spring(&self, place: &str) {
-        let sprung = self.0.lock().take_if(|set| *set == place).is_some();
+        let mut set = self.0.lock();
+        let sprung = set.iter().position(|set| *set == place).map(|at| set.remove(at)).is_some();
+        drop(set);
         assert!(!sprung, "trapped at {place}");
     }
 }

@@ -260,3 +260,54 @@ fn restarts_are_counted_by_kind_not_by_name() {
         assert_eq!(keeper.restarts.with_label_values(&["probe"]).get(), 1);
     });
 }
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct WaitFor(std::sync::mpsc::Receiver<()>);
+
+impl Handler<WaitFor> for Probe {
+    type Result = ();
+
+    fn handle(&mut self, WaitFor(end): WaitFor, _: &mut Context<Self>) {
+        drop(end.recv());
+    }
+}
+
+#[test]
+fn one_that_does_not_come_back_from_a_message_is_seen() {
+    actix::System::new().block_on(async {
+        let keeper = keeper();
+        let elsewhere = Arbiter::new();
+        let thread = elsewhere.handle();
+        let placement = Placement::on(&thread, 64);
+        let address = keeper.keep("probe:1", placement, |_| Probe::default());
+        let busy = || keeper.observe()["probe:1"].busy;
+        assert_eq!(address.send(Count).await, Ok(1));
+        until(|| busy().is_zero()).await;
+        let (end, wait) = std::sync::mpsc::channel();
+        let hanging = address.send(WaitFor(wait));
+        until(|| busy() > Duration::from_millis(20)).await;
+        drop(end);
+        hanging.await.unwrap();
+        until(|| busy().is_zero()).await;
+        let long =
+            KeptStatus { busy: Duration::from_secs(6), ..keeper.observe()["probe:1"].clone() };
+        assert!(long.hangs() && !keeper.observe()["probe:1"].hangs());
+        elsewhere.stop();
+    });
+}
+
+#[test]
+fn what_a_replaced_one_still_says_is_not_of_its_successor() {
+    run(async {
+        let keeper = keeper();
+        let former = probe(&keeper, policy(), Probe::default());
+        assert_eq!(former.send(Count).await, Ok(1));
+        let latter = probe(&keeper, policy(), Probe::default());
+        assert!(former.send(Do::Panic).await.is_err());
+        former.send(Do::End).await.unwrap();
+        until(|| !former.connected()).await;
+        assert_eq!(latter.send(Count).await, Ok(1));
+        assert_eq!(keeper.observe()["probe:1"].last_failure, None);
+    });
+}

@@ -249,6 +249,10 @@ pub struct ActorState {
     pub last_failure: Option<String>,
     /// When it was started.
     pub since: Timestamp,
+    /// How long it has been at the message that it handles now, in milliseconds; 0 when it waits.
+    pub busy_ms: u64,
+    /// Whether it does not come back from that message, and holds up all others on its thread.
+    pub hangs: bool,
 }
 
 /// The reply of `GET /actors`.
