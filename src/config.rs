@@ -91,16 +91,16 @@ impl Default for DataConfig {
     }
 }
 
-/// The merged tree, and the file that went into it.
+/// The merged tree, and what went into it.
 #[derive(Clone)]
 struct Merged {
     tree: tree::Node,
-    file: Option<PathBuf>,
+    sources: Sources,
 }
 
 impl Default for Merged {
     fn default() -> Self {
-        Self { tree: tree::Node::empty(), file: None }
+        Self { tree: tree::Node::empty(), sources: Sources::default() }
     }
 }
 
@@ -126,7 +126,7 @@ impl Config {
         }
         match config {
             Some(config) if errors.is_empty() => {
-                Ok(Self { merged: Merged { tree, file: sources.file.clone() }, ..config }
+                Ok(Self { merged: Merged { tree, sources: sources.clone() }, ..config }
                     .with_last_link())
             }
             _ => {
@@ -147,7 +147,20 @@ impl Config {
     /// The configuration file that was read, if any.
     #[must_use]
     pub(crate) fn file(&self) -> Option<&std::path::Path> {
-        self.merged.file.as_deref()
+        self.merged.sources.file.as_deref()
+    }
+
+    /// Reads the same sources again.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub(crate) fn load_again(&self) -> Result<Self, ConfigErrors> {
+        Self::load(&self.merged.sources)
+    }
+
+    /// The sections in which the two differ.
+    pub(crate) fn sections_unlike(&self, other: &Self) -> Vec<String> {
+        self.merged.tree.entries_unlike(&other.merged.tree)
     }
 
     /// `docs/configuration.md`, made from the documented defaults.

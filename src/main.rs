@@ -11,6 +11,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 mod cli;
 mod config;
+mod reload;
 mod shutdown;
 mod telemetry;
 mod wiring;

@@ -1,4 +1,5 @@
-//! What ends the server: SIGTERM and Ctrl-C. A second signal ends it at once.
+//! What ends the server: SIGTERM and Ctrl-C. A second signal ends it at once. SIGHUP has it read its
+//! configuration again.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
@@ -7,6 +8,16 @@ use tracing::{info, warn};
 pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hang_up: Signal,
+}
+
+/// What a signal says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// End.
+    End,
+    /// Read the configuration again.
+    Reload,
 }
 
 impl Signals {
@@ -15,6 +26,7 @@ impl Signals {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
         })
     }
 
@@ -24,6 +36,16 @@ impl Signals {
             _ = self.terminate.recv() => info!("SIGTERM: shutting down"),
             _ = self.interrupt.recv() => info!("interrupted: shutting down"),
         }
+    }
+
+    /// Waits for the next one of any kind.
+    pub(crate) async fn told(&mut self) -> Told {
+        tokio::select! {
+            _ = self.terminate.recv() => info!("SIGTERM: shutting down"),
+            _ = self.interrupt.recv() => info!("interrupted: shutting down"),
+            _ = self.hang_up.recv() => return Told::Reload,
+        }
+        Told::End
     }
 
     /// Runs `work` to its end, or until another signal says that nobody wants to wait.

@@ -26,7 +26,7 @@ use actix_web::{
 use anyhow::{Context, bail};
 use callboard_actors::{Metrics, Parts, RemoteCache, RestartPolicy, System};
 use callboard_entities::{DatabaseConfig, Store};
-use callboard_handlers::{AppState, Edge, Identity, LocalPeer, observe};
+use callboard_handlers::{AppState, Edge, Identity, LocalPeer, Reload, observe};
 use callboard_logs::LogStore;
 use callboard_protocol::Timestamp;
 use fs4::fs_std::FileExt;
@@ -35,7 +35,12 @@ use socket2::SockRef;
 use tokio::{runtime::Runtime, task::JoinHandle};
 use tracing::{error, info, warn};
 
-use crate::{config::Config, shutdown::Signals, telemetry};
+use crate::{
+    config::Config,
+    reload::Reloader,
+    shutdown::{Signals, Told},
+    telemetry,
+};
 
 /// How long running turns may go on when the server is asked to end.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -118,11 +123,17 @@ pub(crate) fn serve(config: &Config) -> anyhow::Result<()> {
             () = signals.next() => return Ok(()),
         };
         server.say_where(config).await?;
-        tokio::select! {
-            () = signals.next() => {}
-            ended = &mut server.running => {
-                error!(?ended, "the HTTP server ended by itself");
-                bail!("the HTTP server ended by itself");
+        loop {
+            tokio::select! {
+                told = signals.told() => match told {
+                    Told::End => break,
+                    // What came of it is in the log.
+                    Told::Reload => drop(server.reload.reload().await),
+                },
+                ended = &mut server.running => {
+                    error!(?ended, "the HTTP server ended by itself");
+                    bail!("the HTTP server ended by itself");
+                }
             }
         }
         signals.unless_hurried(server.stop()).await;
@@ -158,7 +169,7 @@ async fn start_with_log(
             return Err(error);
         }
     };
-    let system = state.system.clone();
+    let (system, reload) = (state.system.clone(), Arc::clone(&state.reload));
     edge.open(state);
     Ok(Server {
         http: http.handle,
@@ -166,6 +177,7 @@ async fn start_with_log(
         addresses: http.addresses,
         system,
         identity,
+        reload,
         arbiters,
         _lock: lock,
     })
@@ -178,6 +190,7 @@ pub(crate) struct Server {
     addresses: Vec<SocketAddr>,
     system: System,
     identity: Identity,
+    reload: Arc<dyn Reload>,
     arbiters: Vec<Arbiter>,
     _lock: File,
 }
@@ -333,7 +346,9 @@ async fn open(config: &Config, metrics: Metrics, own_log: Option<&Path>) -> anyh
         arbiters: arbiters.iter().map(Arbiter::handle).collect::<Vec<ArbiterHandle>>(),
     })
     .await?;
-    let state = AppState { store, logs, identity: identity.clone(), system, uploads };
+    let reload = Arc::new(Reloader::new(config.clone(), system.clone()));
+    let identity_too = identity.clone();
+    let state = AppState { store, logs, identity: identity_too, system, uploads, reload };
     Ok((state, identity, arbiters))
 }
 

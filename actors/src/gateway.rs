@@ -35,7 +35,7 @@ pub use self::{
 pub(crate) use self::{
     flow::Flow,
     meter::{Meter, Ordered},
-    plan::{Aliases, Plan},
+    plan::{Aliases, Plan, Shape},
     question::Question,
     race::Race,
     replies::Replies,
@@ -68,6 +68,10 @@ impl Caller {
     /// As the label `task_type`.
     fn task_type(&self) -> &'static str {
         self.task.map_or(self.endpoint.as_str(), TaskType::as_str)
+    }
+
+    fn shape(&self, request: &ChatRequest) -> Shape {
+        Shape { prompt_tokens: request.estimated_tokens(), task: self.task_type() }
     }
 }
 
@@ -166,7 +170,8 @@ impl System {
                 return Ok(Reply { provider, model, attempts, cache, events });
             }
         };
-        let plan = shared.router.plan(request.model.as_deref())?;
+        let router = shared.routing.now();
+        let plan = router.plan(request.model.as_deref(), &caller.shape(&request))?;
         let begun = Race::new(shared, &caller, &plan, &Question::Program(&request)).run().await?;
         let Begun { provider, model, attempts, flow } = begun;
         let events = ReplyEvents::of_provider(flow);
@@ -211,14 +216,18 @@ impl System {
         request: EmbedRequest,
     ) -> Result<(Embeddings, Vec<Attempt>), GatewayError> {
         let shared = self.admit()?;
-        let plan = shared.router.plan(request.model.as_deref())?;
+        let router = shared.routing.now();
+        let bytes: usize = request.input.iter().map(String::len).sum();
+        let prompt_tokens = (bytes as u64).div_ceil(4);
+        let shape = Shape { prompt_tokens, task: caller.task_type() };
+        let plan = router.plan(request.model.as_deref(), &shape)?;
         attempt::embed(shared, &caller, &plan, &request).await
     }
 
     /// The names that a program may ask for: aliases, then the providers' own models.
     #[must_use]
     pub fn gateway_models(&self) -> Vec<String> {
-        self.shared().router.models()
+        self.shared().routing.now().models()
     }
 
     /// How the most used budget of a caller stands, in percent, when that is worth a warning.
@@ -254,7 +263,8 @@ async fn whole(
     request: &ChatRequest,
     max_bytes: usize,
 ) -> Result<(Given, Vec<Attempt>), GatewayError> {
-    let mut plan = shared.router.plan(request.model.as_deref())?;
+    let router = shared.routing.now();
+    let mut plan = router.plan(request.model.as_deref(), &caller.shape(request))?;
     let question = Question::Program(request);
     let (mut tried, mut last_cut) = (Vec::new(), None::<ClientError>);
     loop {

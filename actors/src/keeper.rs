@@ -162,14 +162,14 @@ impl KeptStatus {
 /// Since when an actor has been at work without a pause; written by its thread, read by any.
 #[derive(Debug)]
 struct Pulse {
-    epoch: std::time::Instant,
+    epoch: Instant,
     /// Microseconds after the epoch, and one more; 0 while it waits.
     working_since: AtomicU64,
 }
 
 impl Pulse {
     fn new() -> Self {
-        Self { epoch: std::time::Instant::now(), working_since: AtomicU64::new(0) }
+        Self { epoch: Instant::now(), working_since: AtomicU64::new(0) }
     }
 
     fn now(&self) -> u64 {

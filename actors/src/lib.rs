@@ -24,6 +24,7 @@ mod metrics;
 mod privacy;
 mod provider;
 mod router;
+mod routing;
 mod session;
 mod socket;
 mod sockets;
@@ -55,6 +56,7 @@ pub use ledger::{
     Call, Ledger, LedgerConfig, LedgerMetrics, LedgerRefused, LedgerSnapshot, OpenCall, Outcome,
 };
 pub use metrics::Metrics;
+pub use routing::NameOrigin;
 pub use session::{SessionUser, TokenCheck};
 pub use socket::{StartError as SocketError, start_session};
 pub use system::{Parts, StartError, System};

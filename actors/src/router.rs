@@ -11,9 +11,10 @@ use std::{
 use actix::ArbiterHandle;
 use callboard_protocol::{ClientError, ProviderKeyState, ProviderModelState, ProviderState};
 use callboard_providers::{Client, ConfigError, ProviderConfig};
+use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::{
-    gateway::{Aliases, ModelConfig},
+    gateway::{Aliases, Shape},
     keeper::{Keeper, Placement},
     metrics::Metrics,
     provider::{Entrance, GateReadings, LaneReadings, MAILBOX, Provider, ProviderSeed},
@@ -24,6 +25,8 @@ pub(crate) struct Link {
     pub(crate) config: Arc<ProviderConfig>,
     pub(crate) entrance: Entrance,
     pub(crate) load: Arc<Load>,
+    /// As they were read when it was started: a file of a key may have changed since.
+    keys: Vec<SecretString>,
 }
 
 /// What was learned of a provider: how quick it is, for strategies to compare, and what it refuses.
@@ -57,7 +60,46 @@ impl Load {
     }
 }
 
+/// A provider that could be started.
+pub(crate) struct Prepared {
+    config: ProviderConfig,
+    client: Client,
+    keys: Vec<SecretString>,
+}
+
+impl Prepared {
+    /// Reads its keys and prepares its connections.
+    pub(crate) fn new(config: ProviderConfig) -> Result<Self, ConfigError> {
+        Ok(Self { keys: config.keys()?, client: Client::new(&config)?, config })
+    }
+
+    /// Starts a kept actor for it.
+    pub(crate) fn start(self, keeper: &Keeper, metrics: &Metrics, arbiter: &ArbiterHandle) -> Link {
+        let Self { config, client, keys } = self;
+        let config = Arc::new(config);
+        let seed = ProviderSeed::new(Arc::clone(&config), Arc::new(client), metrics.clone());
+        let name = format!("provider:{}", config.name);
+        let kept = seed.clone();
+        let address =
+            keeper.keep(name, Placement::on(arbiter, MAILBOX), move |_| Provider::new(kept));
+        let entrance = Entrance::new(&seed, address);
+        Link { config, entrance, load: Arc::default(), keys }
+    }
+}
+
 impl Link {
+    /// Whether a configuration is the one that it was started with, to the last key.
+    pub(crate) fn is_of(&self, config: &ProviderConfig) -> bool {
+        let same = |(one, other): (&SecretString, &SecretString)| {
+            one.expose_secret() == other.expose_secret()
+        };
+        let keys = config.keys().unwrap_or_default();
+        let value = |config: &ProviderConfig| serde_json::to_value(config).ok();
+        keys.len() == self.keys.len()
+            && keys.iter().zip(&self.keys).all(same)
+            && value(config) == value(&self.config)
+    }
+
     /// Whether its models are offered the assistant's tools.
     pub(crate) fn offers_tools(&self) -> bool {
         let refuses = || self.load.refuses_tools.load(Ordering::Relaxed);
@@ -71,34 +113,11 @@ impl Link {
 
 /// All providers, in the order in which they are asked.
 pub(crate) struct Router {
-    pub(crate) links: Vec<Link>,
+    pub(crate) links: Vec<Arc<Link>>,
     pub(crate) aliases: Aliases,
 }
 
 impl Router {
-    /// Starts a kept actor for each provider.
-    pub(crate) fn start(
-        configs: Vec<ProviderConfig>,
-        models: Vec<ModelConfig>,
-        keeper: &Keeper,
-        metrics: &Metrics,
-        arbiters: &[ArbiterHandle],
-    ) -> Result<Self, ConfigError> {
-        let mut links = Vec::with_capacity(configs.len());
-        for (config, arbiter) in configs.into_iter().zip(arbiters.iter().cycle()) {
-            let client = Arc::new(Client::new(&config)?);
-            let config = Arc::new(config);
-            let seed = ProviderSeed::new(Arc::clone(&config), client, metrics.clone());
-            let name = format!("provider:{}", config.name);
-            let kept = seed.clone();
-            let address =
-                keeper.keep(name, Placement::on(arbiter, MAILBOX), move |_| Provider::new(kept));
-            let entrance = Entrance::new(&seed, address);
-            links.push(Link { config, entrance, load: Arc::default() });
-        }
-        Ok(Self { links, aliases: Aliases::new(models) })
-    }
-
     /// The place in the chain of a provider, by its name or that of its model.
     pub(crate) fn place(&self, model: &str) -> Option<usize> {
         self.links.iter().position(|link| link.config.model == model || link.config.name == model)
@@ -109,7 +128,7 @@ impl Router {
     /// # Errors
     /// `unknown_model`.
     pub(crate) fn check(&self, model: &str) -> Result<(), ClientError> {
-        self.plan_turn(Some(model)).map(|_| ())
+        self.plan_turn(Some(model), &Shape::default()).map(|_| ())
     }
 
     /// The chain in words, for cache keys.

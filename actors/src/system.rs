@@ -32,7 +32,7 @@ use crate::{
     ledger::{Ledger, LedgerConfig, LedgerMetrics},
     log_source::{self, LogSource, SourceSeed},
     metrics::Metrics,
-    router::Router,
+    routing::{NameOrigin, Routing},
     sockets::{ConnectionId, Sockets},
     storage::store_failed,
     token_purge::{self, PurgeSeed, TokenPurge},
@@ -103,7 +103,7 @@ pub(crate) struct Shared {
     pub(crate) store: Store,
     pub(crate) logs: LogStore,
     pub(crate) cache: Cache,
-    pub(crate) router: Router,
+    pub(crate) routing: Routing,
     pub(crate) turns: Turns,
     pub(crate) metrics: Metrics,
     pub(crate) chat: ChatConfig,
@@ -153,8 +153,9 @@ impl System {
         job::sweep_spool(&parts.store, &parts.uploads).await?;
         let keeper = Keeper::new(parts.metrics.actor_restarts.clone()).with_policy(parts.restarts);
         let arbiters: Arc<[ArbiterHandle]> = parts.arbiters.into();
-        let router =
-            Router::start(parts.providers, parts.models, &keeper, &parts.metrics, &arbiters)?;
+        let configured = (parts.providers, parts.models);
+        let started = (&keeper, &parts.metrics);
+        let routing = Routing::start(configured, &parts.store, started, &arbiters).await?;
         let ledger = Ledger::start(parts.ledger, &parts.usage, ledger_metrics(&parts.metrics))?;
         ledger.commit_to(parts.store.clone(), &keeper, &arbiters[0]);
         let budgets = Budgets::new(parts.budgets, callboard_protocol::Timestamp::now);
@@ -171,7 +172,7 @@ impl System {
             store: parts.store,
             logs: parts.logs,
             cache,
-            router,
+            routing,
             metrics: parts.metrics,
             chat: parts.chat,
             session: parts.session,
@@ -341,7 +342,7 @@ impl System {
     /// Every provider, in the order of the fallback chain.
     #[must_use]
     pub fn providers(&self) -> ProviderList {
-        ProviderList { items: self.inner.shared.router.states(&self.inner.keeper) }
+        ProviderList { items: self.inner.shared.routing.now().states(&self.inner.keeper) }
     }
 
     /// Every kept actor and how it is.
@@ -369,8 +370,45 @@ impl System {
     /// # Errors
     /// `not_found` when there is no such provider.
     pub fn reset_provider(&self, name: &str) -> Result<(), ClientError> {
-        let known = self.inner.shared.router.reset(name);
+        let known = self.inner.shared.routing.now().reset(name);
         if known { Ok(()) } else { Err(ErrorCode::NotFound.into()) }
+    }
+
+    /// Puts other providers and names for models in force, all or nothing; what runs goes on to its
+    /// end as it began. Tells which providers are new or other than before.
+    ///
+    /// # Errors
+    /// When a provider cannot be made as configured, or the database does not answer.
+    pub async fn reconfigure(
+        &self,
+        providers: Vec<ProviderConfig>,
+        models: Vec<ModelConfig>,
+    ) -> Result<Vec<String>, StartError> {
+        let shared = &self.inner.shared;
+        shared.routing.replace(providers, models, &shared.store).await
+    }
+
+    /// All names for models that are in force, and where each comes from.
+    pub async fn models(&self) -> Vec<(ModelConfig, NameOrigin)> {
+        self.inner.shared.routing.names().await
+    }
+
+    /// Adds a name for models, or changes one; it outlives the server.
+    ///
+    /// # Errors
+    /// `validation_failed`, `conflict` when there are too many, `storage_unavailable`.
+    pub async fn put_model(&self, model: ModelConfig) -> Result<(), ClientError> {
+        let shared = &self.inner.shared;
+        shared.routing.name(&shared.store, model).await
+    }
+
+    /// Takes a name away that [`System::put_model`] added.
+    ///
+    /// # Errors
+    /// `not_found`, `storage_unavailable`.
+    pub async fn delete_model(&self, name: &str) -> Result<(), ClientError> {
+        let shared = &self.inner.shared;
+        shared.routing.unname(&shared.store, name).await
     }
 
     /// Whether the server can do its work, with one entry for each thing it depends on.

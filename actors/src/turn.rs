@@ -79,7 +79,7 @@ pub(crate) fn check(shared: &Shared, ask: &Ask) -> Result<(), ClientError> {
     if ask.mode.as_ref().is_some_and(|mode| !shared.chat.modes.contains_key(mode)) {
         return Err(ErrorCode::UnknownMode.into());
     }
-    ask.model.as_deref().map_or(Ok(()), |model| shared.router.check(model))
+    ask.model.as_deref().map_or(Ok(()), |model| shared.routing.now().check(model))
 }
 
 /// Makes a question durable, with the place of its answer. Submitting it again changes nothing.

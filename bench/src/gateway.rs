@@ -78,6 +78,9 @@ fn in_one_thread(
         let (ours, pid) = server.await.context("the server did not start")?;
         let pair = Pair { direct, ours, pid };
         let mut results = Results::default();
+        // First, on a server that has served nothing yet: what these streams take is theirs.
+        crate::say(&format!("  {} × {:?} …", load.streams, Ask::Paced));
+        results.paced = Some(load.paced(&pair).await?);
         for connections in CONNECTIONS {
             for ask in [Ask::Whole, Ask::Stream] {
                 crate::say(&format!("  {connections} × {ask:?} …"));
@@ -93,8 +96,6 @@ fn in_one_thread(
             let kept = load.full_speed(&pair, Ask::Kept, connections).await?;
             results.kept.push((connections, kept));
         }
-        crate::say(&format!("  {} × {:?} …", load.streams, Ask::Paced));
-        results.paced = Some(load.paced(&pair).await?);
         Ok(results)
     })
 }

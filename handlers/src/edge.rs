@@ -14,7 +14,8 @@ use actix_web::{FromRequest, HttpRequest, dev::Payload, http::StatusCode, web};
 use callboard_actors::{Metrics, System};
 use callboard_entities::Store;
 use callboard_logs::LogStore;
-use callboard_protocol::{ErrorCode, Health};
+use callboard_protocol::{ClientError, ErrorCode, Health, Reloaded};
+use futures_util::future::BoxFuture;
 use std::future::{Ready, ready};
 use tokio::{sync::Semaphore, time::Instant};
 
@@ -150,7 +151,18 @@ pub struct AppState {
     pub system: System,
     /// Where uploads are put until their job has read them; it exists.
     pub uploads: PathBuf,
+    /// Reads the configuration again.
+    pub reload: Arc<dyn Reload>,
 }
+
+/// Reads the configuration again, and puts what may change at run time in force.
+pub trait Reload: Send + Sync {
+    /// All or, with an error, nothing.
+    fn reload(&self) -> Reloading<'_>;
+}
+
+/// What [`Reload`] answers.
+pub type Reloading<'a> = BoxFuture<'a, Result<Reloaded, ClientError>>;
 
 /// The [`AppState`] in a handler; `not_ready` until there is one.
 pub(crate) struct State(Edge);

@@ -28,7 +28,7 @@ mod ws;
 pub use config::{
     AttemptLimit, AuthConfig, ConfigError, EdgeConfig, EdgeLimits, MetricsConfig, PasswordCost,
 };
-pub use edge::{AppState, Edge};
+pub use edge::{AppState, Edge, Reload, Reloading};
 pub use error::{ApiError, error_codes_html, error_codes_markdown, status};
 pub use extract::{Allowed, LocalOperator, LocalPeer, Permit, Principal, Via, permit};
 pub use identity::{Identity, KeyOfCaller, NewAccount};

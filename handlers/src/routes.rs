@@ -15,6 +15,7 @@ mod health;
 mod jobs;
 mod keys;
 mod logs;
+mod models;
 mod providers;
 mod usage;
 
@@ -42,7 +43,7 @@ use crate::{
 
 pub(crate) use self::{
     actors::*, assistant::*, auth::*, cache::*, conversations::*, gateway::*, health::*, jobs::*,
-    keys::*, logs::*, providers::*, usage::*,
+    keys::*, logs::*, models::*, providers::*, usage::*,
 };
 
 /// The prefixes of the API; the second is for clients of the old system.
@@ -173,12 +174,12 @@ impl<F: Handler<Args>, Args: 'static> Handler<Args> for Guarded<F> {
 pub fn table() -> Vec<Endpoint> {
     use Access::{LocalOnly, Metrics, Needs, Public};
     use Permission::{
-        AccountUse, CacheManage, CacheRead, ChatUse, GatewayUse, JobsManage, JobsRead, KeysUse,
+        AccountUse, CacheManage, CacheRead, ChatUse, JobsManage, JobsRead, KeysUse,
         LogsIngest, LogsRead, ProvidersManage, ProvidersRead, UsageRead,
     };
     let get = Method::GET;
     let post = Method::POST;
-    vec![
+    let mut table = vec![
         endpoint(get.clone(), "/auth/setup", Public, setup_state),
         endpoint(post.clone(), "/auth/setup", Public, set_up),
         endpoint(post.clone(), "/auth/login", Public, login),
@@ -211,13 +212,44 @@ pub fn table() -> Vec<Endpoint> {
         endpoint(get.clone(), "/actors", Needs(ProvidersRead), list_actors),
         endpoint(get.clone(), "/providers", Needs(ProvidersRead), list_providers),
         endpoint(post.clone(), "/providers/{name}/reset", Needs(ProvidersManage), reset_provider),
+        endpoint(get.clone(), "/models", Needs(ProvidersRead), list_model_names),
+        endpoint(Method::PUT, "/models/{name}", Needs(ProvidersManage), put_model_name),
+        endpoint(Method::DELETE, "/models/{name}", Needs(ProvidersManage), delete_model_name),
+        endpoint(post.clone(), "/config/reload", Needs(ProvidersManage), reload_config),
 
         endpoint(get.clone(), "/keys", Needs(KeysUse), list_keys),
         endpoint(post.clone(), "/keys", Needs(KeysUse), create_key),
         endpoint(Method::DELETE, "/keys/{id}", Needs(KeysUse), revoke_key),
         endpoint(get.clone(), "/usage", Needs(UsageRead), report_usage),
+        endpoint(get.clone(), "/usage/calls", Needs(UsageRead), list_calls),
         endpoint(get.clone(), "/budgets", Needs(UsageRead), list_budgets),
 
+        endpoint(get.clone(), "/health", Public, ready),
+        endpoint(get.clone(), "/health/live", Public, live).at_root(),
+        endpoint(get.clone(), "/health/ready", Public, ready).at_root(),
+        endpoint(get.clone(), "/metrics", Metrics, metrics),
+        endpoint(get.clone(), "/metrics", Metrics, metrics).at_root(),
+
+        endpoint(get.clone(), "/openapi.json", Public, docs::openapi),
+        endpoint(get.clone(), "/docs", Public, docs::browser_root),
+        endpoint(get.clone(), "/docs/errors", Public, docs::errors),
+        endpoint(get.clone(), "/docs/{file:.*}", Public, docs::browser),
+
+        endpoint(get.clone(), "/ws/assistant", Needs(ChatUse), ws::open).at_root(),
+        endpoint(get, "/ws/assistant/{session_id}", Needs(ChatUse), ws::open_again).at_root(),
+    ];
+    table.extend(for_programs());
+    table
+}
+
+/// The API for programs.
+#[rustfmt::skip]
+fn for_programs() -> Vec<Endpoint> {
+    use Access::Needs;
+    use Permission::GatewayUse;
+    let get = Method::GET;
+    let post = Method::POST;
+    vec![
         endpoint(post.clone(), "/v1/chat/completions", Needs(GatewayUse), chat_completions)
             .speaking(Dialect::OpenAi),
         endpoint(post.clone(), "/v1/responses", Needs(GatewayUse), create_response)
@@ -233,20 +265,6 @@ pub fn table() -> Vec<Endpoint> {
         endpoint(get.clone(), "/v1/models/{model:.*}", Needs(GatewayUse), read_model)
             .scoped(KeyScope::Models)
             .speaking(Dialect::OpenAi),
-
-        endpoint(get.clone(), "/health", Public, ready),
-        endpoint(get.clone(), "/health/live", Public, live).at_root(),
-        endpoint(get.clone(), "/health/ready", Public, ready).at_root(),
-        endpoint(get.clone(), "/metrics", Metrics, metrics),
-        endpoint(get.clone(), "/metrics", Metrics, metrics).at_root(),
-
-        endpoint(get.clone(), "/openapi.json", Public, docs::openapi),
-        endpoint(get.clone(), "/docs", Public, docs::browser_root),
-        endpoint(get.clone(), "/docs/errors", Public, docs::errors),
-        endpoint(get.clone(), "/docs/{file:.*}", Public, docs::browser),
-
-        endpoint(get.clone(), "/ws/assistant", Needs(ChatUse), ws::open).at_root(),
-        endpoint(get, "/ws/assistant/{session_id}", Needs(ChatUse), ws::open_again).at_root(),
     ]
 }
 

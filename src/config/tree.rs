@@ -106,6 +106,44 @@ impl Node {
         })
     }
 
+    /// Whether both hold the same values, wherever these come from.
+    fn is_like(&self, other: &Self) -> bool {
+        match (&self.value, &other.value) {
+            (Value::Table(one), Value::Table(other)) => {
+                one.len() == other.len()
+                    && one
+                        .iter()
+                        .all(|(key, node)| other.get(key).is_some_and(|other| node.is_like(other)))
+            }
+            (Value::List(one), Value::List(other)) => {
+                one.len() == other.len()
+                    && one.iter().zip(other).all(|(node, other)| node.is_like(other))
+            }
+            (Value::Untyped(one), Value::Untyped(other))
+            | (Value::Text(one), Value::Text(other)) => one == other,
+            (Value::Integer(one), Value::Integer(other)) => one == other,
+            (Value::Float(one), Value::Float(other)) => one.to_bits() == other.to_bits(),
+            (Value::Bool(one), Value::Bool(other)) => one == other,
+            _ => false,
+        }
+    }
+
+    /// The keys of the topmost entries that are not alike.
+    pub(super) fn entries_unlike(&self, other: &Self) -> Vec<String> {
+        let table = |node: &Self| {
+            if let Value::Table(table) = &node.value { table.clone() } else { Table::new() }
+        };
+        let (one, other) = (table(self), table(other));
+        let mut keys: Vec<String> = one.keys().chain(other.keys()).cloned().collect();
+        keys.sort_unstable();
+        keys.dedup();
+        keys.retain(|key| match (one.get(key), other.get(key)) {
+            (Some(one), Some(other)) => !one.is_like(other),
+            _ => true,
+        });
+        keys
+    }
+
     /// The origin of the node at `path`, or of the nearest one above it that was set by the user.
     pub(super) fn origin_of(&self, path: &[String]) -> Origin {
         (0..=path.len())

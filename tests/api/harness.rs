@@ -98,6 +98,12 @@ impl Launch {
             .set("providers.0.model=fake-1")
     }
 
+    /// With a configuration file in its folder.
+    pub(crate) fn config(self, text: &str) -> Self {
+        std::fs::write(self.folder().join("callboard.toml"), text).unwrap();
+        self
+    }
+
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }

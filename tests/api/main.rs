@@ -30,6 +30,7 @@ mod observability;
 mod replies;
 mod resume;
 mod roles;
+mod routing;
 mod shutdown;
 mod signin;
 mod slow_reader;

@@ -67,6 +67,11 @@ const ROUTES: &[(&str, &str, Least)] = &[
     ("GET",    "/api/v1/actors",                      Least::Admin),
     ("GET",    "/api/v1/providers",                   Least::Admin),
     ("POST",   "/api/v1/providers/{name}/reset",      Least::Admin),
+    ("GET",    "/api/v1/models",                      Least::Admin),
+    ("PUT",    "/api/v1/models/{name}",               Least::Admin),
+    ("DELETE", "/api/v1/models/{name}",               Least::Admin),
+    ("POST",   "/api/v1/config/reload",               Least::Admin),
+    ("GET",    "/api/v1/usage/calls",                 Least::Viewer),
     ("POST",   "/api/v1/logs/ingest",                 Least::Local),
     // Last, since it ends the caller's session.
     ("POST",   "/api/v1/auth/logout",                 Least::Anybody),
@@ -99,6 +104,7 @@ fn good(method: &str, path: &str) -> (&'static str, Option<Value>) {
         ("POST", "keys") => json!({ "name": "x", "scopes": ["models"] }),
         ("POST", "logs/ingest") => json!({ "path": "/nowhere" }),
         ("PATCH", _) => json!({ "title": "x" }),
+        ("PUT", _) => json!({ "targets": [] }),
         ("POST", _) => json!({}),
         _ => return (query, None),
     };
@@ -134,7 +140,7 @@ fn check(
         }
         // Of keys and providers, this is the code for one that is not there.
         Some(ErrorCode::NotFound)
-            if ["/keys/", "/providers/"].iter().any(|of| path.contains(of)) =>
+            if ["/keys/", "/providers/", "/models/"].iter().any(|of| path.contains(of)) =>
         {
             assert!(is >= least, "{who}");
         }

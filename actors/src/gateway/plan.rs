@@ -1,11 +1,12 @@
 //! Which targets are asked for a model, and in which order: `[gateway]` and `[[models]]`.
 
-use std::{cmp::Ordering, collections::HashSet, time::Duration};
+use std::{cmp::Ordering, collections::HashSet, sync::Arc, time::Duration};
 
-use callboard_protocol::{ClientError, ErrorCode};
+use callboard_protocol::{ClientError, ErrorCode, TaskType, UsageEndpoint};
 use callboard_providers::{ProviderKind, TokenUsage, cost_of};
 use rand::Rng as _;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::ReplyCacheConfig;
 use crate::{
@@ -68,7 +69,7 @@ impl GatewayConfig {
 }
 
 /// A name for models, and who answers to it: a `[[models]]` table.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ModelConfig {
     /// The name that requests use, such as `fast`.
@@ -84,7 +85,7 @@ pub struct ModelConfig {
 }
 
 /// One of those who answer to a name.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TargetConfig {
     /// The name of a provider.
@@ -94,16 +95,62 @@ pub struct TargetConfig {
     pub model: Option<String>,
     /// Its share, for the strategy `weighted`.
     pub weight: u32,
+    /// Only for prompts of at least so many tokens, by our own estimate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_prompt_tokens: Option<u64>,
+    /// Only for prompts of at most so many tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_prompt_tokens: Option<u64>,
+    /// Only for these: task types of questions, or the doors of programs (`chat_completions`,
+    /// `responses`, `messages`, `embeddings`). All when empty.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tasks: Vec<String>,
 }
 
 impl Default for TargetConfig {
     fn default() -> Self {
-        Self { provider: String::new(), model: None, weight: 1 }
+        Self {
+            provider: String::new(),
+            model: None,
+            weight: 1,
+            min_prompt_tokens: None,
+            max_prompt_tokens: None,
+            tasks: Vec::new(),
+        }
     }
 }
 
+impl TargetConfig {
+    fn takes(&self, shape: &Shape) -> bool {
+        self.min_prompt_tokens.is_none_or(|least| shape.prompt_tokens >= least)
+            && self.max_prompt_tokens.is_none_or(|most| shape.prompt_tokens <= most)
+            && (self.tasks.is_empty() || self.tasks.iter().any(|task| task == shape.task))
+    }
+
+    /// Whether `task` is one that a target can be for.
+    fn is_task(task: &str) -> bool {
+        let doors = [
+            UsageEndpoint::ChatCompletions,
+            UsageEndpoint::Responses,
+            UsageEndpoint::Messages,
+            UsageEndpoint::Embeddings,
+        ];
+        TaskType::ALL.iter().any(|known| known.as_str() == task)
+            || doors.iter().any(|door| door.as_str() == task)
+    }
+}
+
+/// What of a question decides who is asked.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Shape {
+    /// What a model reads for it, by our own estimate.
+    pub(crate) prompt_tokens: u64,
+    /// What it is for.
+    pub(crate) task: &'static str,
+}
+
 /// How the order of targets is made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Strategy {
     /// As they stand.
@@ -203,6 +250,14 @@ pub fn check_models(models: &[ModelConfig], providers: &[&str]) -> Vec<BadValue>
             if target.weight == 0 {
                 fail(&format!("targets[{place}].weight"), "must be above 0".into());
             }
+            if target.min_prompt_tokens > target.max_prompt_tokens.or(Some(u64::MAX)) {
+                let problem = "must not be above `max_prompt_tokens`".into();
+                fail(&format!("targets[{place}].min_prompt_tokens"), problem);
+            }
+            if let Some(task) = target.tasks.iter().find(|task| !TargetConfig::is_task(task)) {
+                let problem = format!("names no task type and no door of programs: `{task}`");
+                fail(&format!("targets[{place}].tasks"), problem);
+            }
         }
     }
     bad
@@ -220,14 +275,23 @@ impl Router {
     ///
     /// # Errors
     /// `unknown_model`.
-    pub(crate) fn plan<'a>(&'a self, model: Option<&'a str>) -> Result<Plan<'a>, ClientError> {
+    pub(crate) fn plan<'a>(
+        &'a self,
+        model: Option<&'a str>,
+        shape: &Shape,
+    ) -> Result<Plan<'a>, ClientError> {
         let Some(model) = model else { return self.plan_of(self.models_links(|_| true)) };
         if let Some(alias) = self.aliases.models.iter().find(|alias| alias.name == model) {
-            let targets = alias.targets.iter().filter_map(|target| {
+            let target = |target: &'a TargetConfig| {
                 let link = self.link(&target.provider)?;
                 Some(Target { link, model: target.model.as_deref(), weight: target.weight })
-            });
-            let mut targets: Vec<Target<'a>> = targets.collect();
+            };
+            let meant = alias.targets.iter().filter(|target| target.takes(shape));
+            let mut targets: Vec<Target<'a>> = meant.filter_map(target).collect();
+            if targets.is_empty() {
+                // None is for it: any of them rather than no answer.
+                targets = alias.targets.iter().filter_map(target).collect();
+            }
             order(&mut targets, alias.strategy);
             let hedge_after = alias.hedge_after_ms.map(Duration::from_millis);
             return Ok(Plan { targets, hedge_after });
@@ -248,8 +312,12 @@ impl Router {
     ///
     /// # Errors
     /// `unknown_model`.
-    pub(crate) fn plan_turn<'a>(&'a self, model: Option<&'a str>) -> Result<Plan<'a>, ClientError> {
-        let chain = |from: usize| self.links[from..].iter().map(Target::own);
+    pub(crate) fn plan_turn<'a>(
+        &'a self,
+        model: Option<&'a str>,
+        shape: &Shape,
+    ) -> Result<Plan<'a>, ClientError> {
+        let chain = |from: usize| self.links[from..].iter().map(|link| Target::own(link));
         let Some(name) = model else {
             return Ok(Plan { targets: chain(0).collect(), hedge_after: None });
         };
@@ -258,7 +326,7 @@ impl Router {
         if let Some(place) = place {
             return Ok(Plan { targets: chain(place).collect(), hedge_after: None });
         }
-        let mut plan = self.plan(model)?;
+        let mut plan = self.plan(model, shape)?;
         plan.targets.extend(chain(0).filter(Target::is_builtin));
         Ok(plan)
     }
@@ -273,12 +341,12 @@ impl Router {
     /// Those of the providers that are models; the built-in one answers from evidence alone.
     fn models_links(&self, wanted: impl Fn(&Link) -> bool) -> Vec<Target<'_>> {
         let models = self.links.iter().filter(|link| link.config.kind != ProviderKind::Extractive);
-        models.filter(|link| wanted(link)).map(Target::own).collect()
+        models.filter(|link| wanted(link)).map(|link| Target::own(link)).collect()
     }
 
     fn link(&self, provider: &str) -> Option<&Link> {
         let models = self.links.iter().filter(|link| link.config.kind != ProviderKind::Extractive);
-        models.into_iter().find(|link| link.config.name == provider)
+        models.map(Arc::as_ref).find(|link| link.config.name == provider)
     }
 
     /// The names that may be asked for.

@@ -131,8 +131,9 @@ pub(super) async fn find(shared: &Arc<Shared>, asking: Asking) -> Result<Source,
         return Ok(Source::Bypass(Box::new(request)));
     }
     let replies = shared.cache.replies();
-    let model = request.model.clone();
-    let key = order.key(&caller, &mut request, &shared.router.plan(model.as_deref())?);
+    let (model, router) = (request.model.clone(), shared.routing.now());
+    let plan = router.plan(model.as_deref(), &caller.shape(&request))?;
+    let key = order.key(&caller, &mut request, &plan);
     let Ok(key) = key else { return Ok(Source::Bypass(Box::new(request))) };
     let anew = mode == CacheMode::Refresh;
     if !anew && let Some((given, age)) = replies.get(&key) {
@@ -268,7 +269,9 @@ impl Making {
             given.events.iter().cloned().for_each(|event| self.writer.append(event));
             return Ok((given, false));
         }
-        let plan = self.shared.router.plan(self.request.model.as_deref())?;
+        let router = self.shared.routing.now();
+        let shape = self.caller.shape(&self.request);
+        let plan = router.plan(self.request.model.as_deref(), &shape)?;
         let question = Question::Program(&self.request);
         let race = Race::new(&self.shared, &self.caller, &plan, &question);
         let Begun { provider, model, attempts, mut flow } = race.run().await?;

@@ -52,7 +52,7 @@ fn whoever_calls_while_the_provider_is_killed_again_and_again_gets_an_answer_or_
             parts.restarts.backoff_max = Duration::from_millis(10);
         })
         .await;
-        let link = &world.system.shared().router.links[0];
+        let link = &world.system.shared().routing.now().links[0];
         let (answered, refused) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let (stop, killed) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let calls = join_all((0..CALLERS).map(|_| async {

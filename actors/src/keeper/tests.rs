@@ -269,7 +269,7 @@ impl Handler<WaitFor> for Probe {
     type Result = ();
 
     fn handle(&mut self, WaitFor(end): WaitFor, _: &mut Context<Self>) {
-        drop(end.recv());
+        assert!(end.recv().is_err(), "the other end is dropped to end this");
     }
 }
 
@@ -284,7 +284,7 @@ fn one_that_does_not_come_back_from_a_message_is_seen() {
         let busy = || keeper.observe()["probe:1"].busy;
         assert_eq!(address.send(Count).await, Ok(1));
         until(|| busy().is_zero()).await;
-        let (end, wait) = std::sync::mpsc::channel();
+        let (end, wait) = std::sync::mpsc::sync_channel::<()>(1);
         let hanging = address.send(WaitFor(wait));
         until(|| busy() > Duration::from_millis(20)).await;
         drop(end);

@@ -13,6 +13,7 @@ use tracing::{info, warn};
 use super::{Running, models};
 use crate::{
     cache::{self, Answers, CachedAnswer, FillPermit, Found, KeyParts, Lookup},
+    gateway::Shape,
     turn_log::{Ended, TurnEvent, TurnLog},
 };
 
@@ -120,7 +121,8 @@ pub(super) async fn keep(running: &Running<'_>, draft: Draft, answer: &Answer) {
 /// Whether the answer came from the index alone although a model was wanted: kept, it would hide
 /// the model's return.
 fn is_fallback(running: &Running<'_>, provider: &str) -> bool {
-    let plan = running.shared.router.plan_turn(running.ask.model.as_deref());
+    let router = running.shared.routing.now();
+    let plan = router.plan_turn(running.ask.model.as_deref(), &Shape::default());
     let targets = plan.map(|plan| plan.targets).unwrap_or_default();
     let wanted_model = targets.first().is_some_and(|wanted| !wanted.is_builtin());
     let made_by_engine =
@@ -145,7 +147,7 @@ fn key(running: &Running<'_>) -> Option<Arc<str>> {
         model: running.ask.model.as_deref(),
         history: &history,
         evidence: running.evidence.as_deref(),
-        chain: &running.shared.router.chain(),
+        chain: &running.shared.routing.now().chain(),
     };
     let key = cache::key(running.ask.task_type, &parts);
     key.inspect_err(|error| warn!(%error, "a question has no cache key")).ok()

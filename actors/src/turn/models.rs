@@ -18,7 +18,7 @@ use super::{
     said::{Said, mend},
     tools::{self, Calls},
 };
-use crate::gateway::{Begun, Caller, Flow, GatewayError, Priority, Question, Race};
+use crate::gateway::{Begun, Caller, Flow, GatewayError, Priority, Question, Race, Shape};
 
 /// How a reply ended.
 struct End {
@@ -77,8 +77,11 @@ impl Spent {
 
 /// Asks the targets in order until one has given a whole answer; runs the tools that it calls.
 pub(super) async fn answer(running: &Running<'_>) -> Result<Draft, ClientError> {
-    let mut plan = running.shared.router.plan_turn(running.ask.model.as_deref())?;
     let mut turn = Turn::new(running);
+    let router = running.shared.routing.now();
+    let prompt_tokens = turn.request.estimated_tokens();
+    let shape = Shape { prompt_tokens, task: running.ask.task_type.as_str() };
+    let mut plan = router.plan_turn(running.ask.model.as_deref(), &shape)?;
     let mut last = ClientError::from(ErrorCode::ProviderUnavailable);
     while !plan.targets.is_empty() {
         let before = Instant::now();

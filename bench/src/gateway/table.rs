@@ -88,6 +88,8 @@ impl Results {
         if let Some(paced) = &mut self.paced {
             paced_rows(&mut text, &mut verdicts, paced, options, idle);
         }
+        let most = self.full.iter().map(|(_, _, both)| both.ours.rss_kb).max().unwrap_or_default();
+        let _ = writeln!(text, "{:.1} MB of memory at most, at full speed.\n", mb(most));
         text.push_str("| figure | target | measured | |\n|---|---|---|---|\n");
         verdicts.iter().for_each(|verdict| verdict.write(&mut text));
         text

@@ -267,6 +267,15 @@ pub struct ActorList {
     pub sessions: usize,
 }
 
+/// The reply of `POST /config/reload`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Reloaded {
+    /// Providers that are new, or other than before; the others go on as they were.
+    pub providers: Vec<String>,
+    /// Sections of the configuration that changed and are read at the start alone.
+    pub needs_restart: Vec<String>,
+}
+
 /// The reply of `GET /providers`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ProviderList {

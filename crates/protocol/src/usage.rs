@@ -257,6 +257,39 @@ pub struct UsageQuery {
     pub group_by: Option<UsageGroup>,
 }
 
+/// The query of `GET /usage/calls`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct CallsQuery {
+    /// Only the attempts of this request: the `x-request-id` of its reply.
+    pub request_id: Option<RequestId>,
+    /// From this instant or date on.
+    #[serde(deserialize_with = "crate::timestamp::optional_from")]
+    pub from: Option<Timestamp>,
+    /// Before this instant, or up to the end of this date.
+    #[serde(deserialize_with = "crate::timestamp::optional_to")]
+    pub to: Option<Timestamp>,
+    /// Only the calls of this account.
+    pub user_id: Option<UserId>,
+    /// Only the calls with this key.
+    pub api_key_id: Option<ApiKeyId>,
+    /// Only the calls of this model.
+    pub model: Option<String>,
+    /// Only the calls of this provider.
+    pub provider: Option<String>,
+    /// How many at most: 1 to 1,000; 100 when absent.
+    #[param(minimum = 1, maximum = 1000)]
+    pub limit: Option<u32>,
+}
+
+/// The reply of `GET /usage/calls`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CallList {
+    /// The latest first.
+    pub items: Vec<UsageEvent>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -40,6 +40,8 @@ const MOST_ROWS: usize = 64;
 /// Which calls are meant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UsageFilter {
+    /// Of this request. With `from`, an index finds them.
+    pub request: Option<RequestId>,
     /// Of this account.
     pub user: Option<UserId>,
     /// With this key.
@@ -57,6 +59,7 @@ pub struct UsageFilter {
 impl UsageFilter {
     fn condition(&self) -> Condition {
         Condition::all()
+            .add_option(self.request.map(|id| Column::RequestId.eq(id.0)))
             .add_option(self.user.map(|id| Column::UserId.eq(id.0)))
             .add_option(self.key.map(|id| Column::ApiKeyId.eq(id.0)))
             .add_option(self.model.as_deref().map(|name| Column::Model.eq(clean(name))))

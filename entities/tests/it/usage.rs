@@ -125,6 +125,7 @@ async fn sums_are_exact_in_all_and_by_group(db: Db) {
     groups.sort();
     assert_eq!(groups, [None, Some(key.to_string())]);
     let filter = UsageFilter {
+        request: None,
         user: Some(ada),
         key: Some(key),
         model: Some("m-0".into()),

@@ -3,13 +3,20 @@
 
 use actix_web::web;
 use callboard_entities::queries::usage::{self, UsageFilter};
-use callboard_protocol::{BudgetList, ErrorCode, Permission, UsageGroup, UsageQuery, UsageReport};
+use callboard_protocol::{
+    BudgetList, CallList, CallsQuery, ClientError, ErrorCode, Permission, RequestId, Timestamp,
+    UsageGroup, UsageQuery, UsageReport,
+};
 
 use crate::{
     ApiError,
     edge::State,
     extract::{Allowed, Principal, permit},
 };
+
+/// Calls listed at once, when the caller does not say, and at most.
+const DEFAULT_CALLS: u32 = 100;
+const MOST_CALLS: u32 = 1_000;
 
 /// What calls used and cost: one's own, or, for administrators, everybody's.
 #[utoipa::path(get, path = "/usage", tag = "usage", params(UsageQuery),
@@ -25,6 +32,37 @@ pub(crate) async fn report_usage(
     Ok(web::Json(usage::totals(&state.store, &filter, group_by).await?))
 }
 
+/// Calls of models one by one, the latest first: each attempt of a request with its end and its
+/// reason. One's own, or, for administrators, everybody's.
+#[utoipa::path(get, path = "/usage/calls", tag = "usage", params(CallsQuery),
+    responses((status = 200, body = CallList)))]
+pub(crate) async fn list_calls(
+    caller: Allowed<permit::UsageRead>,
+    state: State,
+    query: web::Query<CallsQuery>,
+) -> Result<web::Json<CallList>, ApiError> {
+    let CallsQuery { request_id, from, to, user_id, api_key_id, model, provider, limit } =
+        query.into_inner();
+    let limit = limit.unwrap_or(DEFAULT_CALLS);
+    if !(1..=MOST_CALLS).contains(&limit) {
+        let message = format!("`limit` is 1 to {MOST_CALLS}");
+        return Err(ClientError::new(ErrorCode::InvalidParameter, message).into());
+    }
+    let query = UsageQuery { from, to, user_id, api_key_id, model, provider, group_by: None };
+    let mut filter = filter_for(&caller, query)?;
+    filter.request = request_id;
+    filter.from = filter.from.or(request_id.and_then(made_at));
+    let items = usage::list(&state.store, &filter, limit).await?;
+    Ok(web::Json(CallList { items }))
+}
+
+/// The instant that an id holds: no call of its request began before.
+fn made_at(RequestId(id): RequestId) -> Option<Timestamp> {
+    let (seconds, nanos) = id.get_timestamp()?.to_unix();
+    let millis = i64::try_from(seconds).ok()?.checked_mul(1_000)? + i64::from(nanos / 1_000_000);
+    Some(Timestamp::from_millis(millis))
+}
+
 /// How one stands with one's budgets.
 #[utoipa::path(get, path = "/budgets", tag = "usage",
     responses((status = 200, body = BudgetList)))]
@@ -38,7 +76,8 @@ pub(crate) async fn list_budgets(
 /// The filter that was asked for, within what the caller may see.
 fn filter_for(caller: &Principal, query: UsageQuery) -> Result<UsageFilter, ApiError> {
     let UsageQuery { from, to, user_id, api_key_id, model, provider, group_by: _ } = query;
-    let mut filter = UsageFilter { user: user_id, key: api_key_id, model, provider, from, to };
+    let (user, key) = (user_id, api_key_id);
+    let mut filter = UsageFilter { request: None, user, key, model, provider, from, to };
     if !caller.may(Permission::UsageReadAll) {
         filter.user = Some(only(user_id, caller.user.id)?);
     }

@@ -1,6 +1,6 @@
 //! A server in a temporary folder, and a way to talk to it.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use actix::Arbiter;
 use actix_web::{
@@ -18,13 +18,13 @@ use callboard_actors::{
 };
 use callboard_entities::{DatabaseConfig, Store};
 use callboard_logs::{LogStore, LogsConfig};
-use callboard_protocol::{Role, SignedIn, Timestamp};
+use callboard_protocol::{Reloaded, Role, SignedIn, Timestamp};
 use callboard_providers::ProviderConfig;
 use serde_json::{Value, json};
 
 use crate::{
     AppState, AttemptLimit, AuthConfig, Edge, EdgeConfig, Identity, NewAccount, PasswordCost,
-    observe,
+    Reload, Reloading, observe,
 };
 
 pub(super) const PASSWORD: &str = "kettle-quartz-41";
@@ -86,6 +86,15 @@ pub(super) fn closed_edge(config: EdgeConfig) -> Edge {
     Edge::new(config, Metrics::new().unwrap()).unwrap()
 }
 
+/// A configuration that is always the same.
+struct Unchanged;
+
+impl Reload for Unchanged {
+    fn reload(&self) -> Reloading<'_> {
+        Box::pin(async { Ok(Reloaded::default()) })
+    }
+}
+
 impl Server {
     pub(super) async fn start() -> Self {
         Self::with(EdgeConfig::default(), auth_config()).await
@@ -104,8 +113,14 @@ impl Server {
         let metrics = Metrics::new().unwrap();
         let logs = LogStore::open(&folder.path().join("index"), &LogsConfig::default()).unwrap();
         let system = system(&store, &logs, &metrics, &uploads).await;
-        let state =
-            AppState { store: store.clone(), logs, identity: identity.clone(), system, uploads };
+        let state = AppState {
+            store: store.clone(),
+            logs,
+            identity: identity.clone(),
+            system,
+            uploads,
+            reload: Arc::new(Unchanged),
+        };
         let edge = Edge::new(edge, metrics).unwrap();
         edge.open(state);
         Self { edge, store, identity, _folder: folder }

@@ -236,6 +236,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/config/reload": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Read the configuration again, and put its providers and models in force, all or nothing. What
+         *     runs goes on as it began.
+         * @description For the role `admin` and above.
+         */
+        post: operations["reload_config"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/conversations": {
         parameters: {
             query?: never;
@@ -531,6 +552,50 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/models": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The names for models, and who answers to them.
+         * @description For the role `admin` and above.
+         */
+        get: operations["list_model_names"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Add a name for models, or change one. In force at once, and after a restart.
+         * @description For the role `admin` and above.
+         */
+        put: operations["put_model_name"];
+        post?: never;
+        /**
+         * Take a name away that was put here.
+         * @description For the role `admin` and above.
+         */
+        delete: operations["delete_model_name"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/providers": {
         parameters: {
             query?: never;
@@ -583,6 +648,27 @@ export interface paths {
          * @description For the role `viewer` and above. An API key needs the scope `usage_read`.
          */
         get: operations["report_usage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/usage/calls": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Calls of models one by one, the latest first: each attempt of a request with its end and its
+         *     reason. One's own, or, for administrators, everybody's.
+         * @description For the role `viewer` and above. An API key needs the scope `usage_read`.
+         */
+        get: operations["list_calls"];
         put?: never;
         post?: never;
         delete?: never;
@@ -825,6 +911,13 @@ export interface components {
         };
         /** @description A kept actor. */
         ActorState: {
+            /**
+             * Format: int64
+             * @description How long it has been at the message that it handles now, in milliseconds; 0 when it waits.
+             */
+            busy_ms: number;
+            /** @description Whether it does not come back from that message, and holds up all others on its thread. */
+            hangs: boolean;
             /** @description The text of its last failure, cut. */
             last_failure?: string | null;
             /** @description Its name: its kind, and which of the kind behind a colon. */
@@ -1054,6 +1147,21 @@ export interface components {
              */
             lost: number;
         };
+        /**
+         * Format: uuid
+         * @description One call of a model, or one answer from the cache, in the usage ledger.
+         */
+        CallId: string;
+        /** @description The reply of `GET /usage/calls`. */
+        CallList: {
+            /** @description The latest first. */
+            items: components["schemas"]["UsageEvent"][];
+        };
+        /**
+         * @description How a call ended.
+         * @enum {string}
+         */
+        CallStatus: "answered" | "cancelled" | "failed" | "cached" | "hedge_lost" | "lost";
         /** @description The tokens of a call, or a sum of them. */
         CallTokens: {
             /**
@@ -1554,6 +1662,41 @@ export interface components {
          * @enum {string}
          */
         MessageStatus: "streaming" | "complete" | "cancelled" | "failed" | "interrupted";
+        /** @description A name for models, and who answers to it: a `[[models]]` table. */
+        ModelConfig: {
+            /**
+             * Format: int64
+             * @description When the first token is later than this, the next target is asked, too, and the first one to
+             *     answer is taken; in milliseconds. Never, when absent.
+             * @default null
+             */
+            hedge_after_ms: number | null;
+            /**
+             * @description The name that requests use, such as `fast`.
+             * @default
+             */
+            name: string;
+            /**
+             * @description How the order is made.
+             * @default fallback
+             */
+            strategy: components["schemas"]["Strategy"];
+            /**
+             * @description Who answers, in order.
+             * @default []
+             */
+            targets: components["schemas"]["TargetConfig"][];
+        };
+        /** @description A name for models. */
+        ModelName: components["schemas"]["ModelConfig"] & {
+            /** @description `file` when it is configured, `api` when it was put here. */
+            origin: string;
+        };
+        /** @description All names for models. */
+        ModelNames: {
+            /** @description Those of the API first; they cover those of the configuration with the same name. */
+            items: components["schemas"]["ModelName"][];
+        };
         /** @description The body of `POST /keys`. */
         NewApiKey: {
             /**
@@ -1659,6 +1802,13 @@ export interface components {
         Refresh: {
             /** @description The refresh token; it is good for one use. */
             refresh_token?: string | null;
+        };
+        /** @description The reply of `POST /config/reload`. */
+        Reloaded: {
+            /** @description Sections of the configuration that changed and are read at the start alone. */
+            needs_restart: string[];
+            /** @description Providers that are new, or other than before; the others go on as they were. */
+            providers: string[];
         };
         /** @description The body of `PATCH /conversations/{id}`. */
         RenameConversation: {
@@ -2026,10 +2176,52 @@ export interface components {
          */
         StepState: "started" | "done" | "failed";
         /**
+         * @description How the order of targets is made.
+         * @enum {string}
+         */
+        Strategy: "fallback" | "weighted" | "least_busy" | "lowest_latency" | "lowest_cost";
+        /**
          * @description What the server says of itself.
          * @enum {string}
          */
         SystemKind: "draining" | "mode_set" | "auth_renewed" | "auth_expiring";
+        /** @description One of those who answer to a name. */
+        TargetConfig: {
+            /**
+             * Format: int64
+             * @description Only for prompts of at most so many tokens.
+             * @default null
+             */
+            max_prompt_tokens: number | null;
+            /**
+             * Format: int64
+             * @description Only for prompts of at least so many tokens, by our own estimate.
+             * @default null
+             */
+            min_prompt_tokens: number | null;
+            /**
+             * @description The model to ask for there; the provider's own when absent.
+             * @default null
+             */
+            model: string | null;
+            /**
+             * @description The name of a provider.
+             * @default
+             */
+            provider: string;
+            /**
+             * @description Only for these: task types of questions, or the doors of programs (`chat_completions`,
+             *     `responses`, `messages`, `embeddings`). All when empty.
+             * @default []
+             */
+            tasks: string[];
+            /**
+             * Format: int32
+             * @description Its share, for the strategy `weighted`.
+             * @default 1
+             */
+            weight: number;
+        };
         /**
          * @description What kind of question it is. It decides how long an answer may be served from the cache.
          * @enum {string}
@@ -2071,6 +2263,60 @@ export interface components {
              * @description Tokens written by the model.
              */
             output_tokens: number;
+        };
+        /**
+         * @description Through which door a call came.
+         * @enum {string}
+         */
+        UsageEndpoint: "chat" | "chat_completions" | "messages" | "responses" | "embeddings";
+        /**
+         * @description One call of a model (an attempt, of which a request may need several), or one answer from the
+         *     cache.
+         */
+        UsageEvent: {
+            /** @description The model that the caller named. */
+            alias: string;
+            api_key_id: components["schemas"]["ApiKeyId"] | null;
+            /**
+             * Format: int64
+             * @description What it cost, in millionths of a US dollar.
+             */
+            cost_micro_usd: number;
+            /**
+             * Format: int64
+             * @description From the start to the end, in milliseconds.
+             */
+            duration_ms: number;
+            /** @description When the call ended. */
+            ended_at: components["schemas"]["Timestamp"];
+            /** @description Through which door. */
+            endpoint: components["schemas"]["UsageEndpoint"];
+            /** @description The kind of failure, when it failed. */
+            error: string | null;
+            /** @description Whether the tokens are counted by us and not by the provider. */
+            estimated: boolean;
+            /** @description Its id. */
+            id: components["schemas"]["CallId"];
+            /** @description The model that the provider was asked for. */
+            model: string;
+            /** @description The provider that was asked. */
+            provider: string;
+            /** @description The request that it belongs to; its other attempts have the same. */
+            request_id: components["schemas"]["RequestId"];
+            /** @description When the upstream was asked. */
+            started_at: components["schemas"]["Timestamp"];
+            /** @description How it ended. */
+            status: components["schemas"]["CallStatus"];
+            /** @description What it used. */
+            tokens: components["schemas"]["CallTokens"];
+            /**
+             * Format: int64
+             * @description From the start to the first token, in milliseconds.
+             */
+            ttft_ms: number | null;
+            turn_id: components["schemas"]["TurnId"] | null;
+            /** @description Who asked. */
+            user_id: components["schemas"]["UserId"];
         };
         /**
          * @description What the rows of a report stand for.
@@ -2563,6 +2809,35 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["CacheStats"];
+                };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    reload_config: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Reloaded"];
                 };
             };
             /** @description It failed; `code` says why. */
@@ -3148,6 +3423,97 @@ export interface operations {
             };
         };
     };
+    list_model_names: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelNames"];
+                };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    put_model_name: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ModelConfig"];
+            };
+        };
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    delete_model_name: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     list_providers: {
         parameters: {
             query?: never;
@@ -3237,6 +3603,52 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["UsageReport"];
+                };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_calls: {
+        parameters: {
+            query?: {
+                /** @description Only the attempts of this request: the `x-request-id` of its reply. */
+                request_id?: components["schemas"]["RequestId"];
+                /** @description From this instant or date on. */
+                from?: components["schemas"]["Timestamp"];
+                /** @description Before this instant, or up to the end of this date. */
+                to?: components["schemas"]["Timestamp"];
+                /** @description Only the calls of this account. */
+                user_id?: components["schemas"]["UserId"];
+                /** @description Only the calls with this key. */
+                api_key_id?: components["schemas"]["ApiKeyId"];
+                /** @description Only the calls of this model. */
+                model?: string;
+                /** @description Only the calls of this provider. */
+                provider?: string;
+                /** @description How many at most: 1 to 1,000; 100 when absent. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CallList"];
                 };
             };
             /** @description It failed; `code` says why. */

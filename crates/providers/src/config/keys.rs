@@ -12,8 +12,11 @@ const MAX_KEY_BYTES: u64 = 16 * 1024;
 
 impl ProviderConfig {
     /// All keys, from wherever they are configured: `api_key` or `api_key_file`, `api_keys`,
-    /// `api_key_files`. The error's key stands without its place.
-    pub(crate) fn keys(&self) -> Result<Vec<SecretString>, ConfigError> {
+    /// `api_key_files`.
+    ///
+    /// # Errors
+    /// When a file cannot be read or holds no key; the error's key stands without its place.
+    pub fn keys(&self) -> Result<Vec<SecretString>, ConfigError> {
         let mut keys = Vec::new();
         match (&self.api_key, &self.api_key_file) {
             (Some(_), Some(_)) => {
