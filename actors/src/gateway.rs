@@ -7,6 +7,7 @@
 //! error, never as if it were whole. Every attempt is counted, and told to the caller.
 
 mod attempt;
+mod books;
 mod events;
 mod flow;
 mod meter;
@@ -25,20 +26,21 @@ use callboard_providers::{ChatRequest, EmbedRequest, Embeddings};
 use serde::Serialize;
 
 use self::replies::{Asking, Source};
-pub use self::{
-    events::ReplyEvents,
-    plan::{GatewayConfig, ModelConfig, Strategy, TargetConfig, check_models},
-    replies::{
-        CacheMode, CacheOrder, CacheUse, Given, ReplyCacheConfig, pattern_of_model, pattern_of_tag,
-    },
-};
 pub(crate) use self::{
+    books::Books,
     flow::Flow,
     meter::{Meter, Ordered},
     plan::{Aliases, Plan, Shape},
     question::Question,
     race::Race,
     replies::Replies,
+};
+pub use self::{
+    events::ReplyEvents,
+    plan::{GatewayConfig, ModelConfig, Strategy, TargetConfig, check_models},
+    replies::{
+        CacheMode, CacheOrder, CacheUse, Given, ReplyCacheConfig, pattern_of_model, pattern_of_tag,
+    },
 };
 pub use crate::provider::Priority;
 use crate::{System, budget::Payer, system::Shared};

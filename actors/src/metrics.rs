@@ -43,6 +43,17 @@ const UPTIME: &str = "callboard_uptime_seconds";
 /// From a millisecond to eight seconds.
 const SHORT_WAITS: (f64, f64, usize) = (0.001, 2.0, 14);
 
+/// The labels of OpenTelemetry's conventions for generative AI.
+const OF_CALLS: &[&str] =
+    &["gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model"];
+const OF_CALLS_BY_TOKEN: &[&str] =
+    &["gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model", "gen_ai_token_type"];
+
+/// Its buckets, in part: to a million tokens, to eighty seconds, and to two seconds.
+const TOKENS: (f64, f64, usize) = (1.0, 4.0, 11);
+const CALLS: (f64, f64, usize) = (0.01, 2.0, 14);
+const GAPS: (f64, f64, usize) = (0.001, 2.0, 12);
+
 /// From five milliseconds to forty seconds.
 const LONG_WAITS: (f64, f64, usize) = (0.005, 2.0, 14);
 
@@ -85,6 +96,17 @@ families! {
         "turn_overhead_seconds", "A turn less the time spent waiting for providers", SHORT_WAITS);
     ttft: Histogram = waits(
         "ttft_seconds", "From the question to the first piece of the answer", LONG_WAITS);
+    gen_ai_tokens: HistogramVec = spreads(
+        "gen_ai_client_token_usage", "Tokens of a call", (OF_CALLS_BY_TOKEN, TOKENS));
+    gen_ai_duration: HistogramVec = spreads(
+        "gen_ai_server_request_duration_seconds", "From asking a provider to the end",
+        (OF_CALLS, CALLS));
+    gen_ai_first_token: HistogramVec = spreads(
+        "gen_ai_server_time_to_first_token_seconds", "From asking a provider to its first token",
+        (OF_CALLS, CALLS));
+    gen_ai_per_token: HistogramVec = spreads(
+        "gen_ai_server_time_per_output_token_seconds", "From one token of an answer to the next",
+        (OF_CALLS, GAPS));
     log_lines: IntCounterVec = counters(
         "log_lines_indexed_total", "Log records indexed, by kind of source", &["source"]);
     log_lag: GaugeVec = levels(
@@ -187,6 +209,17 @@ impl Families<'_> {
 
     fn amounts(&self, name: &str, help: &str, labels: &[&str]) -> Made<CounterVec> {
         self.register(CounterVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn spreads(
+        &self,
+        name: &str,
+        help: &str,
+        (labels, (start, factor, count)): (&[&str], (f64, f64, usize)),
+    ) -> Made<HistogramVec> {
+        let buckets = prometheus::exponential_buckets(start, factor, count)?;
+        let opts = HistogramOpts::new(name, help).buckets(buckets);
+        self.register(HistogramVec::new(opts, labels)?)
     }
 
     fn counter(&self, name: &str, help: &str) -> Made<IntCounter> {

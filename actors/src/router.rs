@@ -14,7 +14,7 @@ use callboard_providers::{Client, ConfigError, ProviderConfig};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::{
-    gateway::{Aliases, Shape},
+    gateway::{Aliases, Books, Shape},
     keeper::{Keeper, Placement},
     metrics::Metrics,
     provider::{Entrance, GateReadings, LaneReadings, MAILBOX, Provider, ProviderSeed},
@@ -25,6 +25,7 @@ pub(crate) struct Link {
     pub(crate) config: Arc<ProviderConfig>,
     pub(crate) entrance: Entrance,
     pub(crate) load: Arc<Load>,
+    pub(crate) books: Books,
     /// As they were read when it was started: a file of a key may have changed since.
     keys: Vec<SecretString>,
 }
@@ -83,7 +84,7 @@ impl Prepared {
         let address =
             keeper.keep(name, Placement::on(arbiter, MAILBOX), move |_| Provider::new(kept));
         let entrance = Entrance::new(&seed, address);
-        Link { config, entrance, load: Arc::default(), keys }
+        Link { config, entrance, load: Arc::default(), books: Books::default(), keys }
     }
 }
 

@@ -63,8 +63,14 @@ async fn every_metric_is_exported_and_the_dashboard_names_no_other() {
         "messages": [{ "role": "user", "content": "mail ann@example.org" }],
     });
     let url = server.url("/v1/chat/completions");
-    let call = reqwest::Client::new().post(url).bearer_auth(&ada.token).json(&asked);
-    assert!(call.send().await.unwrap().status().is_success());
+    let call = |asked: &serde_json::Value| {
+        reqwest::Client::new().post(&url).bearer_auth(&ada.token).json(asked)
+    };
+    assert!(call(&asked).send().await.unwrap().status().is_success());
+    // A model that only the caller has heard of.
+    let mut made_up = asked.clone();
+    made_up["model"] = "fake/made-up".into();
+    assert!(call(&made_up).send().await.unwrap().status().is_success());
 
     let names: BTreeSet<String> = Metrics::names().iter().map(|name| (*name).to_owned()).collect();
     // The server reads its own log once a second.
@@ -78,6 +84,7 @@ async fn every_metric_is_exported_and_the_dashboard_names_no_other() {
     assert_eq!(families(&old_path), families(&text));
     for sample in [
         "ai_requests_total{model=\"fake-1\",status=\"ok\",task_type=\"log_question\"} 1",
+        "ai_requests_total{model=\"other\",status=\"ok\",task_type=\"chat_completions\"} 1",
         "cache_operations_total{op=\"lookup\",result=\"hit\"} 1",
         "cache_keys_total 1",
         "log_lines_indexed_total{source=\"ingest\"} 30",
@@ -90,6 +97,7 @@ async fn every_metric_is_exported_and_the_dashboard_names_no_other() {
     ] {
         assert!(text.lines().any(|line| line.starts_with(sample)), "{sample}\n{text}");
     }
+    assert!(!text.contains("made-up"), "what a caller names is a label\n{text}");
     assert!(!text.contains("/no/such"), "a raw path is a label\n{text}");
 
     let exported: BTreeSet<String> = names

@@ -12,7 +12,11 @@ use callboard_protocol::{CallId, CallStatus, CallTokens, Timestamp};
 use callboard_providers::{ProviderConfig, ProviderError, TokenUsage, cost_of};
 use tokio::time::Instant;
 
-use super::{Caller, plan::Target};
+use super::{
+    Caller,
+    books::{CallBooks, Counted},
+    plan::Target,
+};
 use crate::{
     budget::{Exceeded, Reservation},
     ledger::{Call, LedgerRefused, OpenCall, Outcome},
@@ -27,8 +31,7 @@ pub(crate) struct Meter {
     config: Arc<ProviderConfig>,
     load: Arc<Load>,
     model: Arc<str>,
-    /// As the label `task_type`.
-    task_type: &'static str,
+    books: Arc<CallBooks>,
     /// A turn notes the time to its first piece itself: it begins with the question.
     of_turn: bool,
     started: Instant,
@@ -63,11 +66,10 @@ pub(crate) struct Ordered {
 /// for.
 const TYPICAL_OUTPUT: u64 = 500;
 
-/// The micro-dollars that `usage` of this model costs.
-fn micro_usd(usage: TokenUsage, model: &str, config: &ProviderConfig) -> u64 {
-    let micro = cost_of(usage, model, config) * 1e6;
+/// Dollars in micro-dollars.
+fn micro_usd(usd: f64) -> u64 {
     // A float to an integer saturates, and is zero for what is not a number.
-    micro.round() as u64
+    (usd * 1e6).round() as u64
 }
 
 /// The ledger's words for it.
@@ -107,7 +109,7 @@ impl Meter {
             provider: link.config.name.as_str().into(),
             model: Arc::clone(&model),
             estimated_input_tokens: prompt_tokens,
-            estimated_cost_micro_usd: micro_usd(read, &model, &link.config),
+            estimated_cost_micro_usd: micro_usd(cost_of(read, &model, &link.config)),
         });
         let open = open.map_err(Unmetered::Ledger)?;
         Ok(Self {
@@ -115,7 +117,11 @@ impl Meter {
             config: Arc::clone(&link.config),
             load: Arc::clone(&link.load),
             model,
-            task_type: caller.task_type(),
+            books: link.books.of(
+                (link.config.kind.as_str(), target.label()),
+                caller.task_type(),
+                &shared.metrics,
+            ),
             of_turn: caller.turn.is_some(),
             started: Instant::now(),
             prompt_tokens,
@@ -163,22 +169,16 @@ impl Meter {
 
     fn settle(&mut self, status: CallStatus, error: Option<&'static str>, usage: TokenUsage) {
         let Some(open) = self.open.take() else { return };
-        let (metrics, model) = (&self.metrics, &*self.model);
-        let label = match status {
-            CallStatus::Answered => "ok",
-            CallStatus::Cancelled
-            | CallStatus::Failed
-            | CallStatus::Cached
-            | CallStatus::HedgeLost
-            | CallStatus::Lost => error.unwrap_or(status.as_str()),
-        };
-        metrics.ai_requests.with_label_values(&[model, self.task_type, label]).inc();
-        let took = self.started.elapsed().as_secs_f64();
-        metrics.ai_latency.with_label_values(&[model]).observe(took);
-        metrics.ai_tokens.with_label_values(&[model, "input"]).inc_by(usage.input);
-        metrics.ai_tokens.with_label_values(&[model, "output"]).inc_by(usage.output);
-        metrics.ai_cost.with_label_values(&[model]).inc_by(cost_of(usage, model, &self.config));
-        let cost_micro_usd = micro_usd(usage, model, &self.config);
+        let cost_usd = cost_of(usage, &self.model, &self.config);
+        self.books.count(&Counted {
+            status,
+            error,
+            usage,
+            took: self.started.elapsed(),
+            first_token: self.first_token,
+            cost_usd,
+        });
+        let cost_micro_usd = micro_usd(cost_usd);
         if let Some(reserved) = self.reserved.take() {
             reserved.settle(cost_micro_usd);
         }
@@ -205,7 +205,7 @@ fn reserve(
     if cost <= 0.0 {
         return Ok(None);
     }
-    let estimate = micro_usd(usage, target.model_name(), &target.link.config).max(1);
+    let estimate = micro_usd(cost).max(1);
     let reserved = shared.budgets.reserve_for((caller.user, &caller.payer), estimate);
     reserved.map(Some).map_err(Unmetered::Budget)
 }

@@ -185,6 +185,8 @@ pub(crate) struct Target<'a> {
     /// Another model than the provider's own.
     pub(crate) model: Option<&'a str>,
     weight: u32,
+    /// Whether the model is a name of the configuration, and not one that a caller made up.
+    configured: bool,
 }
 
 impl Plan<'_> {
@@ -215,8 +217,13 @@ impl<'a> Target<'a> {
         self.link.config.kind == ProviderKind::Extractive
     }
 
+    /// The model as a label of metrics, of which there are as many as are configured.
+    pub(super) fn label(&self) -> &'a str {
+        if self.configured { self.model_name() } else { "other" }
+    }
+
     fn own(link: &'a Link) -> Self {
-        Self { link, model: None, weight: 1 }
+        Self { link, model: None, weight: 1, configured: true }
     }
 }
 
@@ -284,7 +291,8 @@ impl Router {
         if let Some(alias) = self.aliases.models.iter().find(|alias| alias.name == model) {
             let target = |target: &'a TargetConfig| {
                 let link = self.link(&target.provider)?;
-                Some(Target { link, model: target.model.as_deref(), weight: target.weight })
+                let model = target.model.as_deref();
+                Some(Target { link, model, weight: target.weight, configured: true })
             };
             let meant = alias.targets.iter().filter(|target| target.takes(shape));
             let mut targets: Vec<Target<'a>> = meant.filter_map(target).collect();
@@ -299,7 +307,8 @@ impl Router {
         if let Some((provider, model)) = model.split_once('/')
             && let Some(link) = self.link(provider)
         {
-            let target = Target { model: Some(model), ..Target::own(link) };
+            let configured = link.config.model == model;
+            let target = Target { model: Some(model), configured, ..Target::own(link) };
             return Ok(Plan { targets: vec![target], hedge_after: None });
         }
         self.plan_of(

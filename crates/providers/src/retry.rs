@@ -3,7 +3,13 @@
 //! `transport` wraps the sending of a request in it. Nothing is tried again once the first byte of
 //! a reply has come, so no answer is asked for, and paid, twice.
 
-use std::{sync::atomic::AtomicU32, sync::atomic::Ordering, time::Duration};
+use std::{
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
 use backoff::{Clock, exponential::ExponentialBackoffBuilder};
 use tokio::time::Instant;
@@ -16,6 +22,46 @@ const MAX_ELAPSED: Duration = Duration::from_secs(4);
 
 /// A provider that asks for a longer wait is left to the admission in `actors`.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
+
+/// What a provider that fails for everybody may be asked again, beside a fifth of all calls: so many a
+/// second, and so many at once. Without a bound each call would be three when it can bear least.
+const RETRIES_A_SECOND: f64 = 10.0;
+const MOST_RETRIES: f64 = 100.0;
+const RETRIES_A_CALL: f64 = 0.2;
+
+/// The retries that the calls of one provider share (Google, "Site Reliability Engineering", ch. 21).
+#[derive(Debug)]
+pub(crate) struct RetryBudget(Mutex<(f64, Instant)>);
+
+impl RetryBudget {
+    pub(crate) fn new() -> Self {
+        Self(Mutex::new((MOST_RETRIES, Instant::now())))
+    }
+
+    fn add(&self, more: f64) -> f64 {
+        // Nobody panics while it is locked; a number is whole in any case.
+        let mut left = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let earned = (now - left.1).as_secs_f64() * RETRIES_A_SECOND;
+        let kept = (left.0 + earned).min(MOST_RETRIES);
+        *left = ((kept + more).clamp(-1.0, MOST_RETRIES), now);
+        left.0
+    }
+
+    /// A call is made.
+    fn earn(&self) {
+        self.add(RETRIES_A_CALL);
+    }
+
+    /// Whether another attempt may be made; it is counted then.
+    fn spend(&self) -> bool {
+        let may = self.add(-1.0) >= 0.0;
+        if !may {
+            self.add(1.0);
+        }
+        may
+    }
+}
 
 /// How an attempt failed.
 #[derive(Debug)]
@@ -31,9 +77,9 @@ pub(crate) enum Failure<E> {
     Final(E),
 }
 
-/// Runs `attempt` until it succeeds, fails for good, or the budget is spent: the last error is
-/// then the error of it all. Waits grow from 0.2 s and are spread by half.
-pub(crate) async fn with_retries<T, E, F, Fut>(attempt: F) -> Result<T, E>
+/// Runs `attempt` until it succeeds, fails for good, or its time or the budget is spent: the last
+/// error is then the error of it all. Waits grow from 0.2 s and are spread by half.
+pub(crate) async fn with_retries<T, E, F, Fut>(budget: &RetryBudget, attempt: F) -> Result<T, E>
 where
     F: Fn() -> Fut,
     Fut: Future<Output = Result<T, Failure<E>>>,
@@ -47,6 +93,7 @@ where
         .build();
     let begun = Instant::now();
     let failed = AtomicU32::new(0);
+    budget.earn();
     backoff::future::retry(schedule, || async {
         let failure = match attempt().await {
             Ok(value) => return Ok(value),
@@ -56,8 +103,9 @@ where
         Err(match failure {
             Failure::Final(error) => backoff::Error::permanent(error),
             Failure::Again { error, .. } if spent => backoff::Error::permanent(error),
+            Failure::Again { error, .. } if !budget.spend() => backoff::Error::permanent(error),
             Failure::Again { error, retry_after: None } => backoff::Error::transient(error),
-            // `backoff` applies its own budget only to waits that it chose itself.
+            // `backoff` applies its own bound only to waits that it chose itself.
             Failure::Again { error, retry_after: Some(wait) } => {
                 if wait > LONGEST_WAIT || begun.elapsed() + wait > MAX_ELAPSED {
                     backoff::Error::permanent(error)
@@ -90,7 +138,7 @@ mod tests {
     async fn run(times: u32, retry_after: Option<Duration>) -> (Result<(), u32>, u32, Duration) {
         let attempts = Cell::new(0);
         let begun = Instant::now();
-        let result = with_retries(|| async {
+        let result = with_retries(&RetryBudget::new(), || async {
             attempts.set(attempts.get() + 1);
             if attempts.get() > times {
                 Ok(())
@@ -133,7 +181,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn slow_failures_spend_the_budget() {
         let attempts = Cell::new(0);
-        let result: Result<(), _> = with_retries(|| async {
+        let result: Result<(), _> = with_retries(&RetryBudget::new(), || async {
             attempts.set(attempts.get() + 1);
             tokio::time::sleep(Duration::from_secs(5)).await;
             Err(Failure::Again { error: "slow", retry_after: None })
@@ -142,10 +190,29 @@ mod tests {
         assert_eq!((result, attempts.get()), (Err("slow"), 1));
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn when_all_fail_few_are_tried_again() {
+        let (budget, attempts) = (RetryBudget::new(), Cell::new(0u32));
+        let calls = (0..1_000).map(|_| async {
+            let failed: Result<(), _> = with_retries(&budget, || async {
+                attempts.set(attempts.get() + 1);
+                Err(Failure::Again { error: "down", retry_after: None })
+            })
+            .await;
+            assert_eq!(failed, Err("down"));
+        });
+        futures_util::future::join_all(calls).await;
+        let retries = attempts.get() - 1_000;
+        assert!((250..400).contains(&retries), "{retries}, of 2000 without a bound");
+        // Later there is some left again.
+        tokio::time::advance(Duration::from_secs(20)).await;
+        assert!((0..100).all(|_| budget.spend()) && !budget.spend());
+    }
+
     #[tokio::test]
     async fn a_final_failure_is_not_tried_again() {
         let attempts = Cell::new(0);
-        let result: Result<(), _> = with_retries(|| async {
+        let result: Result<(), _> = with_retries(&RetryBudget::new(), || async {
             attempts.set(attempts.get() + 1);
             Err(Failure::Final("no"))
         })

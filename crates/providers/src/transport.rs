@@ -4,7 +4,10 @@
 //! not followed, replies of an error are read to a bound, and every wait has an end.
 
 use std::{
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
@@ -21,7 +24,7 @@ use url::{Host, Url};
 use crate::{
     ConfigError, ProviderConfig, ProviderError, ProviderErrorKind, ReplyHead, fault,
     reply::read_rate_limits,
-    retry::{Failure, with_retries},
+    retry::{Failure, RetryBudget, with_retries},
 };
 
 /// An error reply is read this far: enough for its codes and a sentence.
@@ -45,6 +48,8 @@ pub(crate) struct Transport {
     http: reqwest::Client,
     /// What is sent with each key; one empty entry when there is none.
     keys: Vec<HeaderMap>,
+    /// Of all its calls together.
+    retries: Arc<RetryBudget>,
 }
 
 /// A request, ready to be sent.
@@ -110,7 +115,7 @@ impl Transport {
         if headers.is_empty() {
             headers.push(HeaderMap::new());
         }
-        Ok(Self { http, keys: headers })
+        Ok(Self { http, keys: headers, retries: Arc::new(RetryBudget::new()) })
     }
 
     /// How many keys there are to choose from: at least one, which may be none at all.
@@ -126,7 +131,7 @@ impl Transport {
         deadline: Instant,
     ) -> Result<(reqwest::Response, ReplyHead), ProviderError> {
         let attempts = AtomicU32::new(0);
-        let work = with_retries(|| {
+        let work = with_retries(&self.retries, || {
             attempts.fetch_add(1, Ordering::Relaxed);
             self.attempt(outgoing, key)
         });
