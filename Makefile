@@ -84,8 +84,8 @@ bench: $(page) ## Run the benchmarks of the crates and the load generator
 
 .PHONY: bench-gateway
 bench-gateway: $(page) ## Measure the gateway on one core, beside the direct call
-	cargo build --release --workspace --bins $(CARGO_FLAGS)
-	$(target)/release/callboard-bench gateway --server $(target)/release/callboard $(BENCH)
+	cargo build --profile dist --workspace --bins $(CARGO_FLAGS)
+	$(target)/dist/callboard-bench gateway --server $(target)/dist/callboard $(BENCH)
 
 .PHONY: bench-patterns
 bench-patterns: ## Measure template mining on the samples in LOGHUB

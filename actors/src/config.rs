@@ -68,7 +68,7 @@ impl Default for ChatConfig {
             keep_turns: 1_000,
             keep_turns_bytes: 64 * 1024 * 1024,
             idle_conversation_s: 300,
-            history_messages: 12,
+            history_messages: 40,
             max_steps: 8,
             max_turn_tokens: 100_000,
             default_mode: "investigator".into(),

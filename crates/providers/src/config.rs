@@ -194,6 +194,10 @@ pub struct ProviderConfig {
     pub total_timeout_ms: u64,
     /// The longest answer, in tokens.
     pub max_output_tokens: u32,
+    /// The window of its models, in tokens: what they read and write together. Prompts of the
+    /// assistant keep within it; when absent, within the bounds in bytes below alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context_tokens: Option<u64>,
     /// Whether its models are offered the assistant's tools. When absent: until one refuses a request
     /// that has tools and takes the same one without.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -243,6 +247,7 @@ impl Default for ProviderConfig {
             idle_timeout_ms: 10_000,
             total_timeout_ms: 300_000,
             max_output_tokens: 4_096,
+            context_tokens: None,
             tools: None,
             temperature: None,
             max_evidence_bytes: 48 * 1024,

@@ -79,6 +79,9 @@ impl ProviderConfig {
         let positive = "must be above 0";
         check.that(self.max_concurrency > 0, "max_concurrency", positive);
         check.that(self.max_output_tokens > 0, "max_output_tokens", positive);
+        let room = u64::from(self.max_output_tokens) + 512;
+        let fits = self.context_tokens.is_none_or(|window| window >= room);
+        check.that(fits, "context_tokens", "must be at least 512 above `max_output_tokens`");
         let above_zero = |limit: Option<u64>| limit != Some(0);
         check.that(above_zero(self.requests_per_minute), "requests_per_minute", positive);
         check.that(above_zero(self.tokens_per_minute), "tokens_per_minute", positive);
