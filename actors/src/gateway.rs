@@ -33,7 +33,7 @@ pub(crate) use self::{
     plan::{Aliases, Plan, Shape},
     question::Question,
     race::Race,
-    replies::Replies,
+    replies::{Replies, Similar},
 };
 pub use self::{
     events::ReplyEvents,
@@ -160,9 +160,9 @@ impl System {
         let asking = Asking { caller: caller.clone(), request, order, whole: false };
         let request = match replies::find(shared, asking).await? {
             Source::Bypass(request) => request,
-            Source::Kept(given, age) => {
+            Source::Kept(given, cache) => {
                 let (provider, model) = (given.provider.clone(), given.model.clone());
-                let (attempts, cache) = (Vec::new(), CacheUse::Hit(age));
+                let attempts = Vec::new();
                 let events = ReplyEvents::of_cache(given);
                 return Ok(Reply { provider, model, attempts, cache, events });
             }
@@ -198,9 +198,7 @@ impl System {
                 let (given, attempts) = whole(shared, &caller, &request, max_bytes).await?;
                 Ok(WholeReply { given: Arc::new(given), attempts, cache: CacheUse::Bypass })
             }
-            Source::Kept(given, age) => {
-                Ok(WholeReply { given, attempts: Vec::new(), cache: CacheUse::Hit(age) })
-            }
+            Source::Kept(given, cache) => Ok(WholeReply { given, attempts: Vec::new(), cache }),
             Source::Followed(reader, head, cache) => {
                 let given = Arc::new(reader.whole(&head).await?);
                 Ok(WholeReply { given, attempts: head.attempts.clone(), cache })

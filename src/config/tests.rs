@@ -147,7 +147,7 @@ fn later_sources_win() {
     let config = given.load();
     assert_eq!(config.server.listen, "127.0.0.1:3");
     assert_eq!(config.chat.keep_turns, 1);
-    assert_eq!(config.chat.history_messages, 12, "the rest of the section stays");
+    assert_eq!(config.chat.history_messages, 40, "the rest of the section stays");
     assert_eq!(config.file(), given.sources.file.as_deref());
 }
 

@@ -375,3 +375,59 @@ async fn a_redis_that_says_nothing_is_left_alone() {
     .await
     .unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reply_to_a_question_that_means_the_same_will_do() {
+    let vendor = FakeVendor::start().await;
+    let launch = Launch::on(Database::Sqlite).await.provider(&vendor);
+    let server = launch.set("gateway.cache.embedder=fake/embed-1").start().await;
+    let ada = server.admin().await;
+    vendor.always(Reply::text(&["The disk was full."]));
+    let stage = Stage { vendor, server, ada };
+    let similar = |question: &str| cached(question, json!({ "similar": 0.8 }));
+    let first = similar("why did the host db-1 fail in the night");
+    assert_eq!(stage.hit_or_miss(&first).await, "miss");
+    let reply = stage.post(&similar("Why in the night did the host db-1 fail?")).await;
+    assert_eq!(header(&reply, "x-callboard-cache"), Some("similar"));
+    assert_eq!(header(&reply, "x-callboard-similarity"), Some("1.000"));
+    assert_eq!(said(&reply.text().await.unwrap()), "The disk was full.");
+    for other in [
+        "why did the host db-2 fail in the night",
+        "why did the host db-1 not fail in the night",
+        "what is the weather like in db-1 today",
+    ] {
+        assert_eq!(stage.hit_or_miss(&similar(other)).await, "miss", "{other}");
+    }
+    // Whoever does not ask for similar ones is given none, and other accounts neither.
+    let exact = cached("Why in the night did the host db-1 fail?", json!({}));
+    assert_eq!(stage.hit_or_miss(&exact).await, "miss");
+    let vic = stage.server.user("vic", Role::Analyst).await;
+    let reply = post_as(&stage.server, &vic, "/v1/chat/completions", &first).await;
+    assert_eq!(header(&reply, "x-callboard-cache"), Some("miss"));
+    // What is dropped is not found by its question either.
+    let dropping = with_query("/cache/invalidate", &[("pattern", "reply:*")]);
+    read::<Invalidated>(stage.ada.request(Method::POST, &dropping)).await;
+    assert_eq!(
+        stage.hit_or_miss(&similar("in the night why did the host db-1 fail")).await,
+        "miss"
+    );
+    // An embedder that fails costs the look, not the reply.
+    let broken = |request: &callboard_testkit::RecordedRequest| match request.body["model"].as_str()
+    {
+        Some("embed-1") => Reply::status(400, &json!({ "error": { "message": "no" } })),
+        _ => Reply::text(&["It was."]),
+    };
+    stage.vendor.choose(broken);
+    let (cache, text) = stage.ask(&similar("was the host db-1 the one to fail in the night")).await;
+    assert_eq!((cache.as_str(), text.as_str()), ("miss", "It was."));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_an_embedder_nothing_is_similar() {
+    let stage = stage().await;
+    let body = cached("why?", json!({ "similar": 0.9 }));
+    let request = reqwest::Client::new().post(stage.server.url("/v1/chat/completions"));
+    let reply = request.bearer_auth(&stage.ada.token).json(&body).send().await.unwrap();
+    assert_eq!(reply.status(), StatusCode::BAD_REQUEST);
+    assert!(reply.text().await.unwrap().contains("gateway.cache.embedder"));
+}

@@ -9,21 +9,26 @@
 
 mod log;
 mod order;
+mod similar;
 
 use std::{sync::Arc, time::Duration};
 
 use callboard_protocol::{
-    CacheKind, CallId, CallStatus, CallTokens, ClientError, ErrorCode, Timestamp,
+    CacheKind, CallId, CallStatus, CallTokens, ClientError, ErrorCode, Timestamp, UsageEndpoint,
 };
-use callboard_providers::{ChatRequest, ReplyEvent, ResponseFormat, StopReason};
+use callboard_providers::{ChatRequest, EmbedRequest, ReplyEvent, ResponseFormat, StopReason};
 use futures_util::StreamExt as _;
 use serde::{Deserialize, Serialize};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 pub(super) use self::log::LogReader;
-use self::log::{LogHead, LogWriter, ReplyLog};
 pub use self::order::{CacheMode, CacheOrder, ReplyCacheConfig, pattern_of_model, pattern_of_tag};
-use super::{Attempt, Begun, Caller, GatewayError, Question, Race, whole};
+pub(crate) use self::similar::Similar;
+use self::{
+    log::{LogHead, LogWriter, ReplyLog},
+    similar::Question,
+};
+use super::{Attempt, Begun, Caller, GatewayError, Plan, Race, Shape, whole};
 use crate::{
     cache::{FillPermit, Found, Kind, Lookup, Value},
     ledger::{Call, Outcome},
@@ -32,6 +37,9 @@ use crate::{
 
 /// After joining this many replies that were given up, a request asks for itself.
 const MAX_JOINS: usize = 3;
+
+/// A question that takes longer to embed is asked for without looking for similar ones.
+const EMBED_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Replies to programs; whoever waits for one reads along in its log.
 pub(crate) enum Replies {}
@@ -77,7 +85,7 @@ impl Value for Given {
 }
 
 /// What the cache had to do with a reply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum CacheUse {
     /// Nothing.
     Bypass,
@@ -87,6 +95,8 @@ pub enum CacheUse {
     Joined,
     /// It was there, this old.
     Hit(Duration),
+    /// That to another question was there, this old, and so similar.
+    Similar(Duration, f32),
 }
 
 impl CacheUse {
@@ -98,6 +108,7 @@ impl CacheUse {
             Self::Miss => "miss",
             Self::Joined => "joined",
             Self::Hit(_) => "hit",
+            Self::Similar(..) => "similar",
         }
     }
 }
@@ -105,7 +116,7 @@ impl CacheUse {
 /// Where a reply comes from.
 pub(super) enum Source {
     /// It is here.
-    Kept(Arc<Given>, Duration),
+    Kept(Arc<Given>, CacheUse),
     /// It is being made.
     Followed(LogReader, Arc<LogHead>, CacheUse),
     /// It is to be asked for without the cache.
@@ -138,7 +149,14 @@ pub(super) async fn find(shared: &Arc<Shared>, asking: Asking) -> Result<Source,
     let anew = mode == CacheMode::Refresh;
     if !anew && let Some((given, age)) = replies.get(&key) {
         note(shared, &caller, (&request, &given.provider, &given.model), started)?;
-        return Ok(Source::Kept(given, age));
+        return Ok(Source::Kept(given, CacheUse::Hit(age)));
+    }
+    let question = question_of(shared, &caller, (&request, &order), &plan).await?;
+    if let Some(question) = question.as_ref().filter(|_| !anew)
+        && let Some((given, cache)) = find_similar(shared, question, order.similar)
+    {
+        note(shared, &caller, (&request, &given.provider, &given.model), started)?;
+        return Ok(Source::Kept(given, cache));
     }
     for _ in 0..MAX_JOINS {
         let flight = Arc::new(ReplyLog::default());
@@ -147,7 +165,7 @@ pub(super) async fn find(shared: &Arc<Shared>, asking: Asking) -> Result<Source,
             None => break,
             Some(Found::Hit { value, age }) => {
                 note(shared, &caller, (&request, &value.provider, &value.model), started)?;
-                return Ok(Source::Kept(value, age));
+                return Ok(Source::Kept(value, CacheUse::Hit(age)));
             }
             Some(Found::Fill(permit)) => {
                 let reader = flight.join();
@@ -158,6 +176,7 @@ pub(super) async fn find(shared: &Arc<Shared>, asking: Asking) -> Result<Source,
                     writer: LogWriter::new(Arc::clone(&flight)),
                     lifetime: order.lifetime(config),
                     key: Arc::clone(&key),
+                    question: question.clone(),
                     anew,
                     whole,
                 };
@@ -178,6 +197,60 @@ pub(super) async fn find(shared: &Arc<Shared>, asking: Asking) -> Result<Source,
         return Ok(Source::Followed(reader, head, cache));
     }
     Ok(Source::Bypass(Box::new(request)))
+}
+
+/// The question of a request as its vector, when similar ones are wanted. Without it the request goes
+/// on: only that nothing embeds is the caller's to know.
+async fn question_of(
+    shared: &Shared,
+    caller: &Caller,
+    (request, order): (&ChatRequest, &CacheOrder),
+    plan: &Plan<'_>,
+) -> Result<Option<Arc<Question>>, GatewayError> {
+    if order.similar.is_none() {
+        return Ok(None);
+    }
+    let Some(embedder) = &shared.gateway.cache.embedder else {
+        let message = "`callboard.cache.similar` needs `gateway.cache.embedder`, which is not set";
+        return Err(ClientError::new(ErrorCode::BadRequest, message).into());
+    };
+    let Some((text, frame)) = order.frame(caller, request, plan) else { return Ok(None) };
+    let asked = EmbedRequest {
+        model: Some(embedder.clone()),
+        input: vec![text],
+        ..EmbedRequest::default()
+    };
+    let caller = Caller { endpoint: UsageEndpoint::Embeddings, ..caller.clone() };
+    let router = shared.routing.now();
+    let shape = Shape { prompt_tokens: 0, task: caller.task_type() };
+    let embedded = async {
+        let plan = router.plan(asked.model.as_deref(), &shape)?;
+        super::attempt::embed(shared, &caller, &plan, &asked).await
+    };
+    let vectors = match timeout(EMBED_TIMEOUT, embedded).await {
+        Ok(Ok((embeddings, _))) => embeddings.vectors,
+        Ok(Err(_)) | Err(_) => {
+            shared.metrics.cache_operations.with_label_values(&["embed", "error"]).inc();
+            return Ok(None);
+        }
+    };
+    let question = vectors.first().zip(asked.input.first());
+    let question = question.and_then(|(vector, text)| Question::new(frame, text, vector));
+    Ok(question.map(Arc::new))
+}
+
+/// The reply to a question that is similar enough, if it is still there.
+fn find_similar(
+    shared: &Shared,
+    question: &Question,
+    least: Option<f32>,
+) -> Option<(Arc<Given>, CacheUse)> {
+    let (key, alike) = shared.similar.find(question, least?)?;
+    let found = shared.cache.replies().get(&key);
+    if found.is_none() {
+        shared.similar.forget(&key);
+    }
+    found.map(|(given, age)| (given, CacheUse::Similar(age, alike)))
 }
 
 /// Whether an error says nothing of the request, only of the caller who led.
@@ -224,6 +297,8 @@ struct Making {
     request: ChatRequest,
     writer: LogWriter,
     key: Arc<str>,
+    /// To be found by similar ones.
+    question: Option<Arc<Question>>,
     lifetime: Duration,
     anew: bool,
     whole: bool,
@@ -272,7 +347,7 @@ impl Making {
         let router = self.shared.routing.now();
         let shape = self.caller.shape(&self.request);
         let plan = router.plan(self.request.model.as_deref(), &shape)?;
-        let question = Question::Program(&self.request);
+        let question = super::Question::Program(&self.request);
         let race = Race::new(&self.shared, &self.caller, &plan, &question);
         let Begun { provider, model, attempts, mut flow } = race.run().await?;
         self.begin(&provider, &model, (attempts, None));
@@ -302,6 +377,9 @@ impl Making {
         }
         let left = self.lifetime.saturating_sub(given.age());
         let kept = permit.fill(Arc::clone(&given), left, remote).await;
+        if kept && let Some(question) = &self.question {
+            self.shared.similar.keep(Arc::clone(&self.key), Arc::clone(question));
+        }
         if kept
             && !remote
             && let Some(remote) = self.shared.cache.remote().cloned()

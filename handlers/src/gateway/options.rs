@@ -5,12 +5,12 @@ use callboard_actors::{CacheMode, CacheOrder, Priority};
 
 use super::{
     fault::Fault,
-    fields::{Fields, Place, boolean, integer, mismatch, name, word},
+    fields::{Fields, Place, boolean, integer, mismatch, name, number, word},
     tree::Node,
 };
 
 /// How the gateway is to treat a call.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct CallOptions {
     /// What is done when a stream is cut after its first token.
     pub(crate) on_cut: OnCut,
@@ -58,12 +58,15 @@ fn read_cache(node: Node<'_>, place: Place<'_>) -> Result<CacheOrder, Fault> {
         seconds.filter(|seconds| CacheOrder::allows_lifetime(*seconds)).ok_or(wrong)
     })?;
     let shared = fields.get("shared", boolean)?;
+    // Less than half is not similar; the rest of a double is beyond any embedder.
+    let similar = fields.get("similar", |node, place| number(node, place, 0.5..=1.0))?;
+    let similar = similar.map(|cosine| cosine as f32);
     let tag = fields.get("tag", |node, place| {
         let wrong = mismatch(&node, place, "1 to 64 letters, digits, `.`, `_`, `-`");
         Some(name(node, place)?).filter(|tag| CacheOrder::allows_tag(tag)).ok_or(wrong)
     })?;
     fields.end()?;
-    Ok(CacheOrder { mode, lifetime_s, shared: shared.unwrap_or_default(), tag })
+    Ok(CacheOrder { mode, lifetime_s, shared: shared.unwrap_or_default(), tag, similar })
 }
 
 #[cfg(test)]
@@ -82,15 +85,19 @@ mod tests {
         assert_eq!(restart, CallOptions { on_cut: OnCut::Restart, ..CallOptions::default() });
         let batch = read(r#"{"priority":"batch"}"#).unwrap();
         assert_eq!(batch, CallOptions { priority: Priority::Batch, ..CallOptions::default() });
-        let cache = r#"{"cache":{"mode":"use","lifetime_s":60,"shared":true,"tag":"a.b"}}"#;
+        let cache =
+            r#"{"cache":{"mode":"use","lifetime_s":60,"shared":true,"tag":"a.b","similar":0.75}}"#;
         let order = CacheOrder {
             mode: Some(CacheMode::Use),
             lifetime_s: Some(60),
             shared: true,
             tag: Some("a.b".to_owned()),
+            similar: Some(0.75),
         };
         assert_eq!(read(cache).unwrap().cache, order);
-        for (field, value) in [("mode", "1"), ("lifetime_s", "0"), ("tag", "\"a:b\""), ("x", "1")] {
+        for (field, value) in
+            [("mode", "1"), ("lifetime_s", "0"), ("tag", "\"a:b\""), ("similar", "0.4"), ("x", "1")]
+        {
             let fault = read(&format!("{{\"cache\":{{\"{field}\":{value}}}}}")).unwrap_err();
             assert_eq!(fault.param.unwrap(), format!("callboard.cache.{field}"));
         }

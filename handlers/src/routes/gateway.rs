@@ -238,8 +238,11 @@ impl<'a> Frame<'a> {
             .insert_header(("x-callboard-model", self.model))
             .insert_header(("x-callboard-attempts", self.attempts))
             .insert_header(("x-callboard-cache", self.cache.as_str()));
-        if let CacheUse::Hit(age) = self.cache {
+        if let CacheUse::Hit(age) | CacheUse::Similar(age, _) = self.cache {
             response.insert_header((header::AGE, age.as_secs()));
+        }
+        if let CacheUse::Similar(_, alike) = self.cache {
+            response.insert_header(("x-callboard-similarity", format!("{alike:.3}")));
         }
         response
     }

@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 use callboard_protocol::UserId;
-use callboard_providers::ChatRequest;
+use callboard_providers::{ChatRequest, Part, Role};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -23,11 +23,15 @@ pub struct ReplyCacheConfig {
     pub lifetime_s: u64,
     /// The longest reply that passes through the cache, in bytes.
     pub max_reply_bytes: usize,
+    /// The model that embeds questions, for requests that would have the reply to a similar one: a
+    /// name for models, or `provider/model`. Without it there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub embedder: Option<String>,
 }
 
 impl Default for ReplyCacheConfig {
     fn default() -> Self {
-        Self { mode: CacheMode::Off, lifetime_s: 300, max_reply_bytes: 1024 * 1024 }
+        Self { mode: CacheMode::Off, lifetime_s: 300, max_reply_bytes: 1024 * 1024, embedder: None }
     }
 }
 
@@ -55,7 +59,7 @@ pub enum CacheMode {
 }
 
 /// What a request says of the cache; what it leaves out is as configured.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct CacheOrder {
     /// Whether a reply may come from it.
     pub mode: Option<CacheMode>,
@@ -65,6 +69,8 @@ pub struct CacheOrder {
     pub shared: bool,
     /// A word by which it can be dropped: letters, digits, `.`, `_`, `-`.
     pub tag: Option<String>,
+    /// How similar another question may be whose reply will do, as a cosine: 0.5 to 1.
+    pub similar: Option<f32>,
 }
 
 impl CacheOrder {
@@ -91,18 +97,46 @@ impl CacheOrder {
         request: &mut ChatRequest,
         plan: &Plan<'_>,
     ) -> Result<Arc<str>, serde_json::Error> {
+        let digest = self.digest(caller, request, plan)?;
+        let mut key = prefix(request.model.as_deref().unwrap_or_default(), self.tag.as_deref());
+        for byte in digest {
+            // Writing to a String does not fail.
+            let _ = write!(key, "{byte:02x}");
+        }
+        Ok(key.into())
+    }
+
+    /// The last question of a request, if it is plain text, and the hash of all around it.
+    pub(super) fn frame(
+        &self,
+        caller: &Caller,
+        request: &ChatRequest,
+        plan: &Plan<'_>,
+    ) -> Option<(String, [u8; 32])> {
+        let mut around = request.clone();
+        let last = around.messages.last_mut().filter(|message| message.role == Role::User)?;
+        let mut question = String::new();
+        for part in last.content.drain(..) {
+            let Part::Text { text } = part else { return None };
+            question.push_str(&text);
+        }
+        let frame = self.digest(caller, &mut around, plan).ok()?;
+        (!question.trim().is_empty()).then_some((question, frame))
+    }
+
+    fn digest(
+        &self,
+        caller: &Caller,
+        request: &mut ChatRequest,
+        plan: &Plan<'_>,
+    ) -> Result<[u8; 32], serde_json::Error> {
         // Neither shapes what is said.
         let stream = std::mem::replace(&mut request.stream, true);
         let user = request.user.take();
         let scope = (!self.shared).then_some(caller.user);
         let parts = serde_json::to_vec(&Parts { scope, request, targets: plan.fingerprint() });
         (request.stream, request.user) = (stream, user);
-        let mut key = prefix(request.model.as_deref().unwrap_or_default(), self.tag.as_deref());
-        for byte in Sha256::digest(parts?) {
-            // Writing to a String does not fail.
-            let _ = write!(key, "{byte:02x}");
-        }
-        Ok(key.into())
+        Ok(Sha256::digest(parts?).into())
     }
 }
 

@@ -1,11 +1,11 @@
-//! Embeddings: vectors that say nothing, the same for the same text.
+//! Embeddings: bags of words, so that texts with the same words are alike and others are not.
 
 use serde_json::{Value, json};
 
 use super::{RecordedRequest, billing::Billed, wire::VendorWire};
 
 /// Numbers in a vector, unless the request asks for another count.
-const SIZE: u64 = 4;
+const SIZE: u64 = 64;
 
 /// The reply to a request for embeddings, and what it costs: a token for each word.
 pub(super) fn embeddings(
@@ -60,7 +60,17 @@ pub(super) fn embeddings(
     (json, Billed::of_embeddings(model, input))
 }
 
+/// How often the words of each place stand in the text.
 fn vector(text: &str, size: u64) -> Vec<f64> {
-    let sum: u64 = text.bytes().map(u64::from).sum();
-    (0..size).map(|place| ((sum + place) % 97) as f64 / 97.0).collect()
+    let mut vector = vec![0.0; usize::try_from(size).unwrap_or(usize::MAX)];
+    for word in text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {
+        // FNV-1a: the same on every machine.
+        let hash = word.to_lowercase().bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        if let Some(place) = usize::try_from(hash % size).ok().and_then(|at| vector.get_mut(at)) {
+            *place += 1.0;
+        }
+    }
+    vector
 }
