@@ -116,6 +116,16 @@ impl Breaker {
         self.enter(State::Open { until: now + self.policy.open_for * factor, times });
     }
 
+    /// Something else than a call has found the provider there, or gone. When it is there, an open
+    /// breaker lets its probe through at once; when it is gone, a closed one opens.
+    pub(crate) fn seen(&mut self, now: Instant, there: bool) {
+        match &mut self.state {
+            State::Open { until, .. } if there => *until = now,
+            State::Closed { .. } if !there => self.open(now, 0),
+            State::Open { .. } | State::Closed { .. } | State::HalfOpen { .. } => {}
+        }
+    }
+
     /// Closes it, and forgets what was. Calls that are out say nothing any more.
     pub(crate) fn reset(&mut self) {
         self.enter(State::Closed { outcomes: VecDeque::new() });
@@ -139,6 +149,22 @@ impl Breaker {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_seen_from_outside_opens_it_and_lets_a_probe_through() {
+        let now = Instant::now();
+        let mut breaker = Breaker::new(POLICY);
+        breaker.seen(now, true);
+        assert_eq!(breaker.state(now), CircuitState::Closed);
+        breaker.seen(now, false);
+        assert_eq!(breaker.state(now), CircuitState::Open);
+        assert!(breaker.admit(now).is_err());
+        breaker.seen(now, true);
+        let spell = breaker.admit(now).unwrap();
+        assert!(breaker.admit(now).is_err(), "one probe at a time");
+        breaker.record(now, spell, Some(true));
+        assert_eq!(breaker.state(now), CircuitState::Closed);
+    }
 
     const POLICY: BreakerPolicy = BreakerPolicy {
         window: 6,

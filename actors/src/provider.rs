@@ -15,6 +15,7 @@
 mod gate;
 mod keys;
 mod lease;
+mod probe;
 mod rates;
 
 use std::{sync::Arc, time::Duration};
@@ -30,7 +31,7 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
-use self::gate::Admission;
+use self::{gate::Admission, probe::Looks};
 pub(crate) use self::{
     gate::{Gate, GateReadings, LaneReadings, Want},
     lease::{Lease, Outcome},
@@ -240,11 +241,12 @@ pub(crate) struct Provider {
     waiting: Vec<Waiter>,
     /// Set for the time when a limit lets the next one through.
     alarm: Option<SpawnHandle>,
+    looks: Looks,
 }
 
 impl Provider {
     pub(crate) fn new(seed: ProviderSeed) -> Self {
-        Self { seed, waiting: Vec::new(), alarm: None }
+        Self { seed, waiting: Vec::new(), alarm: None, looks: Looks::default() }
     }
 
     /// The place of the waiter whose turn it is.
@@ -300,15 +302,17 @@ impl Provider {
 impl Actor for Provider {
     type Context = Context<Self>;
 
-    fn started(&mut self, _: &mut Self::Context) {
+    fn started(&mut self, ctx: &mut Self::Context) {
         self.publish();
+        probe::arm(self, ctx);
     }
 }
 
 impl Supervised for Provider {
-    fn restarting(&mut self, _: &mut Self::Context) {
+    fn restarting(&mut self, ctx: &mut Self::Context) {
         *self = Self::new(self.seed.clone());
         self.publish();
+        probe::arm(self, ctx);
     }
 }
 

@@ -16,7 +16,7 @@ use tokio::sync::Mutex;
 use tracing::{info, warn};
 
 use crate::{
-    StartError,
+    StartError, System,
     gateway::{Aliases, ModelConfig, check_models},
     keeper::Keeper,
     metrics::Metrics,
@@ -195,5 +195,44 @@ impl Routing {
         self.put_in_force(self.now().links.clone(), names);
         info!(names = names.of_api.len(), "names for models were changed");
         Ok(())
+    }
+}
+
+impl System {
+    /// Puts other providers and names for models in force, all or nothing; what runs goes on to its
+    /// end as it began. Tells which providers are new or other than before.
+    ///
+    /// # Errors
+    /// When a provider cannot be made as configured, or the database does not answer.
+    pub async fn reconfigure(
+        &self,
+        providers: Vec<ProviderConfig>,
+        models: Vec<ModelConfig>,
+    ) -> Result<Vec<String>, StartError> {
+        let shared = self.shared();
+        shared.routing.replace(providers, models, &shared.store).await
+    }
+
+    /// All names for models that are in force, and where each comes from.
+    pub async fn models(&self) -> Vec<(ModelConfig, NameOrigin)> {
+        self.shared().routing.names().await
+    }
+
+    /// Adds a name for models, or changes one; it outlives the server.
+    ///
+    /// # Errors
+    /// `validation_failed`, `conflict` when there are too many, `storage_unavailable`.
+    pub async fn put_model(&self, model: ModelConfig) -> Result<(), ClientError> {
+        let shared = self.shared();
+        shared.routing.name(&shared.store, model).await
+    }
+
+    /// Takes a name away that [`System::put_model`] added.
+    ///
+    /// # Errors
+    /// `not_found`, `storage_unavailable`.
+    pub async fn delete_model(&self, name: &str) -> Result<(), ClientError> {
+        let shared = self.shared();
+        shared.routing.unname(&shared.store, name).await
     }
 }

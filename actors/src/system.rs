@@ -32,7 +32,7 @@ use crate::{
     ledger::{Ledger, LedgerConfig, LedgerMetrics},
     log_source::{self, LogSource, SourceSeed},
     metrics::Metrics,
-    routing::{NameOrigin, Routing},
+    routing::Routing,
     sockets::{ConnectionId, Sockets},
     storage::store_failed,
     token_purge::{self, PurgeSeed, TokenPurge},
@@ -374,43 +374,6 @@ impl System {
     pub fn reset_provider(&self, name: &str) -> Result<(), ClientError> {
         let known = self.inner.shared.routing.now().reset(name);
         if known { Ok(()) } else { Err(ErrorCode::NotFound.into()) }
-    }
-
-    /// Puts other providers and names for models in force, all or nothing; what runs goes on to its
-    /// end as it began. Tells which providers are new or other than before.
-    ///
-    /// # Errors
-    /// When a provider cannot be made as configured, or the database does not answer.
-    pub async fn reconfigure(
-        &self,
-        providers: Vec<ProviderConfig>,
-        models: Vec<ModelConfig>,
-    ) -> Result<Vec<String>, StartError> {
-        let shared = &self.inner.shared;
-        shared.routing.replace(providers, models, &shared.store).await
-    }
-
-    /// All names for models that are in force, and where each comes from.
-    pub async fn models(&self) -> Vec<(ModelConfig, NameOrigin)> {
-        self.inner.shared.routing.names().await
-    }
-
-    /// Adds a name for models, or changes one; it outlives the server.
-    ///
-    /// # Errors
-    /// `validation_failed`, `conflict` when there are too many, `storage_unavailable`.
-    pub async fn put_model(&self, model: ModelConfig) -> Result<(), ClientError> {
-        let shared = &self.inner.shared;
-        shared.routing.name(&shared.store, model).await
-    }
-
-    /// Takes a name away that [`System::put_model`] added.
-    ///
-    /// # Errors
-    /// `not_found`, `storage_unavailable`.
-    pub async fn delete_model(&self, name: &str) -> Result<(), ClientError> {
-        let shared = &self.inner.shared;
-        shared.routing.unname(&shared.store, name).await
     }
 
     /// Whether the server can do its work, with one entry for each thing it depends on.

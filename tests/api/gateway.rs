@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use callboard_testkit::{FakeVendor, Reply};
+use callboard_testkit::{FakeVendor, PATIENCE, Reply, eventually_some};
 use futures_util::StreamExt as _;
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
@@ -282,4 +282,29 @@ async fn a_provider_that_is_not_trusted_never_reads_a_secret() {
     let answer = pair.ada.ask(&crate::harness::fresh("who is ann@example.org?")).await;
     assert_eq!(answer.response, "Write to ann@example.org now.");
     assert!(!format!("{:?}", pair.first.requests()).contains("ann@example.org"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_is_gone_is_found_so_before_somebody_waits_for_it() {
+    let pair = pair(&["providers.0.probe_s=1", "providers.0.breaker.open_ms=60000"]).await;
+    let circuit = async || {
+        let list: Value = pair.ada.get("/providers").await;
+        list["items"][0]["circuit"].as_str().unwrap().to_owned()
+    };
+    let becomes = async |state: &str| {
+        eventually_some(PATIENCE, async || (circuit().await == state).then_some(())).await;
+    };
+    pair.first.choose(|request| {
+        assert!(request.line.starts_with("GET /v1/models"), "{}", request.line);
+        unavailable()
+    });
+    becomes("open").await;
+    let answer = pair.chat("smart").await;
+    assert_eq!(answer["callboard"]["provider"], "p1");
+    assert!(pair.first.requests().iter().all(|request| request.line.starts_with("GET ")));
+    // There again: the next call is let through at once, not after a minute.
+    pair.first.always(Reply::text(&["I am back."]));
+    becomes("half_open").await;
+    assert_eq!(pair.chat("smart").await["callboard"]["provider"], "p0");
+    becomes("closed").await;
 }

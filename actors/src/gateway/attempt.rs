@@ -1,13 +1,17 @@
 //! One attempt: a place at the provider, the call, and its first event.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
 
-use callboard_protocol::{ClientError, ErrorCode};
+use callboard_entities::queries::audit::{self, AuditEvent};
+use callboard_logs::Redactor;
+use callboard_protocol::{ClientError, ErrorCode, Timestamp};
 use callboard_providers::{EmbedRequest, Embeddings, ProviderError, ProviderErrorKind, TokenUsage};
 use futures_util::StreamExt as _;
+use serde_json::json;
 use tokio::time::Instant;
 use tracing::warn;
 
@@ -21,6 +25,7 @@ use super::{
 use crate::{
     privacy::Restoring,
     provider::{Lease, NoLease, Outcome, Refused, Want},
+    storage::store_failed,
     system::Shared,
 };
 
@@ -99,6 +104,9 @@ async fn chat_once(
     };
     match begun.await {
         Ok((first, stream, redactor)) => {
+            if let Some(redactor) = &redactor {
+                audit_redaction(&asked, redactor);
+            }
             let restoring = redactor.as_ref().map(Restoring::new);
             Ok(Flow::new((first, stream), lease, meter, restoring))
         }
@@ -108,6 +116,29 @@ async fn chat_once(
             Err(failed(&mut lease, &target, (&error, client, question.falls_back(&error))))
         }
     }
+}
+
+/// Notes in the audit trail what was taken out of a prompt that has gone outside: how much of which
+/// kind, and nothing of it. It is not waited for; as many are under way as calls are.
+fn audit_redaction(asked: &Asked<'_>, redactor: &Redactor) {
+    let Asked { shared, caller, target, .. } = asked;
+    let counts: BTreeMap<&str, u64> = redactor.counts().collect();
+    let event = AuditEvent {
+        actor: Some(caller.user),
+        action: "prompt.redacted".to_owned(),
+        object: Some(target.link.config.name.clone()),
+        address: None,
+        request_id: Some(caller.request),
+        details: json!({ "model": target.model_name(), "redacted": counts }),
+        at: Timestamp::now(),
+    };
+    let store = shared.store.clone();
+    let noted = async move {
+        if let Err(error) = audit::append(&store, &event).await {
+            store_failed("note a redaction in the audit trail", &error);
+        }
+    };
+    shared.tracker.spawn_on(noted, &shared.runtime);
 }
 
 /// Asks the targets for embeddings, one after the other.

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use callboard_entities::queries::audit;
 use callboard_protocol::{RequestId, UsageEndpoint};
 use callboard_providers::{ChatRequest, Message, ProviderConfig, ReplyEvent};
 use callboard_testkit::{FakeVendor, Reply};
@@ -10,7 +11,7 @@ use futures_util::{StreamExt as _, future::join_all};
 use super::*;
 use crate::{
     provider::testing::Crash,
-    testing::{World, run},
+    testing::{World, eventually, run},
 };
 
 /// Kills of the provider's actor.
@@ -100,5 +101,40 @@ fn whoever_calls_while_the_provider_is_killed_again_and_again_gets_an_answer_or_
         assert_eq!(world.system.shared().ledger.observe().open, 0, "no call is left open");
         let restarts = world.system.keeper().restarts("provider:fake");
         assert_eq!(restarts, KILLS as u64);
+    });
+}
+
+#[test]
+fn what_is_taken_out_of_a_prompt_is_counted_in_the_audit_trail() {
+    run(async {
+        let vendor = FakeVendor::start().await;
+        vendor.always(Reply::tokens(1));
+        let base_url = Some(vendor.base_url());
+        let world = World::start_with(|parts| {
+            let (name, model) = ("fake".into(), "m".into());
+            let trusted = Some(false);
+            let config =
+                ProviderConfig { name, model, base_url, trusted, ..ProviderConfig::default() };
+            parts.providers.insert(0, config);
+        })
+        .await;
+        let ask = async |text: &str| {
+            let messages = vec![Message::user(text)];
+            let request = ChatRequest { messages, ..ChatRequest::default() };
+            let whole = (CacheOrder::default(), 1_000);
+            world.system.gateway_whole(caller(&world), request, whole).await.unwrap();
+        };
+        ask("how are you?").await;
+        ask("mail ann@example.org and bob@example.org").await;
+        let noted = eventually(async || {
+            let events = audit::list(&world.store, 10).await.unwrap();
+            events.into_iter().find(|event| event.action == "prompt.redacted")
+        })
+        .await;
+        assert_eq!(noted.actor, Some(world.user.id));
+        assert_eq!(noted.details, serde_json::json!({ "model": "m", "redacted": { "email": 2 } }));
+        let events = audit::list(&world.store, 10).await.unwrap();
+        let count = events.iter().filter(|event| event.action == "prompt.redacted").count();
+        assert_eq!(count, 1, "a prompt without secrets leaves no note");
     });
 }

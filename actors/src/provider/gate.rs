@@ -306,6 +306,21 @@ impl Gate {
         lane.keys.any_ready(now) && lane.breaker.refuses(now).is_none()
     }
 
+    /// It was found there, or gone, without a call.
+    pub(super) fn seen(&self, there: bool) {
+        let now = Instant::now();
+        let mut state = self.state.lock();
+        // So that the first caller is spared, too.
+        state.lane(&self.config.model, self.policy, self.keys);
+        for lane in &mut state.lanes {
+            lane.breaker.seen(now, there);
+        }
+        if !there {
+            state.last_error = Some("unreachable");
+        }
+        self.show(&mut state, now);
+    }
+
     /// Closes the breaker and wakes all keys.
     pub(super) fn reset(&self) {
         let mut state = self.state.lock();

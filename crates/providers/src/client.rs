@@ -2,7 +2,7 @@
 //!
 //! It holds no queue and no breaker, and turns no keys: admission is the `Provider` actor's.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::{Instant, timeout_at};
 
@@ -104,6 +104,14 @@ impl Client {
         let meter = Arc::clone(&terms.meter);
         let reader = Reader::new(response, decoder, framing, terms);
         Ok(ReplyStream::measured(head, meter, reader.into_events()))
+    }
+
+    /// Whether the provider is there, by a request that asks no model and costs nothing.
+    pub async fn is_there(&self, within: Duration) -> bool {
+        match &self.remote {
+            Some(remote) => remote.transport.answers(remote.wire.probe(), within).await,
+            None => true,
+        }
     }
 
     /// Asks for embeddings with the first key.

@@ -198,6 +198,10 @@ pub struct ProviderConfig {
     /// assistant keep within it; when absent, within the bounds in bytes below alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub context_tokens: Option<u64>,
+    /// How often it is asked whether it is there, in seconds, by a request that asks no model. Never,
+    /// when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub probe_s: Option<u64>,
     /// Whether its models are offered the assistant's tools. When absent: until one refuses a request
     /// that has tools and takes the same one without.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -248,6 +252,7 @@ impl Default for ProviderConfig {
             total_timeout_ms: 300_000,
             max_output_tokens: 4_096,
             context_tokens: None,
+            probe_s: None,
             tools: None,
             temperature: None,
             max_evidence_bytes: 48 * 1024,

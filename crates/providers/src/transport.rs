@@ -154,6 +154,13 @@ impl Transport {
         Ok((response, head))
     }
 
+    /// Whether anything but a failure of the server's own answers a GET at this address.
+    pub(crate) async fn answers(&self, url: Url, within: Duration) -> bool {
+        let key = self.keys.first().cloned().unwrap_or_default();
+        let sent = self.http.get(url).headers(key).timeout(within).send().await;
+        sent.is_ok_and(|response| !response.status().is_server_error())
+    }
+
     /// One attempt, up to the head of the reply.
     async fn attempt(
         &self,

@@ -21,6 +21,7 @@ use crate::{
     ChatRequest, ConfigError, EmbedRequest, ProviderConfig, ProviderError, ProviderErrorKind,
     ProviderKind,
     chat::refused,
+    config::below,
     embed::Vectors,
     reply::{Decode, Framing},
     transport::{KeyHeader, Outgoing},
@@ -37,6 +38,11 @@ pub(crate) trait Wire: fmt::Debug + Send + Sync {
     /// Headers that go with every request.
     fn fixed_headers(&self) -> &'static [(&'static str, &'static str)] {
         &[]
+    }
+
+    /// An address that answers without asking a model, for a look whether the provider is there.
+    fn probe(&self) -> Url {
+        below(self.base(), ["models"])
     }
 
     /// Encodes a request.

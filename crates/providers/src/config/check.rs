@@ -82,6 +82,8 @@ impl ProviderConfig {
         let room = u64::from(self.max_output_tokens) + 512;
         let fits = self.context_tokens.is_none_or(|window| window >= room);
         check.that(fits, "context_tokens", "must be at least 512 above `max_output_tokens`");
+        let probes = self.probe_s.is_none_or(|seconds| (1..=86_400).contains(&seconds));
+        check.that(probes, "probe_s", "must be 1 to 86400 (a day)");
         let above_zero = |limit: Option<u64>| limit != Some(0);
         check.that(above_zero(self.requests_per_minute), "requests_per_minute", positive);
         check.that(above_zero(self.tokens_per_minute), "tokens_per_minute", positive);

@@ -60,6 +60,12 @@ impl Wire for Azure {
         &self.base
     }
 
+    fn probe(&self) -> Url {
+        let mut url = below(&self.base, ["openai", "models"]);
+        url.query_pairs_mut().append_pair("api-version", &self.api_version);
+        url
+    }
+
     fn key_header(&self) -> KeyHeader {
         match self.auth {
             AzureAuth::ApiKey => KeyHeader::Plain("api-key"),

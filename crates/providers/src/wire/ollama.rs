@@ -38,6 +38,10 @@ impl Wire for Ollama {
         &self.base
     }
 
+    fn probe(&self) -> Url {
+        below(&self.base, ["api", "tags"])
+    }
+
     fn key_header(&self) -> KeyHeader {
         KeyHeader::Bearer
     }
