@@ -1,4 +1,5 @@
-//! Budgets: how much may be spent, by whom, in a day and in a calendar month (UTC).
+//! Budgets: how much may be spent, by whom, in a day and in a calendar month (UTC); in money, or in
+//! tokens.
 //!
 //! A mutex around counters and no actor: a check is on the way of every call, and takes less than a
 //! message would. Counters are in memory; [`Budgets::load`] brings what the ledger knows, at the
@@ -8,123 +9,32 @@
 //! **Bound.** Three counters for each account and key that spends in a month; the month's end clears
 //! them.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use callboard_entities::{
     Store, StoreError,
-    queries::usage::{Spender, spending_since},
+    queries::usage::{Spender, SpendingUnit, spending_since},
 };
 use callboard_protocol::{
-    ApiKeyId, BudgetPeriod, BudgetStanding, ClientError, ErrorCode, Role, Timestamp, User, UserId,
+    ApiKeyId, BudgetPeriod, BudgetStanding, BudgetUnit, ClientError, ErrorCode, Role, Timestamp,
+    User, UserId,
 };
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::BadValue;
-
 mod calendar;
+mod config;
 
 #[cfg(test)]
 mod tests;
 
 use calendar::Calendar;
-
-const MICRO: f64 = 1_000_000.0;
+pub use config::{Budget, BudgetConfig};
 
 /// How often the counters are brought up to the ledger.
 const RELOAD: Duration = Duration::from_secs(60);
 
-/// The largest budget, in dollars.
-const MOST_USD: f64 = 1e9;
-
-/// What may be spent, in US dollars. No limit where a value is absent; nothing where it is 0.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Budget {
-    /// In a day.
-    pub daily_usd: Option<f64>,
-    /// In a calendar month.
-    pub monthly_usd: Option<f64>,
-}
-
-impl Budget {
-    fn limits(self) -> Limits {
-        Limits { day: self.daily_usd.map(micro), month: self.monthly_usd.map(micro) }
-    }
-
-    fn check(self, at: &str, bad: &mut Vec<BadValue>) {
-        for (key, value) in [("daily_usd", self.daily_usd), ("monthly_usd", self.monthly_usd)] {
-            if value.is_some_and(|value| !(0.0..=MOST_USD).contains(&value)) {
-                bad.push((format!("{at}.{key}"), "must be 0 to 1000000000".to_owned()));
-            }
-        }
-    }
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "clamped to a range that fits; such a cast saturates"
-)]
-fn micro(usd: f64) -> u64 {
-    (usd.clamp(0.0, MOST_USD) * MICRO).round() as u64
-}
-
-/// `[budgets]`: what may be spent. No limits by default.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct BudgetConfig {
-    /// From this share of a budget on, in percent, callers are warned.
-    pub warn_percent: u64,
-    /// Of each account.
-    pub user: Budget,
-    /// Of single accounts by user name, instead of `user`.
-    pub users: BTreeMap<String, Budget>,
-    /// Of each API key, where the key itself names none.
-    pub key: Budget,
-    /// Of all accounts of a role together.
-    pub roles: BTreeMap<Role, Budget>,
-}
-
-impl Default for BudgetConfig {
-    fn default() -> Self {
-        Self {
-            warn_percent: 80,
-            user: Budget::default(),
-            users: BTreeMap::new(),
-            key: Budget::default(),
-            roles: BTreeMap::new(),
-        }
-    }
-}
-
-impl BudgetConfig {
-    /// Every key with a value that cannot be used.
-    #[must_use]
-    pub fn check(&self) -> Vec<BadValue> {
-        let mut bad = Vec::new();
-        if !(1..=100).contains(&self.warn_percent) {
-            let problem = format!("is {}, and must be 1 to 100", self.warn_percent);
-            bad.push(("warn_percent".to_owned(), problem));
-        }
-        self.user.check("user", &mut bad);
-        self.key.check("key", &mut bad);
-        for (name, budget) in &self.users {
-            budget.check(&format!("users.{name}"), &mut bad);
-        }
-        for (role, budget) in &self.roles {
-            budget.check(&format!("roles.{role}"), &mut bad);
-        }
-        bad
-    }
-}
-
-/// Limits in micro-dollars; none where a value is absent.
+/// Limits; none where a value is absent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
     /// In a day.
@@ -187,8 +97,10 @@ pub struct Exceeded {
     pub spender: Spender,
     /// The span of its limit.
     pub period: Period,
-    /// The limit, in micro-dollars.
-    pub limit_micro_usd: u64,
+    /// What it counts.
+    pub unit: BudgetUnit,
+    /// The limit.
+    pub limit: u64,
     /// When the next span begins.
     pub resets_at: Timestamp,
 }
@@ -205,7 +117,11 @@ impl Exceeded {
             Period::Day => "day",
             Period::Month => "month",
         };
-        let message = format!("The budget of this {whose} for the {period} is used up.");
+        let what = match self.unit {
+            BudgetUnit::MicroUsd => "budget",
+            BudgetUnit::Tokens => "quota of tokens",
+        };
+        let message = format!("The {what} of this {whose} for the {period} is used up.");
         let mut client = ClientError::new(ErrorCode::BudgetExceeded, message);
         let wait = self.resets_at.as_millis().saturating_sub(Timestamp::now().as_millis());
         client.retry_after_ms = Some(u64::try_from(wait).unwrap_or(0));
@@ -249,6 +165,7 @@ struct Counter {
 }
 
 struct State {
+    unit: BudgetUnit,
     config: BudgetConfig,
     calendar: Calendar,
     counters: HashMap<Spender, Counter>,
@@ -261,6 +178,7 @@ pub struct Budgets {
 }
 
 struct Inner {
+    unit: BudgetUnit,
     state: Mutex<State>,
     clock: Box<dyn Fn() -> Timestamp + Send + Sync>,
 }
@@ -279,11 +197,17 @@ impl Budgets {
     /// With nothing spent. `clock` is [`Timestamp::now`] outside of tests.
     pub fn new(
         config: BudgetConfig,
+        unit: BudgetUnit,
         clock: impl Fn() -> Timestamp + Send + Sync + 'static,
     ) -> Self {
         let calendar = Calendar::at(clock());
-        let state = Mutex::new(State { config, calendar, counters: HashMap::new() });
-        Self { inner: Arc::new(Inner { state, clock: Box::new(clock) }) }
+        let state = Mutex::new(State { unit, config, calendar, counters: HashMap::new() });
+        Self { inner: Arc::new(Inner { unit, state, clock: Box::new(clock) }) }
+    }
+
+    /// Whether anybody is limited by the configuration; keys may have limits of their own.
+    pub(crate) fn limits_any(&self) -> bool {
+        self.inner.state.lock().config.limits_any(self.inner.unit)
     }
 
     /// Other limits from now on; what was spent and reserved stays.
@@ -298,7 +222,11 @@ impl Budgets {
     /// When the database does not answer.
     pub async fn load(&self, store: &Store) -> Result<(), StoreError> {
         let calendar = self.inner.now().calendar;
-        let rows = spending_since(store, calendar.day, calendar.month).await?;
+        let unit = match self.inner.unit {
+            BudgetUnit::MicroUsd => SpendingUnit::MicroUsd,
+            BudgetUnit::Tokens => SpendingUnit::Tokens,
+        };
+        let rows = spending_since(store, unit, calendar.day, calendar.month).await?;
         let mut known: HashMap<Spender, (u64, u64)> = HashMap::new();
         for row in rows {
             let spenders = [
@@ -308,8 +236,8 @@ impl Budgets {
             ];
             for spender in spenders.into_iter().flatten() {
                 let (day, month) = known.entry(spender).or_default();
-                *day = day.saturating_add(row.day_micro_usd);
-                *month = month.saturating_add(row.month_micro_usd);
+                *day = day.saturating_add(row.day);
+                *month = month.saturating_add(row.month);
             }
         }
         let mut state = self.inner.now();
@@ -338,7 +266,7 @@ impl Budgets {
         if most >= state.config.warn_percent { BudgetState::Warn(most) } else { BudgetState::Ok }
     }
 
-    /// Sets `estimate` micro-dollars aside for a call, in all of the caller's budgets or in none.
+    /// Sets `estimate` aside for a call, in all of the caller's budgets or in none.
     /// Calls that run at once cannot together go beyond a budget by more than they cost beyond
     /// their estimates.
     ///
@@ -363,7 +291,7 @@ impl Budgets {
         Ok(Reservation { inner, spenders, calendar, estimate, settled: false })
     }
 
-    /// Sets `estimate` micro-dollars aside for a call of an account; see [`Budgets::reserve`].
+    /// Sets `estimate` aside for a call of an account; see [`Budgets::reserve`].
     ///
     /// # Errors
     /// As [`Budgets::reserve`].
@@ -399,8 +327,9 @@ impl Budgets {
                 Period::Day => BudgetPeriod::Day,
                 Period::Month => BudgetPeriod::Month,
             },
-            limit_micro_usd: held.limit,
-            held_micro_usd: held.held,
+            unit: self.inner.unit,
+            limit: held.limit,
+            held: held.held,
             resets_at: held.resets_at,
         });
         standing.collect()
@@ -420,7 +349,7 @@ impl Budgets {
         }
     }
 
-    /// What was spent in this day and in this month, in micro-dollars.
+    /// What was spent in this day and in this month.
     #[must_use]
     pub fn spent(&self, spender: Spender) -> (u64, u64) {
         let state = self.inner.now();
@@ -429,8 +358,8 @@ impl Budgets {
     }
 }
 
-/// Money set aside for one call. Dropping it gives it back as not spent.
-#[must_use = "dropping it gives the money back"]
+/// What is set aside for one call. Dropping it gives it back as not spent.
+#[must_use = "dropping it gives it back"]
 pub struct Reservation {
     inner: Arc<Inner>,
     spenders: [Option<Spender>; 3],
@@ -516,7 +445,8 @@ impl State {
         Some(Exceeded {
             spender: longest.spender,
             period: longest.period,
-            limit_micro_usd: longest.limit,
+            unit: self.unit,
+            limit: longest.limit,
             resets_at: longest.resets_at,
         })
     }
@@ -524,10 +454,13 @@ impl State {
     /// All limits that the caller has.
     fn limits<'a>(&'a self, caller: &BudgetCaller<'_>) -> impl Iterator<Item = Held> + use<'a> {
         let config = &self.config;
-        let user = config.users.get(caller.username).unwrap_or(&config.user).limits();
-        let role = config.roles.get(&caller.role).copied().unwrap_or_default().limits();
+        let unit = self.unit;
+        let user = config.users.get(caller.username).unwrap_or(&config.user).limits(unit);
+        let role = config.roles.get(&caller.role).copied().unwrap_or_default().limits(unit);
         let key = caller.key.map_or_else(Limits::default, |(_, own)| {
-            let other = config.key.limits();
+            // A key's own limits are money.
+            let own = if unit == BudgetUnit::MicroUsd { own } else { Limits::default() };
+            let other = config.key.limits(unit);
             Limits { day: own.day.or(other.day), month: own.month.or(other.month) }
         });
         let limits = [user, key, role];

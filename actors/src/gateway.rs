@@ -233,13 +233,17 @@ impl System {
     /// How the most used budget of a caller stands, in percent, when that is worth a warning.
     #[must_use]
     pub fn budget_warning(&self, user: UserId, payer: &Payer) -> Option<u64> {
-        self.shared().budgets.warning(user, payer)
+        let shared = self.shared();
+        shared.budgets.warning(user, payer).max(shared.quotas.warning(user, payer))
     }
 
     /// How a caller stands with each of their budgets.
     #[must_use]
     pub fn budgets(&self, user: UserId, payer: &Payer) -> BudgetList {
-        BudgetList { items: self.shared().budgets.standing(user, payer) }
+        let shared = self.shared();
+        let mut items = shared.budgets.standing(user, payer);
+        items.extend(shared.quotas.standing(user, payer));
+        BudgetList { items }
     }
 
     /// `[gateway]`

@@ -6,8 +6,8 @@ use actix::ArbiterHandle;
 use callboard_entities::{Store, queries};
 use callboard_logs::LogStore;
 use callboard_protocol::{
-    ActorList, ActorState, Ask, ClientError, ClientMessageId, ConversationId, ErrorCode,
-    ProviderList, Readiness, SessionId, TurnId, UserId,
+    ActorList, ActorState, Ask, BudgetUnit, ClientError, ClientMessageId, ConversationId,
+    ErrorCode, ProviderList, Readiness, SessionId, TurnId, UserId,
 };
 use callboard_providers::{ConfigError, ProviderConfig};
 use tokio::{
@@ -111,7 +111,10 @@ pub(crate) struct Shared {
     pub(crate) gateway: GatewayConfig,
     pub(crate) similar: Similar,
     pub(crate) ledger: Ledger,
+    /// In money.
     pub(crate) budgets: Budgets,
+    /// In tokens.
+    pub(crate) quotas: Budgets,
     pub(crate) searches: Arc<Semaphore>,
     pub(crate) index: IndexProbe,
     /// Everything that shutdown waits for.
@@ -159,9 +162,12 @@ impl System {
         let routing = Routing::start(configured, &parts.store, started, &arbiters).await?;
         let ledger = Ledger::start(parts.ledger, &parts.usage, ledger_metrics(&parts.metrics))?;
         ledger.commit_to(parts.store.clone(), &keeper, &arbiters[0]);
-        let budgets = Budgets::new(parts.budgets, callboard_protocol::Timestamp::now);
+        let clock = callboard_protocol::Timestamp::now;
+        let quotas = Budgets::new(parts.budgets.clone(), BudgetUnit::Tokens, clock);
+        let budgets = Budgets::new(parts.budgets, BudgetUnit::MicroUsd, clock);
         // Before the first call: what was spent before the restart counts.
         budgets.load(&parts.store).await?;
+        quotas.load(&parts.store).await?;
         let cache = Cache::start(parts.cache, parts.remote, &keeper, &parts.metrics, &arbiters);
         let keep_turns = Duration::from_secs(parts.chat.keep_turns_s);
         let shared = Arc::new(Shared {
@@ -181,6 +187,7 @@ impl System {
             similar: Similar::default(),
             ledger,
             budgets,
+            quotas,
             searches: Arc::new(Semaphore::new(SEARCHES)),
             index: IndexProbe::default(),
             tracker: TaskTracker::new(),
@@ -189,9 +196,10 @@ impl System {
             trap: crate::testing::Trap::default(),
         });
         let draining = CancellationToken::new();
-        let keep_loaded =
-            shared.budgets.clone().keep_loaded(shared.store.clone(), draining.clone());
-        shared.tracker.spawn_on(keep_loaded, &shared.runtime);
+        for budgets in [&shared.budgets, &shared.quotas] {
+            let keep_loaded = budgets.clone().keep_loaded(shared.store.clone(), draining.clone());
+            shared.tracker.spawn_on(keep_loaded, &shared.runtime);
+        }
         let jobs = Jobs::start(parts.jobs, Arc::clone(&shared), &keeper, &arbiters);
         if let Some(path) = parts.own_log {
             let (shared, stopping) = (Arc::clone(&shared), jobs.stopping());

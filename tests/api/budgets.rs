@@ -1,6 +1,6 @@
 //! Budgets: who may spend how much, on every way to a model.
 
-use callboard_protocol::{BudgetList, ErrorCode};
+use callboard_protocol::{BudgetList, BudgetUnit, ErrorCode};
 use callboard_testkit::{FakeVendor, PATIENCE, Reply, eventually_some};
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
@@ -27,7 +27,7 @@ fn body() -> Value {
 
 async fn spent(ada: &Client) -> Vec<(String, u64)> {
     let list: BudgetList = ada.get("/budgets").await;
-    list.items.into_iter().map(|one| (one.of, one.held_micro_usd / 1_000_000)).collect()
+    list.items.into_iter().map(|one| (one.of, one.held / 1_000_000)).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -128,10 +128,39 @@ async fn a_reader_who_leaves_pays_for_what_was_streamed() {
     vendor.until_left(1).await;
     let settled = async || {
         let list: BudgetList = ada.get("/budgets").await;
-        let held = list.items[0].held_micro_usd / 1_000_000;
+        let held = list.items[0].held / 1_000_000;
         // The guess of what was read, and at most five tokens written.
         (1..=10).contains(&held).then_some(())
     };
     eventually_some(PATIENCE, settled).await;
     vendor.release();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_are_counted_also_where_they_cost_nothing() {
+    let vendor = FakeVendor::start().await;
+    vendor.always(Reply::text(&["All", " is", " well."]).usage(10, 3));
+    let launch = Launch::on(Database::Sqlite).await.provider(&vendor);
+    let server = launch.set("budgets.user.daily_tokens=30").start().await;
+    let ada = server.admin().await;
+    let standing = async |ada: &Client| {
+        let list: BudgetList = ada.get("/budgets").await;
+        list.items.into_iter().map(|one| (one.unit, one.limit, one.held)).collect::<Vec<_>>()
+    };
+    for held in [13, 26] {
+        let reply = call(&server, &ada.token, "/v1/chat/completions", &body()).await;
+        assert_eq!(reply.status(), StatusCode::OK);
+        assert_eq!(standing(&ada).await, [(BudgetUnit::Tokens, 30, held)]);
+    }
+    let refused = call(&server, &ada.token, "/v1/chat/completions", &body()).await;
+    assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(refused.headers()["x-should-retry"], "false");
+    let refused: Value = refused.json().await.unwrap();
+    let message = refused["error"]["message"].as_str().unwrap();
+    assert!(message.contains("quota of tokens of this account for the day"), "{message}");
+    // The ledger has them after a restart, too.
+    let server = server.stop().await.start().await;
+    let ada = server.sign_in("ada").await;
+    assert_eq!(standing(&ada).await, [(BudgetUnit::Tokens, 30, 26)]);
+    assert_eq!(vendor.request_count(), 2);
 }

@@ -241,7 +241,7 @@ fn check_openai(stage: &Stage, told: &Told) {
     check_wait(&told["limited"]);
     assert!(told["cut"].as_str().unwrap().starts_with("t0 t1 "), "{}", told["cut"]);
     let vector: Vec<f64> = serde_json::from_value(told["embeddings"].clone()).unwrap();
-    assert_eq!(vector.len(), 4, "{vector:?}");
+    assert_eq!(vector.len(), FakeVendor::VECTOR, "{vector:?}");
     let names: Vec<&str> = std::iter::once("down").chain(MODELS).collect();
     assert_eq!(told["models"], json!(names));
     let embedded = stage.vendor.requests();

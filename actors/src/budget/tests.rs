@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use std::collections::BTreeMap;
+
 use super::*;
 
 const EVENING: &str = "2026-11-30T23:00:00Z";
@@ -18,7 +20,11 @@ impl Bench {
         let clock = Arc::new(AtomicI64::new(instant(at).as_millis()));
         let read = Arc::clone(&clock);
         let now = move || Timestamp::from_millis(read.load(Ordering::Relaxed));
-        Self { budgets: Budgets::new(config, now), clock, user: UserId::new() }
+        Self {
+            budgets: Budgets::new(config, BudgetUnit::MicroUsd, now),
+            clock,
+            user: UserId::new(),
+        }
     }
 
     fn set(&self, at: &str) {
@@ -39,7 +45,7 @@ fn instant(text: &str) -> Timestamp {
 }
 
 fn daily(usd: f64) -> Budget {
-    Budget { daily_usd: Some(usd), monthly_usd: None }
+    Budget { daily_usd: Some(usd), monthly_usd: None, ..Budget::default() }
 }
 
 fn per_user(budget: Budget) -> BudgetConfig {
@@ -59,7 +65,7 @@ fn nothing_is_blocked_when_no_budget_is_set() {
 fn a_budget_of_zero_blocks_even_what_costs_nothing() {
     let bench = Bench::new(per_user(daily(0.0)), EVENING);
     let exceeded = bench.budgets.reserve(&bench.ada(), 0).err().unwrap();
-    assert_eq!(exceeded.limit_micro_usd, 0);
+    assert_eq!(exceeded.limit, 0);
     assert_eq!(bench.budgets.check(&bench.ada()), BudgetState::Exceeded(exceeded));
 }
 
@@ -75,7 +81,8 @@ fn the_warning_comes_before_the_stop_and_both_go_with_the_day() {
     let stop = Exceeded {
         spender: Spender::User(bench.user),
         period: Period::Day,
-        limit_micro_usd: 1_000_000,
+        unit: BudgetUnit::MicroUsd,
+        limit: 1_000_000,
         resets_at: instant("2026-12-01T00:00:00Z"),
     };
     assert_eq!(bench.budgets.check(&bench.ada()), BudgetState::Exceeded(stop));
@@ -87,7 +94,7 @@ fn the_warning_comes_before_the_stop_and_both_go_with_the_day() {
 
 #[test]
 fn a_month_outlasts_its_days() {
-    let budget = Budget { daily_usd: Some(1.0), monthly_usd: Some(2.0) };
+    let budget = Budget { daily_usd: Some(1.0), monthly_usd: Some(2.0), ..Budget::default() };
     let bench = Bench::new(per_user(budget), "2026-11-28T12:00:00Z");
     bench.spend(&bench.ada(), 1_000_000);
     bench.set("2026-11-29T00:00:00Z");
@@ -116,7 +123,7 @@ fn a_clock_that_is_set_back_gives_no_money_back() {
 
 #[test]
 fn a_call_belongs_to_the_day_in_which_it_began() {
-    let budget = Budget { daily_usd: Some(1.0), monthly_usd: Some(9.0) };
+    let budget = Budget { daily_usd: Some(1.0), monthly_usd: Some(9.0), ..Budget::default() };
     let bench = Bench::new(per_user(budget), "2026-11-29T23:59:59Z");
     let over_midnight = bench.budgets.reserve(&bench.ada(), 500_000).unwrap();
     let over_the_month = bench.budgets.reserve(&bench.ada(), 500_000).unwrap();

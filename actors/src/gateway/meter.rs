@@ -42,8 +42,8 @@ pub(crate) struct Meter {
     lost: Arc<AtomicBool>,
     /// In the ledger, until it is closed.
     open: Option<OpenCall>,
-    /// What is set aside for it in the budgets of its caller; none for what costs nothing.
-    reserved: Option<Reservation>,
+    /// What is set aside for it in the budgets of its caller.
+    reserved: Reserved,
 }
 
 /// Why a call cannot be made.
@@ -179,8 +179,12 @@ impl Meter {
             cost_usd,
         });
         let cost_micro_usd = micro_usd(cost_usd);
-        if let Some(reserved) = self.reserved.take() {
-            reserved.settle(cost_micro_usd);
+        let Reserved { money, tokens } = std::mem::take(&mut self.reserved);
+        if let Some(money) = money {
+            money.settle(cost_micro_usd);
+        }
+        if let Some(tokens) = tokens {
+            tokens.settle(usage.input.saturating_add(usage.output));
         }
         open.close(Outcome {
             status,
@@ -192,22 +196,32 @@ impl Meter {
     }
 }
 
-/// Sets aside what a call will probably cost, at its target's prices; nothing for what is free.
+/// What is set aside for a call: money, unless it is free, and tokens, where somebody is limited.
+#[derive(Default)]
+struct Reserved {
+    money: Option<Reservation>,
+    tokens: Option<Reservation>,
+}
+
+/// Sets aside what a call will probably use, and cost at its target's prices.
 fn reserve(
     shared: &Shared,
     caller: &Caller,
     target: &Target<'_>,
     (read, ordered): (TokenUsage, &Ordered),
-) -> Result<Option<Reservation>, Unmetered> {
+) -> Result<Reserved, Unmetered> {
     let longest = u64::from(ordered.max_output_tokens.unwrap_or(u32::MAX));
     let usage = TokenUsage { output: longest.min(TYPICAL_OUTPUT), ..read };
     let cost = cost_of(usage, target.model_name(), &target.link.config);
-    if cost <= 0.0 {
-        return Ok(None);
-    }
-    let estimate = micro_usd(cost).max(1);
-    let reserved = shared.budgets.reserve_for((caller.user, &caller.payer), estimate);
-    reserved.map(Some).map_err(Unmetered::Budget)
+    let spender = (caller.user, &*caller.payer);
+    let money = (cost > 0.0).then(|| {
+        shared.budgets.reserve_for(spender, micro_usd(cost).max(1)).map_err(Unmetered::Budget)
+    });
+    let tokens = shared.quotas.limits_any().then(|| {
+        let estimate = usage.input.saturating_add(usage.output);
+        shared.quotas.reserve_for(spender, estimate).map_err(Unmetered::Budget)
+    });
+    Ok(Reserved { money: money.transpose()?, tokens: tokens.transpose()? })
 }
 
 impl Drop for Meter {

@@ -310,9 +310,9 @@ async fn budgets_know_what_the_ledger_knows(db: Db) {
         open.close(outcome(CallStatus::Answered, 1, cost));
     }
     bench.ledger.stop(&db.store).await;
-    let limit = Budget { daily_usd: None, monthly_usd: Some(1.0) };
+    let limit = Budget { monthly_usd: Some(1.0), ..Budget::default() };
     let config = BudgetConfig { user: limit, ..BudgetConfig::default() };
-    let budgets = Budgets::new(config, move || now);
+    let budgets = Budgets::new(config, callboard_protocol::BudgetUnit::MicroUsd, move || now);
     let caller = BudgetCaller {
         user,
         username: "ada",

@@ -212,6 +212,16 @@ pub enum BudgetPeriod {
     Month,
 }
 
+/// What a budget counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BudgetUnit {
+    /// Cost, in millionths of a US dollar.
+    MicroUsd,
+    /// Tokens, read and written.
+    Tokens,
+}
+
 /// How somebody stands with one of their budgets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BudgetStanding {
@@ -219,10 +229,12 @@ pub struct BudgetStanding {
     pub of: String,
     /// Its span.
     pub period: BudgetPeriod,
-    /// The most that may be spent, in millionths of a US dollar.
-    pub limit_micro_usd: u64,
+    /// What it counts.
+    pub unit: BudgetUnit,
+    /// The most that may be spent.
+    pub limit: u64,
     /// What is spent, or set aside for calls that run.
-    pub held_micro_usd: u64,
+    pub held: u64,
     /// When it begins anew.
     pub resets_at: Timestamp,
 }

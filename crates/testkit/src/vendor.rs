@@ -152,6 +152,9 @@ impl Shared {
 }
 
 impl FakeVendor {
+    /// Numbers in the vectors of its embeddings, unless the request asks for another count.
+    pub const VECTOR: usize = 64;
+
     /// Starts one on the current runtime.
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -24,7 +24,7 @@ use crate::{
 mod spending;
 mod totals;
 
-pub use spending::{Spending, spending_since, spent_since};
+pub use spending::{Spending, SpendingUnit, spending_since, spent_since};
 pub use totals::totals;
 
 /// The most tokens of one kind that a row can hold.

@@ -157,10 +157,11 @@ async fn spending_is_by_account_key_and_role(db: Db) {
     assert_eq!(spent(Spender::Key(key), at(1)).await, 10);
     assert_eq!(spent(Spender::Role(Role::Viewer), at(0)).await, 1_111);
     assert_eq!(spent(Spender::Role(Role::Admin), at(0)).await, 0);
-    let mut all = usage::spending_since(&db.store, at(50), at(0)).await.unwrap();
-    all.sort_by_key(|row| row.month_micro_usd);
-    let shown: Vec<_> =
-        all.iter().map(|row| (row.role, row.key, row.day_micro_usd, row.month_micro_usd)).collect();
+    let mut all = usage::spending_since(&db.store, usage::SpendingUnit::MicroUsd, at(50), at(0))
+        .await
+        .unwrap();
+    all.sort_by_key(|row| row.month);
+    let shown: Vec<_> = all.iter().map(|row| (row.role, row.key, row.day, row.month)).collect();
     let viewer = Some(Role::Viewer);
     assert_eq!(
         shown,
@@ -206,5 +207,10 @@ async fn an_empty_ledger_sums_to_nothing(db: Db) {
     assert_eq!(by_day.rows, []);
     let spender = Spender::User(UserId::new());
     assert_eq!(usage::spent_since(&db.store, spender, at(0)).await.unwrap(), 0);
-    assert_eq!(usage::spending_since(&db.store, at(0), at(0)).await.unwrap(), []);
+    assert_eq!(
+        usage::spending_since(&db.store, usage::SpendingUnit::MicroUsd, at(0), at(0))
+            .await
+            .unwrap(),
+        []
+    );
 }

@@ -1065,19 +1065,26 @@ export interface components {
              * Format: int64
              * @description What is spent, or set aside for calls that run.
              */
-            held_micro_usd: number;
+            held: number;
             /**
              * Format: int64
-             * @description The most that may be spent, in millionths of a US dollar.
+             * @description The most that may be spent.
              */
-            limit_micro_usd: number;
+            limit: number;
             /** @description Whose it is: `user`, `key`, or `role` for all accounts of the role together. */
             of: string;
             /** @description Its span. */
             period: components["schemas"]["BudgetPeriod"];
             /** @description When it begins anew. */
             resets_at: components["schemas"]["Timestamp"];
+            /** @description What it counts. */
+            unit: components["schemas"]["BudgetUnit"];
         };
+        /**
+         * @description What a budget counts.
+         * @enum {string}
+         */
+        BudgetUnit: "micro_usd" | "tokens";
         /** @description The reply of `GET /cache/health`. */
         CacheHealth: {
             /** @description The worst of both levels. */

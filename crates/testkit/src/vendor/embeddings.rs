@@ -2,10 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{RecordedRequest, billing::Billed, wire::VendorWire};
-
-/// Numbers in a vector, unless the request asks for another count.
-const SIZE: u64 = 64;
+use super::{FakeVendor, RecordedRequest, billing::Billed, wire::VendorWire};
 
 /// The reply to a request for embeddings, and what it costs: a token for each word.
 pub(super) fn embeddings(
@@ -34,7 +31,7 @@ pub(super) fn embeddings(
     let size = body["dimensions"]
         .as_u64()
         .or_else(|| body["requests"][0]["outputDimensionality"].as_u64())
-        .unwrap_or(SIZE);
+        .unwrap_or(FakeVendor::VECTOR as u64);
     let input: u64 = texts.iter().map(|text| text.split_whitespace().count() as u64).sum();
     let vectors = texts.iter().map(|text| vector(text, size));
     let json = match wire {

@@ -3,7 +3,7 @@
 use callboard_protocol::{ApiKeyId, Role, Timestamp, UserId};
 use sea_orm::{
     ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect,
-    sea_query::{Expr, Query},
+    sea_query::{Expr, ExprTrait as _, Query, SimpleExpr},
 };
 use uuid::Uuid;
 
@@ -14,6 +14,25 @@ use super::{
 /// Accounts and keys that are read at once when budgets are loaded.
 const MOST_SPENDERS: u64 = 1_000_000;
 
+/// What is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpendingUnit {
+    /// Cost, in millionths of a US dollar.
+    MicroUsd,
+    /// Tokens, read and written.
+    Tokens,
+}
+
+impl SpendingUnit {
+    fn column(self) -> SimpleExpr {
+        let column = |column| Expr::col((Entity, column));
+        match self {
+            Self::MicroUsd => column(Column::CostMicroUsd).into(),
+            Self::Tokens => column(Column::InputTokens).add(column(Column::OutputTokens)),
+        }
+    }
+}
+
 /// What an account spent with one key, or without any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spending {
@@ -23,10 +42,10 @@ pub struct Spending {
     pub role: Option<Role>,
     /// The key.
     pub key: Option<ApiKeyId>,
-    /// Micro-dollars since the beginning of the day.
-    pub day_micro_usd: u64,
-    /// Micro-dollars since the beginning of the month.
-    pub month_micro_usd: u64,
+    /// Since the beginning of the day.
+    pub day: u64,
+    /// Since the beginning of the month.
+    pub month: u64,
 }
 
 /// Micro-dollars that `spender` spent with calls that were started at or after `since`.
@@ -66,22 +85,21 @@ pub async fn spent_since(
 /// a row for each account and key.
 pub async fn spending_since(
     store: &Store,
+    unit: SpendingUnit,
     day: Timestamp,
     month: Timestamp,
 ) -> Result<Vec<Spending>, StoreError> {
     store
         .run("usage.spending_since", async {
             let since = day.as_millis();
-            let of_the_day =
-                Expr::case(Column::StartedAt.gte(since), Expr::col((Entity, Column::CostMicroUsd)))
-                    .finally(0);
+            let of_the_day = Expr::case(Column::StartedAt.gte(since), unit.column()).finally(0);
             let rows = Entity::find()
                 .select_only()
                 .column(Column::UserId)
                 .column(Column::ApiKeyId)
                 .column(user::Column::Role)
                 .expr_as(sum_of(of_the_day.into()), "day_spent")
-                .expr_as(sum_of(Expr::col((Entity, Column::CostMicroUsd))), "month_spent")
+                .expr_as(sum_of(unit.column()), "month_spent")
                 .join(
                     sea_orm::JoinType::LeftJoin,
                     Entity::belongs_to(user::Entity)
@@ -119,8 +137,8 @@ impl TryFrom<Row> for Spending {
             user: UserId(row.user_id),
             role: row.role.as_deref().map(from_name).transpose()?,
             key: row.api_key_id.map(ApiKeyId),
-            day_micro_usd: counted(row.day_spent),
-            month_micro_usd: counted(row.month_spent),
+            day: counted(row.day_spent),
+            month: counted(row.month_spent),
         })
     }
 }
