@@ -16,20 +16,21 @@ use callboard_entities::{
     queries::usage::{Spender, SpendingUnit, spending_since},
 };
 use callboard_protocol::{
-    ApiKeyId, BudgetPeriod, BudgetStanding, BudgetUnit, ClientError, ErrorCode, Role, Timestamp,
-    User, UserId,
+    ApiKeyId, BudgetPeriod, BudgetStanding, BudgetUnit, Role, Timestamp, User, UserId,
 };
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 mod calendar;
 mod config;
+mod standing;
 
 #[cfg(test)]
 mod tests;
 
 use calendar::Calendar;
 pub use config::{Budget, BudgetConfig};
+pub use standing::{BudgetState, Exceeded, Period};
 
 /// How often the counters are brought up to the ledger.
 const RELOAD: Duration = Duration::from_secs(60);
@@ -79,65 +80,6 @@ impl Payer {
     fn caller(&self, user: UserId) -> BudgetCaller<'_> {
         BudgetCaller { user, username: &self.username, role: self.role, key: self.key }
     }
-}
-
-/// The span of a limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Period {
-    /// From midnight to midnight, UTC.
-    Day,
-    /// A calendar month, UTC.
-    Month,
-}
-
-/// A budget that does not allow a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Exceeded {
-    /// Whose.
-    pub spender: Spender,
-    /// The span of its limit.
-    pub period: Period,
-    /// What it counts.
-    pub unit: BudgetUnit,
-    /// The limit.
-    pub limit: u64,
-    /// When the next span begins.
-    pub resets_at: Timestamp,
-}
-
-impl Exceeded {
-    /// What the caller is told.
-    pub(crate) fn client(&self) -> ClientError {
-        let whose = match self.spender {
-            Spender::User(_) => "account",
-            Spender::Key(_) => "key",
-            Spender::Role(_) => "role",
-        };
-        let period = match self.period {
-            Period::Day => "day",
-            Period::Month => "month",
-        };
-        let what = match self.unit {
-            BudgetUnit::MicroUsd => "budget",
-            BudgetUnit::Tokens => "quota of tokens",
-        };
-        let message = format!("The {what} of this {whose} for the {period} is used up.");
-        let mut client = ClientError::new(ErrorCode::BudgetExceeded, message);
-        let wait = self.resets_at.as_millis().saturating_sub(Timestamp::now().as_millis());
-        client.retry_after_ms = Some(u64::try_from(wait).unwrap_or(0));
-        client
-    }
-}
-
-/// How a caller stands with all of its budgets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BudgetState {
-    /// Below the warning in all, or without any.
-    Ok,
-    /// So many percent of the most used one are spent or reserved.
-    Warn(u64),
-    /// One of them is used up.
-    Exceeded(Exceeded),
 }
 
 /// What was spent in a span, and what is reserved by calls that were begun in it.
@@ -203,6 +145,20 @@ impl Budgets {
         let calendar = Calendar::at(clock());
         let state = Mutex::new(State { unit, config, calendar, counters: HashMap::new() });
         Self { inner: Arc::new(Inner { unit, state, clock: Box::new(clock) }) }
+    }
+
+    /// With what was spent before the server started.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub(crate) async fn start(
+        config: BudgetConfig,
+        unit: BudgetUnit,
+        store: &Store,
+    ) -> Result<Self, StoreError> {
+        let budgets = Self::new(config, unit, Timestamp::now);
+        budgets.load(store).await?;
+        Ok(budgets)
     }
 
     /// Whether anybody is limited by the configuration; keys may have limits of their own.

@@ -8,6 +8,8 @@ use callboard_providers::Mode;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
+use crate::turns::TurnsKept;
+
 /// A key with a bad value, and what is wrong with it.
 pub type BadValue = (String, String);
 
@@ -78,6 +80,15 @@ impl Default for ChatConfig {
 }
 
 impl ChatConfig {
+    /// How much is kept of the turns that ended.
+    pub(crate) fn turns_kept(&self) -> TurnsKept {
+        TurnsKept {
+            time: Duration::from_secs(self.keep_turns_s),
+            count: self.keep_turns,
+            bytes: self.keep_turns_bytes,
+        }
+    }
+
     /// Every key with a value that cannot be used.
     #[must_use]
     pub fn check(&self) -> Vec<BadValue> {

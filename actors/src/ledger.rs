@@ -72,11 +72,19 @@ pub struct LedgerConfig {
     pub commit_ms: u64,
     /// What the journal may grow to while the database is away, in bytes.
     pub max_journal_bytes: u64,
+    /// How long calls are kept, in days.
+    pub keep_days: u32,
 }
 
 impl Default for LedgerConfig {
     fn default() -> Self {
-        Self { flush_ms: 10, fsync: false, commit_ms: 200, max_journal_bytes: 256 << 20 }
+        Self {
+            flush_ms: 10,
+            fsync: false,
+            commit_ms: 200,
+            max_journal_bytes: 256 << 20,
+            keep_days: 400,
+        }
     }
 }
 
@@ -88,6 +96,8 @@ impl LedgerConfig {
             ("flush_ms", self.flush_ms, 0..=50),
             ("commit_ms", self.commit_ms, 10..=10_000),
             ("max_journal_bytes", self.max_journal_bytes, 1 << 20..=1 << 40),
+            // Budgets of a month are counted from the ledger.
+            ("keep_days", u64::from(self.keep_days), 32..=36_500),
         ];
         let bad = bounds.into_iter().filter(|(_, value, bounds)| !bounds.contains(value));
         bad.map(|(key, value, bounds)| {

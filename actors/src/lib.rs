@@ -32,10 +32,10 @@ mod storage;
 mod system;
 #[cfg(test)]
 mod testing;
-mod token_purge;
 mod turn;
 mod turn_log;
 mod turns;
+mod upkeep;
 
 pub use budget::{
     Budget, BudgetCaller, BudgetConfig, BudgetState, Budgets, Exceeded, Limits, Payer, Period,

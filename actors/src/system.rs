@@ -35,10 +35,10 @@ use crate::{
     routing::Routing,
     sockets::{ConnectionId, Sockets},
     storage::store_failed,
-    token_purge::{self, PurgeSeed, TokenPurge},
     turn,
     turn_log::TurnLog,
-    turns::{Turns, TurnsKept},
+    turns::Turns,
+    upkeep::{self, Upkeep, UpkeepSeed},
 };
 
 /// Searches for turns that run at once: each takes a core for milliseconds, and the machine has
@@ -160,22 +160,15 @@ impl System {
         let configured = (parts.providers, parts.models);
         let started = (&keeper, &parts.metrics);
         let routing = Routing::start(configured, &parts.store, started, &arbiters).await?;
+        let keep_days = parts.ledger.keep_days;
         let ledger = Ledger::start(parts.ledger, &parts.usage, ledger_metrics(&parts.metrics))?;
         ledger.commit_to(parts.store.clone(), &keeper, &arbiters[0]);
-        let clock = callboard_protocol::Timestamp::now;
-        let quotas = Budgets::new(parts.budgets.clone(), BudgetUnit::Tokens, clock);
-        let budgets = Budgets::new(parts.budgets, BudgetUnit::MicroUsd, clock);
-        // Before the first call: what was spent before the restart counts.
-        budgets.load(&parts.store).await?;
-        quotas.load(&parts.store).await?;
+        let limits = parts.budgets;
+        let quotas = Budgets::start(limits.clone(), BudgetUnit::Tokens, &parts.store).await?;
+        let budgets = Budgets::start(limits, BudgetUnit::MicroUsd, &parts.store).await?;
         let cache = Cache::start(parts.cache, parts.remote, &keeper, &parts.metrics, &arbiters);
-        let keep_turns = Duration::from_secs(parts.chat.keep_turns_s);
         let shared = Arc::new(Shared {
-            turns: Turns::new(TurnsKept {
-                time: keep_turns,
-                count: parts.chat.keep_turns,
-                bytes: parts.chat.keep_turns_bytes,
-            }),
+            turns: Turns::new(parts.chat.turns_kept()),
             store: parts.store,
             logs: parts.logs,
             cache,
@@ -207,9 +200,10 @@ impl System {
             let placement = Placement::on(&arbiters[arbiters.len() - 1], log_source::MAILBOX);
             drop(keeper.keep("log_source:callboard", placement, move |_| LogSource::new(seed)));
         }
-        let purge = PurgeSeed { store: shared.store.clone(), every: token_purge::EVERY };
-        let placement = Placement::on(&arbiters[0], token_purge::MAILBOX);
-        drop(keeper.keep("token_purge", placement, move |_| TokenPurge::new(purge)));
+        let store = shared.store.clone();
+        let upkeep = UpkeepSeed { store, every: upkeep::EVERY, keep_days };
+        let placement = Placement::on(&arbiters[0], upkeep::MAILBOX);
+        drop(keeper.keep("upkeep", placement, move |_| Upkeep::new(upkeep)));
         Ok(Self {
             inner: Arc::new(Inner {
                 conversations: Conversations::new(keeper.clone(), arbiters),

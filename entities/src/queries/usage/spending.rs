@@ -27,7 +27,7 @@ impl SpendingUnit {
     fn column(self) -> SimpleExpr {
         let column = |column| Expr::col((Entity, column));
         match self {
-            Self::MicroUsd => column(Column::CostMicroUsd).into(),
+            Self::MicroUsd => column(Column::CostMicroUsd),
             Self::Tokens => column(Column::InputTokens).add(column(Column::OutputTokens)),
         }
     }

@@ -1,0 +1,103 @@
+//! Forgets what is of no use any more, at the start and then once an hour: refresh tokens that have
+//! ended, and calls in the ledger that are older than `ledger.keep_days`.
+//!
+//! Nothing depends on when they go; they would only fill the database. The mailbox takes
+//! [`MAILBOX`]; nobody but the actor itself writes to it. A panic costs nothing: it goes on when it
+//! is back.
+
+use std::time::Duration;
+
+use actix::{Actor, Addr, AsyncContext, Context, Supervised, WrapFuture};
+use callboard_entities::{
+    Store, StoreError,
+    queries::{tokens, usage},
+};
+use callboard_protocol::Timestamp;
+use tracing::debug;
+
+use crate::storage::store_failed;
+
+/// Messages in the mailbox.
+pub(crate) const MAILBOX: usize = 4;
+
+/// How often it looks.
+pub(crate) const EVERY: Duration = Duration::from_secs(3_600);
+
+/// Calls that are forgotten at once, so that others can write in between.
+const CALLS_AT_ONCE: u32 = 1_000;
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// What outlives a restart of the actor.
+#[derive(Clone)]
+pub(crate) struct UpkeepSeed {
+    pub(crate) store: Store,
+    pub(crate) every: Duration,
+    /// How long calls stay in the ledger, in days.
+    pub(crate) keep_days: u32,
+}
+
+/// See the module.
+pub(crate) struct Upkeep {
+    seed: UpkeepSeed,
+    /// Its own address: nobody else needs one, and an actor without any would end.
+    _address: Option<Addr<Self>>,
+}
+
+impl Upkeep {
+    pub(crate) fn new(seed: UpkeepSeed) -> Self {
+        Self { seed, _address: None }
+    }
+
+    fn arm(&mut self, ctx: &mut Context<Self>) {
+        self._address = Some(ctx.address());
+        self.purge(ctx);
+        // It takes far less than an hour: none runs beside another.
+        ctx.run_interval(self.seed.every, |actor, ctx| actor.purge(ctx));
+    }
+
+    fn purge(&self, ctx: &mut Context<Self>) {
+        let UpkeepSeed { store, keep_days, .. } = self.seed.clone();
+        let purge = async move {
+            let now = Timestamp::now();
+            match tokens::purge_expired(&store, now).await {
+                Ok(purged) => debug!(purged, "refresh tokens that ended were forgotten"),
+                Err(error) => store_failed("purge refresh tokens", &error),
+            }
+            match purge_calls(&store, now.minus(DAY * keep_days)).await {
+                Ok(purged) => debug!(purged, "old calls were forgotten"),
+                Err(error) => store_failed("purge the ledger", &error),
+            }
+        };
+        ctx.spawn(purge.into_actor(self));
+    }
+}
+
+async fn purge_calls(store: &Store, before: Timestamp) -> Result<u64, StoreError> {
+    let mut all = 0;
+    loop {
+        let purged = usage::purge(store, before, CALLS_AT_ONCE).await?;
+        all += purged;
+        if purged < u64::from(CALLS_AT_ONCE) {
+            return Ok(all);
+        }
+    }
+}
+
+impl Actor for Upkeep {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.arm(ctx);
+    }
+}
+
+impl Supervised for Upkeep {
+    fn restarting(&mut self, ctx: &mut Self::Context) {
+        *self = Self::new(self.seed.clone());
+        self.arm(ctx);
+    }
+}
+
+#[cfg(test)]
+mod tests;

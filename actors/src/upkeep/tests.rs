@@ -1,0 +1,127 @@
+use actix::{Arbiter, Handler, Message};
+use callboard_entities::queries::tokens::NewRefreshToken;
+use callboard_protocol::{
+    CallId, CallStatus, CallTokens, RequestId, TokenFamilyId, UsageEndpoint, UsageEvent, UsageGroup,
+};
+use prometheus::{IntCounterVec, Opts};
+
+use super::*;
+use crate::{
+    keeper::{Keeper, Placement},
+    testing::{World, eventually, run},
+};
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Crash;
+
+impl Handler<Crash> for Upkeep {
+    type Result = ();
+
+    fn handle(&mut self, _: Crash, _: &mut Self::Context) {
+        panic!("as told");
+    }
+}
+
+/// Stores a token that ends `ahead` of now, or has ended already.
+async fn token(world: &World, hash: [u8; 32], ahead: Option<Duration>) {
+    let now = Timestamp::now();
+    let expires_at = ahead.map_or(now.minus(Duration::from_secs(1)), |ahead| now.plus(ahead));
+    let new =
+        NewRefreshToken { hash, family: TokenFamilyId::new(), user: world.user.id, expires_at };
+    tokens::insert(&world.store, &new, now).await.unwrap();
+}
+
+/// A call that began so many milliseconds ago.
+fn call(world: &World, ago_ms: i64) -> UsageEvent {
+    let started_at = Timestamp::from_millis(Timestamp::now().as_millis() - ago_ms);
+    UsageEvent {
+        id: CallId::new(),
+        request_id: RequestId::new(),
+        started_at,
+        ended_at: started_at,
+        user_id: world.user.id,
+        api_key_id: None,
+        turn_id: None,
+        endpoint: UsageEndpoint::Messages,
+        alias: "fast".into(),
+        provider: "one".into(),
+        model: "m".into(),
+        status: CallStatus::Answered,
+        error: None,
+        tokens: CallTokens::default(),
+        estimated: false,
+        cost_micro_usd: 1,
+        ttft_ms: None,
+        duration_ms: 1,
+    }
+}
+
+async fn is_there(world: &World, hash: [u8; 32]) -> bool {
+    tokens::family_of(&world.store, &hash).await.unwrap().is_some()
+}
+
+async fn until_gone(world: &World, hash: [u8; 32]) {
+    eventually(async || (!is_there(world, hash).await).then_some(())).await;
+}
+
+#[test]
+fn ended_tokens_are_forgotten_again_and_again_also_after_a_panic() {
+    run(async {
+        let world = World::start().await;
+        let keeper = Keeper::new(IntCounterVec::new(Opts::new("r", "r"), &["actor"]).unwrap());
+        let seed = UpkeepSeed {
+            store: world.store.clone(),
+            every: Duration::from_millis(20),
+            keep_days: 32,
+        };
+        token(&world, [1; 32], None).await;
+        token(&world, [2; 32], Some(Duration::from_secs(600))).await;
+        let here = Arbiter::current();
+        let purge =
+            keeper.keep("upkeep", Placement::on(&here, MAILBOX), move |_| Upkeep::new(seed));
+        until_gone(&world, [1; 32]).await;
+        token(&world, [3; 32], None).await;
+        until_gone(&world, [3; 32]).await;
+        assert!(purge.send(Crash).await.is_err());
+        eventually(async || (keeper.restarts("upkeep") == 1).then_some(())).await;
+        token(&world, [4; 32], None).await;
+        until_gone(&world, [4; 32]).await;
+        assert!(is_there(&world, [2; 32]).await, "one that is good yet");
+    });
+}
+
+#[test]
+fn calls_are_kept_for_their_days_and_no_longer() {
+    run(async {
+        let world = World::start().await;
+        let keep_days = 32;
+        let day = i64::from(keep_days) * 86_400_000;
+        let calls = [call(&world, day + 60_000), call(&world, day - 60_000), call(&world, 0)];
+        // More than are forgotten at once.
+        let old = std::iter::repeat_with(|| call(&world, 2 * day));
+        let old: Vec<_> = old.take(CALLS_AT_ONCE as usize + 1).collect();
+        usage::insert_many(&world.store, &calls).await.unwrap();
+        usage::insert_many(&world.store, &old).await.unwrap();
+        let keeper = Keeper::new(IntCounterVec::new(Opts::new("r", "r"), &["actor"]).unwrap());
+        let seed = UpkeepSeed { store: world.store.clone(), every: EVERY, keep_days };
+        let here = Arbiter::current();
+        let upkeep =
+            keeper.keep("upkeep", Placement::on(&here, MAILBOX), move |_| Upkeep::new(seed));
+        let left = async || {
+            let filter = usage::UsageFilter::default();
+            let sums = usage::totals(&world.store, &filter, UsageGroup::None).await.unwrap();
+            (sums.total.counts.calls == 2).then_some(())
+        };
+        eventually(left).await;
+        drop(upkeep);
+    });
+}
+
+#[test]
+fn a_system_purges() {
+    run(async {
+        let world = World::start().await;
+        assert!(world.system.keeper().observe().contains_key("upkeep"));
+    });
+}
