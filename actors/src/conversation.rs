@@ -19,8 +19,8 @@ use std::{
 };
 
 use actix::{
-    Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, AtomicResponse, Context, Handler,
-    Message, MessageResult, Recipient, Supervised, WrapFuture,
+    Actor, ActorContext, ActorFutureExt, AsyncContext, AtomicResponse, Context, Handler, Message,
+    MessageResult, Recipient, Supervised, WrapFuture,
 };
 use callboard_entities::queries::messages::BegunTurn;
 use callboard_protocol::{
@@ -34,6 +34,7 @@ use crate::{
     budget::Payer,
     conversations::Conversations,
     keeper::Life,
+    mailbox::{Mailbox, Posted},
     sockets::ConnectionId,
     system::Shared,
     turn::{self, TurnJob, Unbegun},
@@ -224,7 +225,7 @@ impl Conversation {
         self.tell_all(None, &SessionEvent::Frame(Box::new(frame)));
     }
 
-    fn start_or_queue(&mut self, job: TurnJob, address: Addr<Self>) {
+    fn start_or_queue(&mut self, job: TurnJob, address: Mailbox<Self>) {
         if self.running.is_some() {
             self.waiting.push_back(job);
         } else {
@@ -232,14 +233,14 @@ impl Conversation {
         }
     }
 
-    fn start(&mut self, job: TurnJob, address: Addr<Self>) {
+    fn start(&mut self, job: TurnJob, address: Mailbox<Self>) {
         let log = Arc::clone(&job.log);
         turn::spawn(Arc::clone(&self.seed.shared), job, address);
         self.running = Some(log);
     }
 
     /// Runs when the question is durable.
-    fn begun(&mut self, asked: BeginTurn, stored: BegunTurn, address: Addr<Self>) -> Begun {
+    fn begun(&mut self, asked: BeginTurn, stored: BegunTurn, address: Mailbox<Self>) -> Begun {
         let shared = Arc::clone(&self.seed.shared);
         #[cfg(test)]
         shared.trap.spring("stored");
@@ -329,10 +330,11 @@ impl Supervised for Conversation {
     }
 }
 
-impl Handler<BeginTurn> for Conversation {
+impl Handler<Posted<BeginTurn>> for Conversation {
     type Result = AtomicResponse<Self, Result<Begun, ClientError>>;
 
-    fn handle(&mut self, asked: BeginTurn, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, posted: Posted<BeginTurn>, _: &mut Self::Context) -> Self::Result {
+        let asked = posted.open();
         self.idle_checks = 0;
         let waiting = self.waiting.len();
         let room = self.running.is_none() || waiting < self.seed.shared.chat.max_waiting_turns;
@@ -345,7 +347,8 @@ impl Handler<BeginTurn> for Conversation {
         let submission = turn::Submission { user, id, new, ask: asked.ask.clone(), room };
         let store = async move { turn::submit(&shared, submission).await }.in_current_span();
         AtomicResponse::new(Box::pin(store.into_actor(self).map(move |stored, actor, ctx| {
-            let begun = stored.map(|stored| actor.begun(asked, stored, ctx.address()));
+            let own = actor.life.mailbox(ctx);
+            let begun = stored.map(|stored| actor.begun(asked, stored, own));
             actor.beginning = None;
             // An id that is nobody's conversation must not keep an actor.
             if begun.is_err() && actor.is_unused() {
@@ -356,10 +359,11 @@ impl Handler<BeginTurn> for Conversation {
     }
 }
 
-impl Handler<Watch> for Conversation {
-    type Result = MessageResult<Watch>;
+impl Handler<Posted<Watch>> for Conversation {
+    type Result = MessageResult<Posted<Watch>>;
 
-    fn handle(&mut self, Watch(watcher): Watch, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, posted: Posted<Watch>, _: &mut Self::Context) -> Self::Result {
+        let Watch(watcher) = posted.open();
         self.idle_checks = 0;
         for job in &self.waiting {
             watcher.tell(SessionEvent::TurnBegan(Arc::clone(&job.log)));
@@ -370,20 +374,22 @@ impl Handler<Watch> for Conversation {
     }
 }
 
-impl Handler<Unwatch> for Conversation {
+impl Handler<Posted<Unwatch>> for Conversation {
     type Result = ();
 
-    fn handle(&mut self, Unwatch(connection): Unwatch, _: &mut Self::Context) {
+    fn handle(&mut self, posted: Posted<Unwatch>, _: &mut Self::Context) {
+        let Unwatch(connection) = posted.open();
         if self.watchers.remove(&connection).is_some() {
             self.tell_presence();
         }
     }
 }
 
-impl Handler<Typing> for Conversation {
+impl Handler<Posted<Typing>> for Conversation {
     type Result = ();
 
-    fn handle(&mut self, typing: Typing, _: &mut Self::Context) {
+    fn handle(&mut self, posted: Posted<Typing>, _: &mut Self::Context) {
+        let typing = posted.open();
         let frame = ServerFrame::Typing {
             conversation_id: self.seed.id,
             session_id: typing.session,
@@ -393,17 +399,18 @@ impl Handler<Typing> for Conversation {
     }
 }
 
-impl Handler<TurnEnded> for Conversation {
+impl Handler<Posted<TurnEnded>> for Conversation {
     type Result = ();
 
-    fn handle(&mut self, TurnEnded(turn): TurnEnded, ctx: &mut Self::Context) {
+    fn handle(&mut self, posted: Posted<TurnEnded>, ctx: &mut Self::Context) {
+        let TurnEnded(turn) = posted.open();
         if self.running.as_ref().is_some_and(|log| log.turn_id() == turn) {
             self.running = None;
         }
         if self.running.is_none()
             && let Some(next) = self.waiting.pop_front()
         {
-            self.start(next, ctx.address());
+            self.start(next, self.life.mailbox(ctx));
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use actix::{Addr, ArbiterHandle, Handler, Message, dev::ToEnvelope};
+use actix::{ArbiterHandle, Handler, Message};
 use callboard_protocol::{ClientError, ConversationId, ErrorCode};
 use parking_lot::Mutex;
 use tokio::time::timeout;
@@ -10,6 +10,7 @@ use tokio::time::timeout;
 use crate::{
     conversation::{Conversation, ConversationSeed, MAILBOX},
     keeper::{Keeper, Placement},
+    mailbox::{Mailbox, Posted},
     system::Shared,
 };
 
@@ -19,7 +20,7 @@ const ASK_TIMEOUT: Duration = Duration::from_secs(15);
 /// See the module. A cheap clone of one shared map.
 #[derive(Clone)]
 pub(crate) struct Conversations {
-    live: Arc<Mutex<HashMap<ConversationId, Addr<Conversation>>>>,
+    live: Arc<Mutex<HashMap<ConversationId, Mailbox<Conversation>>>>,
     arbiters: Arc<[ArbiterHandle]>,
     keeper: Keeper,
 }
@@ -30,7 +31,7 @@ impl Conversations {
     }
 
     /// The actor of a conversation, started if need be.
-    fn open(&self, id: ConversationId, shared: &Arc<Shared>) -> Addr<Conversation> {
+    fn open(&self, id: ConversationId, shared: &Arc<Shared>) -> Mailbox<Conversation> {
         let mut live = self.live.lock();
         if let Some(address) = live.get(&id).filter(|address| address.connected()) {
             return address.clone();
@@ -66,8 +67,7 @@ impl Conversations {
         F: Fn() -> M,
         M: Message + Send + 'static,
         M::Result: Send,
-        Conversation: Handler<M>,
-        actix::Context<Conversation>: ToEnvelope<Conversation, M>,
+        Conversation: Handler<Posted<M>>,
     {
         let asked = self.open(id, shared).send(message());
         let (live, shared) = (self.clone(), Arc::clone(shared));
@@ -87,8 +87,7 @@ impl Conversations {
     where
         M: Message + Send + 'static,
         M::Result: Send,
-        Conversation: Handler<M>,
-        actix::Context<Conversation>: ToEnvelope<Conversation, M>,
+        Conversation: Handler<Posted<M>>,
     {
         let address = self.live.lock().get(&id).cloned();
         if let Some(address) = address

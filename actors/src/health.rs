@@ -184,6 +184,8 @@ mod tests {
             last_failure: last_failure(),
             since,
             busy: std::time::Duration::ZERO,
+            mailbox: 4,
+            waiting: 0,
         };
         let all = [status(KeptState::Running), status(KeptState::Restarting)];
         assert_eq!(actors(all.iter()).health, Health::Degraded);

@@ -11,8 +11,8 @@ use std::{
 };
 
 use actix::{
-    Actor, ActorFutureExt, Addr, ArbiterHandle, AsyncContext, Context, Handler, Message,
-    Supervised, WrapFuture,
+    Actor, ActorFutureExt, ArbiterHandle, AsyncContext, Context, Handler, Message, Supervised,
+    WrapFuture,
 };
 use callboard_entities::queries::{
     self,
@@ -26,7 +26,8 @@ use tracing::{info, warn};
 use crate::{
     config::JobsConfig,
     job::{Ingest, JobSeed, JobWorker},
-    keeper::{Keeper, Placement},
+    keeper::{Keeper, Life, Placement},
+    mailbox::{Mailbox, Posted},
     storage::store_failed,
     system::Shared,
 };
@@ -60,7 +61,7 @@ const MAX_PATH: usize = 4_096;
 #[derive(Clone)]
 pub struct Jobs {
     shared: Arc<Shared>,
-    dispatcher: Addr<Dispatcher>,
+    dispatcher: Mailbox<Dispatcher>,
     stopping: CancellationToken,
 }
 
@@ -80,8 +81,9 @@ impl Jobs {
             stopping: stopping.clone(),
             running: Arc::default(),
         };
-        let dispatcher =
-            keeper.keep("jobs", Placement::on(&arbiters[0], MAILBOX), move |_| Dispatcher { seed });
+        let dispatcher = keeper.keep("jobs", Placement::on(&arbiters[0], MAILBOX), move |life| {
+            Dispatcher { seed, life }
+        });
         Self { shared, dispatcher, stopping }
     }
 
@@ -237,7 +239,7 @@ struct DispatcherSeed {
 /// One running job's place; dropping it makes room and wakes the dispatcher.
 pub(crate) struct Seat {
     running: Arc<Mutex<usize>>,
-    dispatcher: Addr<Dispatcher>,
+    dispatcher: Mailbox<Dispatcher>,
 }
 
 impl Drop for Seat {
@@ -250,6 +252,7 @@ impl Drop for Seat {
 /// See the module.
 pub(crate) struct Dispatcher {
     seed: DispatcherSeed,
+    life: Life,
 }
 
 impl Dispatcher {
@@ -289,15 +292,16 @@ impl Dispatcher {
         // Nothing else is handled meanwhile, so that two looks cannot pass the limit together.
         ctx.wait(claimed.into_actor(self).map(|claimed, dispatcher, ctx| match claimed {
             Ok(Some(job)) => {
-                dispatcher.start_job(job, ctx.address());
-                drop(ctx.address().try_send(Wake));
+                let mailbox = dispatcher.life.mailbox(ctx);
+                dispatcher.start_job(job, mailbox.clone());
+                drop(mailbox.try_send(Wake));
             }
             Ok(None) => {}
             Err(error) => store_failed("claim a job", &error),
         }));
     }
 
-    fn start_job(&self, claimed: ClaimedJob, dispatcher: Addr<Self>) {
+    fn start_job(&self, claimed: ClaimedJob, dispatcher: Mailbox<Self>) {
         let id = claimed.job.id;
         info!(job_id = %id, attempt = claimed.claim.attempt, "job claimed");
         *self.seed.running.lock() += 1;
@@ -334,10 +338,10 @@ impl Supervised for Dispatcher {
     }
 }
 
-impl Handler<Wake> for Dispatcher {
+impl Handler<Posted<Wake>> for Dispatcher {
     type Result = ();
 
-    fn handle(&mut self, _: Wake, ctx: &mut Self::Context) {
+    fn handle(&mut self, _: Posted<Wake>, ctx: &mut Self::Context) {
         self.claim(ctx);
     }
 }

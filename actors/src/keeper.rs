@@ -29,7 +29,7 @@ use std::{
 };
 
 use actix::{
-    Actor, Addr, ArbiterHandle, Context, Supervised,
+    Actor, Addr, ArbiterHandle, AsyncContext as _, Context, Supervised,
     dev::{ContextFut, channel},
 };
 use callboard_protocol::Timestamp;
@@ -38,6 +38,8 @@ use prometheus::IntCounterVec;
 use serde::Serialize;
 use tokio::time::{Instant, Sleep, sleep};
 use tracing::{error, info, warn};
+
+use crate::mailbox::{Depth, Mailbox};
 
 /// How often an actor may fail, and how long to wait before it is restarted.
 #[derive(Clone, Copy, Debug)]
@@ -69,18 +71,27 @@ impl Default for RestartPolicy {
     }
 }
 
-/// Handed to a kept actor so that its wish to end can be told from a failure.
+/// Handed to a kept actor: its wish to end, so that it can be told from a failure, and what waits
+/// for it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Life(Arc<AtomicBool>);
+pub(crate) struct Life {
+    finished: Arc<AtomicBool>,
+    depth: Depth,
+}
 
 impl Life {
     /// The next stop is final: no restart.
     pub(crate) fn finish(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.finished.store(true, Ordering::Relaxed);
     }
 
     fn is_finished(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.finished.load(Ordering::Relaxed)
+    }
+
+    /// The actor's own mailbox.
+    pub(crate) fn mailbox<A: Actor<Context = Context<A>>>(&self, ctx: &Context<A>) -> Mailbox<A> {
+        Mailbox::new(ctx.address(), self.depth.clone())
     }
 }
 
@@ -146,6 +157,10 @@ pub struct KeptStatus {
     pub since: Timestamp,
     /// How long it has been at what it does now; zero when it waits.
     pub busy: Duration,
+    /// Messages that its mailbox takes …
+    pub mailbox: usize,
+    /// … and that wait in it now.
+    pub waiting: usize,
 }
 
 impl KeptStatus {
@@ -197,6 +212,7 @@ struct Entry {
     number: u64,
     status: KeptStatus,
     pulse: Arc<Pulse>,
+    depth: Depth,
 }
 
 /// Which entry is an actor's own.
@@ -242,7 +258,7 @@ impl Keeper {
         name: impl Into<String>,
         placement: Placement<'_>,
         make: F,
-    ) -> Addr<A>
+    ) -> Mailbox<A>
     where
         A: Supervised + Actor<Context = Context<A>>,
         F: FnOnce(Life) -> A + Send + 'static,
@@ -252,13 +268,14 @@ impl Keeper {
         policy.escalates &= !one_of_many;
         let (sender, receiver) = channel::channel(mailbox);
         let name = name.into();
-        let own = self.enter(name.clone());
+        let life = Life::default();
+        let own = self.enter(name.clone(), mailbox, life.depth.clone());
+        let depth = life.depth.clone();
         // There from the start, so that the first restart is an increase.
         self.restarts.with_label_values(&[kind_of(&name)]);
         let keeper = self.clone();
         let started = arbiter.spawn_fn(move || {
             let context = Context::with_receiver(receiver);
-            let life = Life::default();
             let actor = make(life.clone());
             actix::spawn(Kept {
                 context: Box::pin(context.into_future(actor)),
@@ -273,15 +290,18 @@ impl Keeper {
         if !started {
             error!("an arbiter is gone: its actors cannot be started");
         }
-        Addr::new(sender)
+        Mailbox::new(Addr::new(sender), depth)
     }
 
     /// All kept actors by name; those that ended on purpose are not in it.
     #[must_use]
     pub fn observe(&self) -> BTreeMap<String, KeptStatus> {
         let kept = self.kept.lock();
-        let status =
-            |entry: &Entry| KeptStatus { busy: entry.pulse.busy(), ..entry.status.clone() };
+        let status = |entry: &Entry| KeptStatus {
+            busy: entry.pulse.busy(),
+            waiting: entry.depth.get(),
+            ..entry.status.clone()
+        };
         kept.entries.iter().map(|(name, entry)| (name.clone(), status(entry))).collect()
     }
 
@@ -291,7 +311,7 @@ impl Keeper {
         self.kept.lock().entries.get(name).map_or(0, |entry| entry.status.restarts)
     }
 
-    fn enter(&self, name: String) -> Own {
+    fn enter(&self, name: String, mailbox: usize, depth: Depth) -> Own {
         let mut kept = self.kept.lock();
         kept.last_number += 1;
         let number = kept.last_number;
@@ -302,8 +322,10 @@ impl Keeper {
             last_failure: None,
             since: Timestamp::now(),
             busy: Duration::ZERO,
+            mailbox,
+            waiting: 0,
         };
-        let entry = Entry { number, status, pulse: Arc::clone(&pulse) };
+        let entry = Entry { number, status, pulse: Arc::clone(&pulse), depth };
         kept.entries.insert(name.clone(), entry);
         Own { name, number, pulse }
     }

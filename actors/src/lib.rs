@@ -20,6 +20,7 @@ mod jobs;
 mod keeper;
 mod ledger;
 mod log_source;
+mod mailbox;
 mod metrics;
 mod privacy;
 mod provider;

@@ -21,8 +21,8 @@ mod rates;
 use std::{sync::Arc, time::Duration};
 
 use actix::{
-    Actor, Addr, AsyncContext, Context, Handler, MailboxError, Message, ResponseFuture,
-    SpawnHandle, Supervised,
+    Actor, AsyncContext, Context, Handler, MailboxError, Message, ResponseFuture, SpawnHandle,
+    Supervised,
 };
 use callboard_protocol::UserId;
 use callboard_providers::{Client, ProviderConfig};
@@ -36,7 +36,11 @@ pub(crate) use self::{
     gate::{Gate, GateReadings, LaneReadings, Want},
     lease::{Lease, Outcome},
 };
-use crate::metrics::Metrics;
+use crate::{
+    keeper::Life,
+    mailbox::{Mailbox, Posted},
+    metrics::Metrics,
+};
 pub use gate::Priority;
 
 /// Messages in the mailbox: an `Acquire` is handled in microseconds, so a full mailbox means a
@@ -113,11 +117,11 @@ pub(crate) struct Entrance {
     client: Arc<Client>,
     metrics: Metrics,
     /// Stored once: every clone would have a place of its own in the mailbox.
-    address: Addr<Provider>,
+    address: Mailbox<Provider>,
 }
 
 impl Entrance {
-    pub(crate) fn new(seed: &ProviderSeed, address: Addr<Provider>) -> Self {
+    pub(crate) fn new(seed: &ProviderSeed, address: Mailbox<Provider>) -> Self {
         Self {
             gate: Arc::clone(&seed.gate),
             config: Arc::clone(&seed.config),
@@ -166,7 +170,7 @@ impl Entrance {
 
     /// The actor, for a test to kill.
     #[cfg(test)]
-    pub(crate) fn kill(&self) -> &Addr<Provider> {
+    pub(crate) fn kill(&self) -> &Mailbox<Provider> {
         &self.address
     }
 
@@ -238,6 +242,7 @@ impl ProviderSeed {
 /// See the module.
 pub(crate) struct Provider {
     seed: ProviderSeed,
+    life: Life,
     waiting: Vec<Waiter>,
     /// Set for the time when a limit lets the next one through.
     alarm: Option<SpawnHandle>,
@@ -245,8 +250,8 @@ pub(crate) struct Provider {
 }
 
 impl Provider {
-    pub(crate) fn new(seed: ProviderSeed) -> Self {
-        Self { seed, waiting: Vec::new(), alarm: None, looks: Looks::default() }
+    pub(crate) fn new(seed: ProviderSeed, life: Life) -> Self {
+        Self { seed, life, waiting: Vec::new(), alarm: None, looks: Looks::default() }
     }
 
     /// The place of the waiter whose turn it is.
@@ -288,7 +293,7 @@ impl Provider {
 
     fn lease(&self, want: &Want<'_>, grant: gate::Grant, ctx: &Context<Self>) -> Lease {
         let (gate, client) = (Arc::clone(&self.seed.gate), Arc::clone(&self.seed.client));
-        Lease::new(gate, ctx.address(), client, (want, grant))
+        Lease::new(gate, self.life.mailbox(ctx), client, (want, grant))
     }
 
     fn publish(&self) {
@@ -310,16 +315,17 @@ impl Actor for Provider {
 
 impl Supervised for Provider {
     fn restarting(&mut self, ctx: &mut Self::Context) {
-        *self = Self::new(self.seed.clone());
+        *self = Self::new(self.seed.clone(), self.life.clone());
         self.publish();
         probe::arm(self, ctx);
     }
 }
 
-impl Handler<Acquire> for Provider {
+impl Handler<Posted<Acquire>> for Provider {
     type Result = ResponseFuture<Result<Lease, Refused>>;
 
-    fn handle(&mut self, Acquire(wish): Acquire, ctx: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, posted: Posted<Acquire>, ctx: &mut Self::Context) -> Self::Result {
+        let Acquire(wish) = posted.open();
         let answer = |reply| Box::pin(std::future::ready(reply));
         self.serve(ctx);
         let saturated = Refused::Saturated { retry_after: RETRY_AFTER };
@@ -351,10 +357,10 @@ impl Handler<Acquire> for Provider {
     }
 }
 
-impl Handler<Serve> for Provider {
+impl Handler<Posted<Serve>> for Provider {
     type Result = ();
 
-    fn handle(&mut self, _: Serve, ctx: &mut Self::Context) {
+    fn handle(&mut self, _: Posted<Serve>, ctx: &mut Self::Context) {
         self.serve(ctx);
     }
 }

@@ -81,8 +81,8 @@ impl Prepared {
         let seed = ProviderSeed::new(Arc::clone(&config), Arc::new(client), metrics.clone());
         let name = format!("provider:{}", config.name);
         let kept = seed.clone();
-        let address =
-            keeper.keep(name, Placement::on(arbiter, MAILBOX), move |_| Provider::new(kept));
+        let address = keeper
+            .keep(name, Placement::on(arbiter, MAILBOX), move |life| Provider::new(kept, life));
         let entrance = Entrance::new(&seed, address);
         Link { config, entrance, load: Arc::default(), books: Books::default(), keys }
     }

@@ -364,6 +364,8 @@ impl System {
             since: status.since,
             busy_ms: u64::try_from(status.busy.as_millis()).unwrap_or(u64::MAX),
             hangs: status.hangs(),
+            waiting: status.waiting,
+            mailbox: status.mailbox,
         });
         let sessions = self.inner.sockets.total();
         ActorList { items: items.collect(), total: kept.len(), sessions }

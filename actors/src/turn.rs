@@ -15,7 +15,6 @@ mod tools;
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use actix::Addr;
 use callboard_entities::{
     StoreError,
     queries::messages::{self, BegunTurn, FinishedAnswer, NewTurn, Place},
@@ -33,6 +32,7 @@ use crate::{
     budget::Payer,
     conversation::{Conversation, TurnEnded},
     keeper::panic_text,
+    mailbox::Mailbox,
     storage::{STORE_RETRIES, store_failed},
     system::Shared,
     turn_log::{TurnEvent, TurnLog},
@@ -119,7 +119,7 @@ fn title(question: &str) -> String {
 
 /// Starts a turn. `conversation` is told when it ends; the address is the turn's own clone and has
 /// a place in the mailbox of its own.
-pub(crate) fn spawn(shared: Arc<Shared>, job: TurnJob, conversation: Addr<Conversation>) {
+pub(crate) fn spawn(shared: Arc<Shared>, job: TurnJob, conversation: Mailbox<Conversation>) {
     let span = info_span!("turn", turn_id = %job.log.turn_id());
     let runtime = shared.runtime.clone();
     let tracker = shared.tracker.clone();

@@ -9,11 +9,15 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, MessageResult, Supervised};
+use actix::{Actor, Context, Handler, Message, MessageResult, Supervised};
 use callboard_protocol::ShardStats;
 
 use super::{Kind, Shelf};
-use crate::metrics::Metrics;
+use crate::{
+    keeper::Life,
+    mailbox::{Mailbox, Posted},
+    metrics::Metrics,
+};
 
 /// Messages in the mailbox.
 pub(crate) const MAILBOX: usize = 256;
@@ -44,7 +48,7 @@ pub(crate) enum Found<K: Kind> {
 /// The duty to make a value.
 pub(crate) struct FillPermit<K: Kind> {
     /// Has a place in the mailbox of its own, so that a dropped permit is never lost.
-    shard: Addr<CacheShard<K>>,
+    shard: Mailbox<CacheShard<K>>,
     key: Arc<str>,
     flight: u64,
     filled: bool,
@@ -111,6 +115,7 @@ pub(crate) struct ShardSeed<K: Kind> {
 /// See the module.
 pub(crate) struct CacheShard<K: Kind> {
     seed: ShardSeed<K>,
+    life: Life,
     flights: HashMap<Arc<str>, Flight<K>>,
     next_flight: u64,
     /// Those that the shelf does not count.
@@ -118,14 +123,14 @@ pub(crate) struct CacheShard<K: Kind> {
 }
 
 impl<K: Kind> CacheShard<K> {
-    pub(crate) fn new(seed: ShardSeed<K>) -> Self {
+    pub(crate) fn new(seed: ShardSeed<K>, life: Life) -> Self {
         let stats = ShardStats {
             shard: seed.number,
             kind: K::KIND,
             capacity_bytes: seed.shelf.max_bytes(),
             ..ShardStats::default()
         };
-        Self { seed, flights: HashMap::new(), next_flight: 0, stats }
+        Self { seed, life, flights: HashMap::new(), next_flight: 0, stats }
     }
 
     fn count(&self, op: &str, result: &str) {
@@ -144,11 +149,11 @@ impl<K: Kind> Supervised for CacheShard<K> {
     }
 }
 
-impl<K: Kind> Handler<Lookup<K>> for CacheShard<K> {
-    type Result = MessageResult<Lookup<K>>;
+impl<K: Kind> Handler<Posted<Lookup<K>>> for CacheShard<K> {
+    type Result = MessageResult<Posted<Lookup<K>>>;
 
-    fn handle(&mut self, lookup: Lookup<K>, ctx: &mut Self::Context) -> Self::Result {
-        let Lookup { key, flight, anew } = lookup;
+    fn handle(&mut self, posted: Posted<Lookup<K>>, ctx: &mut Self::Context) -> Self::Result {
+        let Lookup { key, flight, anew } = posted.open();
         // It may have been stored since the asker looked.
         if !anew && let Some((value, age)) = self.seed.shelf.get(&key) {
             return MessageResult(Found::Hit { value, age });
@@ -165,15 +170,16 @@ impl<K: Kind> Handler<Lookup<K>> for CacheShard<K> {
         self.next_flight += 1;
         let number = self.next_flight;
         self.flights.insert(Arc::clone(&key), Flight { number, followed: flight });
-        let shard = ctx.address();
+        let shard = self.life.mailbox(ctx);
         MessageResult(Found::Fill(FillPermit { shard, key, flight: number, filled: false }))
     }
 }
 
-impl<K: Kind> Handler<Filled<K>> for CacheShard<K> {
+impl<K: Kind> Handler<Posted<Filled<K>>> for CacheShard<K> {
     type Result = bool;
 
-    fn handle(&mut self, filled: Filled<K>, _: &mut Self::Context) -> bool {
+    fn handle(&mut self, posted: Posted<Filled<K>>, _: &mut Self::Context) -> bool {
+        let filled = posted.open();
         // A flight that was invalidated, or lost in a restart, leaves nothing behind.
         if self.flights.get(&filled.key).is_none_or(|flight| flight.number != filled.flight) {
             return false;
@@ -186,10 +192,10 @@ impl<K: Kind> Handler<Filled<K>> for CacheShard<K> {
     }
 }
 
-impl<K: Kind> Handler<Observe> for CacheShard<K> {
-    type Result = MessageResult<Observe>;
+impl<K: Kind> Handler<Posted<Observe>> for CacheShard<K> {
+    type Result = MessageResult<Posted<Observe>>;
 
-    fn handle(&mut self, _: Observe, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, _: Posted<Observe>, _: &mut Self::Context) -> Self::Result {
         let held = self.seed.shelf.figures();
         MessageResult(ShardStats {
             entries: held.entries,
@@ -202,10 +208,11 @@ impl<K: Kind> Handler<Observe> for CacheShard<K> {
     }
 }
 
-impl<K: Kind> Handler<Invalidate> for CacheShard<K> {
+impl<K: Kind> Handler<Posted<Invalidate>> for CacheShard<K> {
     type Result = u64;
 
-    fn handle(&mut self, Invalidate(pattern): Invalidate, _: &mut Self::Context) -> u64 {
+    fn handle(&mut self, posted: Posted<Invalidate>, _: &mut Self::Context) -> u64 {
+        let Invalidate(pattern) = posted.open();
         let dropped = self.seed.shelf.drop_fitting(&pattern);
         // What is being made now rests on what is being dropped: it will not be kept.
         self.flights.retain(|key, _| !super::fits(&pattern, key));

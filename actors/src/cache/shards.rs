@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use actix::{Addr, ArbiterHandle};
+use actix::ArbiterHandle;
 use callboard_protocol::{ErrorCode, ShardStats};
 use futures_util::future::join_all;
 use tokio::time::timeout;
@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     keeper::{Keeper, Placement},
+    mailbox::Mailbox,
     metrics::Metrics,
 };
 
@@ -27,7 +28,7 @@ pub(crate) struct Shards<K: Kind> {
 
 struct Shard<K: Kind> {
     shelf: Arc<Shelf<K::Value>>,
-    actor: Addr<CacheShard<K>>,
+    actor: Mailbox<CacheShard<K>>,
 }
 
 impl<K: Kind> Clone for Shards<K> {
@@ -57,8 +58,8 @@ impl<K: Kind> Shards<K> {
             let (kept, metrics) = (Arc::clone(&shelf), metrics.clone());
             let name = format!("{}:{number}", K::NAME);
             let placement = Placement::on(arbiter, shard::MAILBOX);
-            let actor = keeper.keep(name, placement, move |_| {
-                CacheShard::new(ShardSeed { number, shelf: kept, metrics })
+            let actor = keeper.keep(name, placement, move |life| {
+                CacheShard::new(ShardSeed { number, shelf: kept, metrics }, life)
             });
             Shard { shelf, actor }
         };

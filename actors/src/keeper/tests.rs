@@ -6,6 +6,7 @@ use actix::{ActorContext, Arbiter, AsyncContext, Handler, Message};
 use prometheus::Opts;
 
 use super::*;
+use crate::mailbox::Posted;
 
 fn keeper() -> Keeper {
     Keeper::new(IntCounterVec::new(Opts::new("restarts", "r"), &["actor"]).unwrap())
@@ -49,19 +50,20 @@ enum Do {
     End,
 }
 
-impl Handler<Count> for Probe {
+impl Handler<Posted<Count>> for Probe {
     type Result = u64;
 
-    fn handle(&mut self, _: Count, _: &mut Context<Self>) -> u64 {
+    fn handle(&mut self, _: Posted<Count>, _: &mut Context<Self>) -> u64 {
         self.count += 1;
         self.count
     }
 }
 
-impl Handler<Do> for Probe {
+impl Handler<Posted<Do>> for Probe {
     type Result = ();
 
-    fn handle(&mut self, what: Do, ctx: &mut Context<Self>) {
+    fn handle(&mut self, posted: Posted<Do>, ctx: &mut Context<Self>) {
+        let what = posted.open();
         match what {
             Do::Panic => panic!("as told"),
             Do::PanicInTimer => {
@@ -80,7 +82,7 @@ impl Handler<Do> for Probe {
 }
 
 /// A kept probe on the test's own arbiter, whose clock the test may pause.
-fn probe(keeper: &Keeper, policy: RestartPolicy, mut probe: Probe) -> Addr<Probe> {
+fn probe(keeper: &Keeper, policy: RestartPolicy, mut probe: Probe) -> Mailbox<Probe> {
     let here = Arbiter::current();
     let placement = Placement { policy: Some(policy), ..Placement::on(&here, 64) };
     keeper.keep("probe:1", placement, move |life| {
@@ -265,10 +267,11 @@ fn restarts_are_counted_by_kind_not_by_name() {
 #[rtype(result = "()")]
 struct WaitFor(std::sync::mpsc::Receiver<()>);
 
-impl Handler<WaitFor> for Probe {
+impl Handler<Posted<WaitFor>> for Probe {
     type Result = ();
 
-    fn handle(&mut self, WaitFor(end): WaitFor, _: &mut Context<Self>) {
+    fn handle(&mut self, posted: Posted<WaitFor>, _: &mut Context<Self>) {
+        let WaitFor(end) = posted.open();
         assert!(end.recv().is_err(), "the other end is dropped to end this");
     }
 }
@@ -287,13 +290,23 @@ fn one_that_does_not_come_back_from_a_message_is_seen() {
         let (end, wait) = std::sync::mpsc::sync_channel::<()>(1);
         let hanging = address.send(WaitFor(wait));
         until(|| busy() > Duration::from_millis(20)).await;
+        let waiting = || keeper.observe()["probe:1"].waiting;
+        let unread: Vec<_> = (0..3).map(|_| address.send(Count)).collect();
+        assert_eq!((waiting(), keeper.observe()["probe:1"].mailbox), (3, 64));
         drop(end);
         hanging.await.unwrap();
+        for answer in unread {
+            answer.await.unwrap();
+        }
+        assert_eq!(waiting(), 0);
         until(|| busy().is_zero()).await;
         let long =
             KeptStatus { busy: Duration::from_secs(6), ..keeper.observe()["probe:1"].clone() };
         assert!(long.hangs() && !keeper.observe()["probe:1"].hangs());
+        // What is refused, and what nobody is left to read, does not wait.
         elsewhere.stop();
+        until(|| address.try_send(Count).is_err()).await;
+        until(|| waiting() == 0).await;
     });
 }
 

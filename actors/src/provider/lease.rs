@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use actix::Addr;
 use callboard_protocol::UserId;
 use callboard_providers::{Client, ProviderError, ProviderErrorKind, RateLimits};
+
+use crate::mailbox::Mailbox;
 
 use super::{
     Provider, Serve,
@@ -58,7 +59,7 @@ pub(crate) struct Lease {
     gate: Arc<Gate>,
     /// A clone of its own, which has one place in the mailbox of its own: telling the actor never
     /// fails for want of room.
-    provider: Addr<Provider>,
+    provider: Mailbox<Provider>,
     user: UserId,
     grant: Grant,
     outcome: Outcome,
@@ -71,7 +72,7 @@ pub(crate) struct Lease {
 impl Lease {
     pub(super) fn new(
         gate: Arc<Gate>,
-        provider: Addr<Provider>,
+        provider: Mailbox<Provider>,
         client: Arc<Client>,
         (want, grant): (&Want<'_>, Grant),
     ) -> Self {

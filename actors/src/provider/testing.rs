@@ -3,15 +3,16 @@
 use actix::{Handler, Message};
 
 use super::Provider;
+use crate::mailbox::Posted;
 
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Crash;
 
-impl Handler<Crash> for Provider {
+impl Handler<Posted<Crash>> for Provider {
     type Result = ();
 
-    fn handle(&mut self, _: Crash, _: &mut Self::Context) {
+    fn handle(&mut self, _: Posted<Crash>, _: &mut Self::Context) {
         panic!("as told");
     }
 }

@@ -37,7 +37,7 @@ fn start_with(keeper: &Keeper, bend: impl FnOnce(&mut ProviderConfig)) -> Entran
     let seed = ProviderSeed::new(Arc::new(config), client, Metrics::new().unwrap());
     let (here, kept) = (Arbiter::current(), seed.clone());
     let placement = Placement::on(&here, MAILBOX);
-    let address = keeper.keep("provider:p", placement, move |_| Provider::new(kept));
+    let address = keeper.keep("provider:p", placement, move |life| Provider::new(kept, life));
     Entrance::new(&seed, address)
 }
 

@@ -8,6 +8,7 @@ use prometheus::{IntCounterVec, Opts};
 use super::*;
 use crate::{
     keeper::{Keeper, Placement},
+    mailbox::Posted,
     testing::{World, eventually, run},
 };
 
@@ -15,10 +16,10 @@ use crate::{
 #[rtype(result = "()")]
 struct Crash;
 
-impl Handler<Crash> for Upkeep {
+impl Handler<Posted<Crash>> for Upkeep {
     type Result = ();
 
-    fn handle(&mut self, _: Crash, _: &mut Self::Context) {
+    fn handle(&mut self, _: Posted<Crash>, _: &mut Self::Context) {
         panic!("as told");
     }
 }

@@ -253,6 +253,10 @@ pub struct ActorState {
     pub busy_ms: u64,
     /// Whether it does not come back from that message, and holds up all others on its thread.
     pub hangs: bool,
+    /// Messages that wait in its mailbox …
+    pub waiting: usize,
+    /// … which takes so many.
+    pub mailbox: usize,
 }
 
 /// The reply of `GET /actors`.

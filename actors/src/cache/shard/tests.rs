@@ -20,10 +20,10 @@ const ENTRY_OVERHEAD: u64 = 256;
 #[rtype(result = "()")]
 struct Crash;
 
-impl Handler<Crash> for Shard {
+impl Handler<Posted<Crash>> for Shard {
     type Result = ();
 
-    fn handle(&mut self, _: Crash, _: &mut Self::Context) {
+    fn handle(&mut self, _: Posted<Crash>, _: &mut Self::Context) {
         panic!("as told");
     }
 }
@@ -36,14 +36,14 @@ fn run(test: impl Future<Output = ()>) {
     actix::System::with_tokio_rt(runtime).block_on(test);
 }
 
-fn start(max_bytes: u64) -> (Addr<Shard>, Keeper, Metrics) {
+fn start(max_bytes: u64) -> (Mailbox<Shard>, Keeper, Metrics) {
     let metrics = Metrics::new().unwrap();
     let keeper = Keeper::new(IntCounterVec::new(Opts::new("restarts", "r"), &["actor"]).unwrap());
     let shelf = Arc::new(Shelf::new(max_bytes, &metrics));
     let seed = ShardSeed { number: 0, shelf, metrics: metrics.clone() };
     let shard =
-        keeper.keep("cache_shard:0", Placement::on(&Arbiter::current(), MAILBOX), move |_| {
-            CacheShard::new(seed)
+        keeper.keep("cache_shard:0", Placement::on(&Arbiter::current(), MAILBOX), move |life| {
+            CacheShard::new(seed, life)
         });
     (shard, keeper, metrics)
 }
@@ -68,11 +68,11 @@ fn answer(text: &str) -> Arc<CachedAnswer> {
     })
 }
 
-async fn lookup(shard: &Addr<Shard>, key: &str) -> Found<Answers> {
+async fn lookup(shard: &Mailbox<Shard>, key: &str) -> Found<Answers> {
     shard.send(Lookup { key: key.into(), flight: log(), anew: false }).await.unwrap()
 }
 
-async fn fill(shard: &Addr<Shard>, key: &str, text: &str) {
+async fn fill(shard: &Mailbox<Shard>, key: &str, text: &str) {
     match lookup(shard, key).await {
         Found::Fill(permit) => {
             permit.fill(answer(text), Duration::from_secs(60), false).await;
@@ -81,7 +81,7 @@ async fn fill(shard: &Addr<Shard>, key: &str, text: &str) {
     }
 }
 
-async fn has(shard: &Addr<Shard>, key: &str) -> bool {
+async fn has(shard: &Mailbox<Shard>, key: &str) -> bool {
     matches!(lookup(shard, key).await, Found::Hit { .. })
 }
 
