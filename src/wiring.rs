@@ -42,9 +42,6 @@ use crate::{
     telemetry,
 };
 
-/// How long running turns may go on when the server is asked to end.
-const PATIENCE: Duration = Duration::from_secs(20);
-
 /// How long the end of the process waits for work on blocking threads.
 const LAST_BLOCKING_WORK: Duration = Duration::from_secs(5);
 
@@ -179,6 +176,7 @@ async fn start_with_log(
         identity,
         reload,
         arbiters,
+        patience: Duration::from_secs(config.server.limits.drain_s),
         _lock: lock,
     })
 }
@@ -192,6 +190,8 @@ pub(crate) struct Server {
     identity: Identity,
     reload: Arc<dyn Reload>,
     arbiters: Vec<Arbiter>,
+    /// How long turns and calls that run may go on at the end.
+    patience: Duration,
     _lock: File,
 }
 
@@ -217,8 +217,9 @@ impl Server {
 
     /// Drains and ends it.
     pub(crate) async fn stop(self) {
-        self.system.drain(PATIENCE).await;
+        self.system.drain(self.patience).await;
         self.http.stop(true).await;
+        self.system.close().await;
         for arbiter in self.arbiters {
             arbiter.stop();
             drop(arbiter.join());

@@ -157,27 +157,7 @@ impl System {
         order: CacheOrder,
     ) -> Result<Reply, GatewayError> {
         let shared = self.admit()?;
-        let asking = Asking { caller: caller.clone(), request, order, whole: false };
-        let request = match replies::find(shared, asking).await? {
-            Source::Bypass(request) => request,
-            Source::Kept(given, cache) => {
-                let (provider, model) = (given.provider.clone(), given.model.clone());
-                let attempts = Vec::new();
-                let events = ReplyEvents::of_cache(given);
-                return Ok(Reply { provider, model, attempts, cache, events });
-            }
-            Source::Followed(reader, head, cache) => {
-                let (provider, model) = (head.provider.clone(), head.model.clone());
-                let (attempts, events) = (head.attempts.clone(), ReplyEvents::of_log(reader));
-                return Ok(Reply { provider, model, attempts, cache, events });
-            }
-        };
-        let router = shared.routing.now();
-        let plan = router.plan(request.model.as_deref(), &caller.shape(&request))?;
-        let begun = Race::new(shared, &caller, &plan, &Question::Program(&request)).run().await?;
-        let Begun { provider, model, attempts, flow } = begun;
-        let events = ReplyEvents::of_provider(flow);
-        Ok(Reply { provider, model, attempts, cache: CacheUse::Bypass, events })
+        unless_cut(shared, chat(shared, caller, request, order)).await
     }
 
     /// Asks for an answer and gathers all of it: nobody has seen any of it yet, so when one target
@@ -192,18 +172,7 @@ impl System {
         (order, max_bytes): (CacheOrder, usize),
     ) -> Result<WholeReply, GatewayError> {
         let shared = self.admit()?;
-        let asking = Asking { caller: caller.clone(), request, order, whole: true };
-        match replies::find(shared, asking).await? {
-            Source::Bypass(request) => {
-                let (given, attempts) = whole(shared, &caller, &request, max_bytes).await?;
-                Ok(WholeReply { given: Arc::new(given), attempts, cache: CacheUse::Bypass })
-            }
-            Source::Kept(given, cache) => Ok(WholeReply { given, attempts: Vec::new(), cache }),
-            Source::Followed(reader, head, cache) => {
-                let given = Arc::new(reader.whole(&head).await?);
-                Ok(WholeReply { given, attempts: head.attempts.clone(), cache })
-            }
-        }
+        unless_cut(shared, gathered(shared, caller, request, (order, max_bytes))).await
     }
 
     /// Asks for embeddings: of one target after the other, until one gives them.
@@ -221,7 +190,7 @@ impl System {
         let prompt_tokens = (bytes as u64).div_ceil(4);
         let shape = Shape { prompt_tokens, task: caller.task_type() };
         let plan = router.plan(request.model.as_deref(), &shape)?;
-        attempt::embed(shared, &caller, &plan, &request).await
+        unless_cut(shared, attempt::embed(shared, &caller, &plan, &request)).await
     }
 
     /// The names that a program may ask for: aliases, then the providers' own models.
@@ -257,6 +226,70 @@ impl System {
             return Err(ErrorCode::Draining.into());
         }
         Ok(self.shared())
+    }
+}
+
+/// What was asked for, unless the server ends before it is there.
+async fn unless_cut<T>(
+    shared: &Shared,
+    asked: impl Future<Output = Result<T, GatewayError>>,
+) -> Result<T, GatewayError> {
+    tokio::select! {
+        biased;
+        answered = asked => answered,
+        () = shared.cut.cancelled() => Err(ClientError::from(ErrorCode::Draining).into()),
+    }
+}
+
+/// An answer that has begun.
+async fn chat(
+    shared: &Arc<Shared>,
+    caller: Caller,
+    request: ChatRequest,
+    order: CacheOrder,
+) -> Result<Reply, GatewayError> {
+    let asking = Asking { caller: caller.clone(), request, order, whole: false };
+    let request = match replies::find(shared, asking).await? {
+        Source::Bypass(request) => request,
+        Source::Kept(given, cache) => {
+            let (provider, model) = (given.provider.clone(), given.model.clone());
+            let attempts = Vec::new();
+            let events = ReplyEvents::of_cache(given, &shared.cut);
+            return Ok(Reply { provider, model, attempts, cache, events });
+        }
+        Source::Followed(reader, head, cache) => {
+            let (provider, model) = (head.provider.clone(), head.model.clone());
+            let (attempts, events) =
+                (head.attempts.clone(), ReplyEvents::of_log(reader, &shared.cut));
+            return Ok(Reply { provider, model, attempts, cache, events });
+        }
+    };
+    let router = shared.routing.now();
+    let plan = router.plan(request.model.as_deref(), &caller.shape(&request))?;
+    let begun = Race::new(shared, &caller, &plan, &Question::Program(&request)).run().await?;
+    let Begun { provider, model, attempts, flow } = begun;
+    let events = ReplyEvents::of_provider(flow, &shared.cut);
+    Ok(Reply { provider, model, attempts, cache: CacheUse::Bypass, events })
+}
+
+/// A whole answer, from wherever it comes.
+async fn gathered(
+    shared: &Arc<Shared>,
+    caller: Caller,
+    request: ChatRequest,
+    (order, max_bytes): (CacheOrder, usize),
+) -> Result<WholeReply, GatewayError> {
+    let asking = Asking { caller: caller.clone(), request, order, whole: true };
+    match replies::find(shared, asking).await? {
+        Source::Bypass(request) => {
+            let (given, attempts) = whole(shared, &caller, &request, max_bytes).await?;
+            Ok(WholeReply { given: Arc::new(given), attempts, cache: CacheUse::Bypass })
+        }
+        Source::Kept(given, cache) => Ok(WholeReply { given, attempts: Vec::new(), cache }),
+        Source::Followed(reader, head, cache) => {
+            let given = Arc::new(reader.whole(&head).await?);
+            Ok(WholeReply { given, attempts: head.attempts.clone(), cache })
+        }
     }
 }
 

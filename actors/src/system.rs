@@ -117,6 +117,8 @@ pub(crate) struct Shared {
     pub(crate) quotas: Budgets,
     pub(crate) searches: Arc<Semaphore>,
     pub(crate) index: IndexProbe,
+    /// Cancelled when the calls of programs have had their time at the end of the server.
+    pub(crate) cut: CancellationToken,
     /// Everything that shutdown waits for.
     pub(crate) tracker: TaskTracker,
     pub(crate) runtime: Handle,
@@ -183,6 +185,7 @@ impl System {
             quotas,
             searches: Arc::new(Semaphore::new(SEARCHES)),
             index: IndexProbe::default(),
+            cut: CancellationToken::new(),
             tracker: TaskTracker::new(),
             runtime: parts.runtime,
             #[cfg(test)]
@@ -402,9 +405,9 @@ impl System {
         self.inner.goodbye.clone()
     }
 
-    /// Ends everything in order: nothing new is taken, running turns get up to `patience`, those
-    /// still running are cancelled and store what they have, sockets say goodbye, jobs stop at
-    /// their next checkpoint.
+    /// Ends everything in order: nothing new is taken, running turns and the calls of programs get
+    /// up to `patience`, those that still run are cut and store what they have, sockets say goodbye,
+    /// jobs stop at their next checkpoint. [`System::close`] comes last.
     pub async fn drain(&self, patience: Duration) {
         let shared = &self.inner.shared;
         self.inner.draining.cancel();
@@ -413,8 +416,11 @@ impl System {
         self.inner.jobs.stop();
         shared.tracker.close();
         if timeout(patience, quiet(shared)).await.is_err() {
-            warn!(running = shared.turns.running(), "turns outlived their patience; cancelling");
+            let calls = shared.ledger.observe().open;
+            let running = shared.turns.running();
+            warn!(running, calls, "turns and calls outlived their patience; cancelling");
             shared.turns.cancel_all();
+            shared.cut.cancel();
             if timeout(LAST_WORDS, quiet(shared)).await.is_err() {
                 warn!("turns are left behind; they will be marked interrupted at the next start");
             }
@@ -428,6 +434,12 @@ impl System {
         if timeout(LAST_WORDS, gone).await.is_err() {
             warn!(sockets = self.inner.sockets.total(), "sockets did not take their goodbye");
         }
+    }
+
+    /// Brings what was used into the database, when nobody is left who could use more: the last
+    /// calls of programs end with their connections.
+    pub async fn close(&self) {
+        let shared = &self.inner.shared;
         if timeout(LAST_WORDS, shared.ledger.stop(&shared.store)).await.is_err() {
             warn!("the usage journal is left; the next start brings it into the database");
         }
@@ -442,11 +454,11 @@ fn ledger_metrics(metrics: &Metrics) -> LedgerMetrics {
     }
 }
 
-/// Waits until no turn runs and none waits behind one.
+/// Waits until no turn runs, none waits behind one, and no model is being asked.
 async fn quiet(shared: &Shared) {
     loop {
         shared.tracker.wait().await;
-        if shared.turns.running() == 0 {
+        if shared.turns.running() == 0 && shared.ledger.observe().open == 0 {
             return;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;

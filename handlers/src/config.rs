@@ -117,6 +117,8 @@ pub struct EdgeLimits {
     pub answer_timeout_s: u64,
     /// A client that takes nothing of what it is sent for this long is gone, in seconds.
     pub stalled_reader_s: u64,
+    /// How long turns and calls that run may go on when the server is asked to end, in seconds.
+    pub drain_s: u64,
 }
 
 impl Default for EdgeLimits {
@@ -132,6 +134,7 @@ impl Default for EdgeLimits {
             log_read_timeout_s: 10,
             answer_timeout_s: 300,
             stalled_reader_s: 30,
+            drain_s: 20,
         }
     }
 }
@@ -148,6 +151,7 @@ impl EdgeLimits {
             ("limits.log_read_timeout_s", self.log_read_timeout_s),
             ("limits.answer_timeout_s", self.answer_timeout_s),
             ("limits.stalled_reader_s", self.stalled_reader_s),
+            ("limits.drain_s", self.drain_s),
         ];
         for (key, count) in counts {
             if count == 0 {

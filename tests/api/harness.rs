@@ -247,7 +247,8 @@ impl Server {
         self.into_launch().await
     }
 
-    async fn into_launch(mut self) -> Launch {
+    /// What it takes to start one that ended again.
+    pub(crate) async fn into_launch(mut self) -> Launch {
         let fresh =
             Launch { settings: Vec::new(), folder: tempfile::tempdir().unwrap(), postgres: None };
         std::mem::replace(&mut self.launch, fresh)

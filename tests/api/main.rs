@@ -15,6 +15,7 @@ mod ssh_log;
 
 mod accounts;
 mod ask;
+mod behind_nginx;
 mod bills;
 mod budgets;
 mod cache;

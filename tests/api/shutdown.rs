@@ -1,7 +1,10 @@
 //! The end of the server: asked for, and not.
 
-use callboard_protocol::{Ask, ClientFrame, MessageStatus, ServerFrame, SystemKind};
-use callboard_testkit::{FakeVendor, Reply};
+use callboard_protocol::{Ask, ClientFrame, MessageStatus, ServerFrame, SystemKind, UsageReport};
+use callboard_testkit::{FakeVendor, PATIENCE, Reply, eventually_some};
+use futures_util::StreamExt as _;
+use reqwest::StatusCode;
+use serde_json::json;
 
 use crate::{
     chat::{accepted, rest_of_turn, screen},
@@ -84,4 +87,78 @@ async fn a_server_that_is_killed_in_mid_answer_says_so_when_it_is_back(on: Datab
     assert_eq!(again.response, "one two");
     let launch = server.stop().await;
     drop(launch);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_asked_to_end_finishes_the_streams_of_programs_and_bills_them() {
+    let vendor = FakeVendor::start().await;
+    vendor.always(Reply::text(&["one ", "two"]).usage(10, 2).gate_after(1));
+    vendor.hold();
+    let mut server = Launch::on(Database::Sqlite).await.provider(&vendor).start().await;
+    let ada = server.admin().await;
+    let body = json!({
+        "model": "fake", "stream": true, "messages": [{ "role": "user", "content": "hi" }],
+    });
+    let ask = || {
+        let url = server.url("/v1/chat/completions");
+        reqwest::Client::new().post(url).bearer_auth(&ada.token).json(&body).send()
+    };
+    let mut stream = ask().await.unwrap().bytes_stream();
+    let mut text = String::new();
+    while !text.contains("one ") {
+        text.push_str(std::str::from_utf8(&stream.next().await.unwrap().unwrap()).unwrap());
+    }
+    server.signal("-TERM");
+    let ready = server.url("/health/ready");
+    let draining = async || match reqwest::get(&ready).await {
+        Ok(reply) => (!reply.status().is_success()).then_some(()),
+        Err(error) => error.is_connect().then_some(()),
+    };
+    eventually_some(PATIENCE, draining).await;
+    // Nobody new is let in: refused in words, or by a closed door.
+    match ask().await {
+        Ok(reply) => assert_eq!(reply.status(), StatusCode::SERVICE_UNAVAILABLE),
+        Err(error) => assert!(error.is_connect(), "{error:?}"),
+    }
+    vendor.release();
+    while let Some(piece) = stream.next().await {
+        text.push_str(std::str::from_utf8(&piece.unwrap()).unwrap());
+    }
+    assert!(text.contains("two") && text.ends_with("data: [DONE]\n\n"), "{text}");
+    assert!(server.ended().await.success());
+    let server = server.into_launch().await.start().await;
+    let ada = server.sign_in("ada").await;
+    let report: UsageReport = ada.get("/usage").await;
+    let total = report.total;
+    assert_eq!((total.counts.answered, total.tokens.input, total.tokens.output), (1, 10, 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_does_not_end_is_cut_at_the_end_and_billed() {
+    let vendor = FakeVendor::start().await;
+    vendor.always(Reply::tokens(9).stall_after(3));
+    let launch = Launch::on(Database::Sqlite).await.provider(&vendor);
+    let mut server = launch.set("server.limits.drain_s=1").start().await;
+    let ada = server.admin().await;
+    let body = json!({
+        "model": "fake", "stream": true, "messages": [{ "role": "user", "content": "hi" }],
+    });
+    let url = server.url("/v1/chat/completions");
+    let asked = reqwest::Client::new().post(url).bearer_auth(&ada.token).json(&body).send();
+    let mut stream = asked.await.unwrap().bytes_stream();
+    assert!(stream.next().await.unwrap().is_ok());
+    server.signal("-TERM");
+    let mut text = String::new();
+    while let Some(piece) = stream.next().await {
+        text.push_str(std::str::from_utf8(&piece.unwrap()).unwrap());
+    }
+    assert!(text.contains(r#""code":"draining""#) && !text.contains("[DONE]"), "{text}");
+    assert!(server.ended().await.success());
+    vendor.until_left(1).await;
+    let server = server.into_launch().await.start().await;
+    let ada = server.sign_in("ada").await;
+    let report: UsageReport = ada.get("/usage").await;
+    let total = report.total;
+    assert_eq!((total.counts.cancelled, total.estimated_calls), (1, 1));
+    assert!(total.tokens.output > 0, "{total:?}");
 }

@@ -237,8 +237,7 @@ fn failed(
     let outcome = Outcome::from(error);
     lease.report(outcome);
     let (provider, kind) = (target.link.config.name.as_str(), error.kind.as_str());
-    let cause = error.source.as_ref().map(ToString::to_string);
-    warn!(provider, kind, cause, "provider failed");
+    warn!(provider, kind, cause = error.cause(), "provider failed");
     // The key rests now, and the provider's next lease says for how long.
     let of_its_key = matches!(outcome, Outcome::KeyFailed { .. });
     let is_limit = matches!(error.kind, ProviderErrorKind::RateLimited { .. });

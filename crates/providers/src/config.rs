@@ -4,6 +4,7 @@
 //! from it, and [`Client`](crate::Client) the rest. Unknown keys fail; [`ProviderConfig::validate`]
 //! names every key that has a bad value.
 
+mod certificates;
 mod check;
 mod keys;
 mod target;
@@ -145,6 +146,9 @@ pub struct ProviderConfig {
     /// Where it is: `https://api.openai.com/v1`. With the version, except for Ollama and Azure,
     /// whose paths begin at the host. See [`ProviderKind::default_base_url`].
     pub base_url: Option<String>,
+    /// A file of certificates (PEM) that vouch for it, beside those that the system trusts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
     /// Shown as the wire demands it. Local servers often need none.
     #[serde(serialize_with = "masked", skip_serializing_if = "Option::is_none")]
     pub api_key: Option<SecretString>,
@@ -233,6 +237,7 @@ impl Default for ProviderConfig {
             kind: ProviderKind::default(),
             base_url: None,
             api_key: None,
+            ca_file: None,
             api_key_file: None,
             api_keys: Vec::new(),
             api_key_files: Vec::new(),

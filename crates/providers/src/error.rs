@@ -103,6 +103,14 @@ impl ProviderError {
         self
     }
 
+    /// What the log should say: every cause, the deepest last.
+    #[must_use]
+    pub fn cause(&self) -> Option<String> {
+        let causes = std::iter::successors(Error::source(self), |error| Error::source(*error));
+        let texts: Vec<_> = causes.map(ToString::to_string).collect();
+        (!texts.is_empty()).then(|| texts.join(": "))
+    }
+
     /// Whether the same request may succeed at the same provider, later.
     #[must_use]
     pub fn is_retryable(&self) -> bool {

@@ -86,6 +86,7 @@ impl Transport {
             headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
         let mut builder = reqwest::Client::builder()
+            .tls_certs_merge(config.certificates()?)
             .user_agent(concat!("callboard/", env!("CARGO_PKG_VERSION")))
             .default_headers(headers)
             .connect_timeout(config.connect_timeout())

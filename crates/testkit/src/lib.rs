@@ -18,6 +18,7 @@
 
 mod eventually;
 mod llama;
+mod nginx;
 mod postgres;
 mod proxy;
 mod redis;
@@ -26,6 +27,7 @@ mod ws;
 
 pub use eventually::{PATIENCE, eventually, eventually_some};
 pub use llama::Llama;
+pub use nginx::{Nginx, Place};
 pub use postgres::Postgres;
 pub use proxy::FlakyProxy;
 pub use redis::Redis;

@@ -920,6 +920,8 @@ export interface components {
             hangs: boolean;
             /** @description The text of its last failure, cut. */
             last_failure?: string | null;
+            /** @description … which takes so many. */
+            mailbox: number;
             /** @description Its name: its kind, and which of the kind behind a colon. */
             name: string;
             /**
@@ -931,6 +933,8 @@ export interface components {
             since: components["schemas"]["Timestamp"];
             /** @description `running`, `restarting` (it waits out its backoff) or `given_up` (it failed too often). */
             state: string;
+            /** @description Messages that wait in its mailbox … */
+            waiting: number;
         };
         /** @description A finished answer: the reply of `POST /assistant/chat`. */
         Answer: {

@@ -31,10 +31,14 @@ impl ProviderConfig {
                     && self.api_keys.is_empty()
                     && self.api_key_files.is_empty();
                 check.that(no_key, "api_key", "is not used by `extractive`");
+                check.that(self.ca_file.is_none(), "ca_file", "is not used by `extractive`");
             }
         }
         self.check_azure(&mut check);
         if let Err(error) = self.keys() {
+            check.fail(error);
+        }
+        if let Err(error) = self.certificates() {
             check.fail(error);
         }
         self.check_limits(&mut check);

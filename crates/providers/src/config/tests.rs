@@ -79,6 +79,18 @@ fn a_key_comes_from_its_file_without_the_newline() {
 }
 
 #[test]
+fn certificates_come_from_their_file_or_say_what_is_wrong_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ca.pem");
+    let config = ProviderConfig { ca_file: Some(path.clone()), ..local() };
+    assert_eq!(keys(&config), ["providers[0].ca_file"]);
+    std::fs::write(&path, "not a certificate\n").unwrap();
+    assert_eq!(keys(&config), ["providers[0].ca_file"]);
+    assert!(config.certificates().unwrap_err().problem.contains("no certificate"));
+    assert_eq!(local().certificates().unwrap().len(), 0);
+}
+
+#[test]
 fn a_key_is_never_printed() {
     let config = ProviderConfig { api_key: Some("sk-secret".to_owned().into()), ..local() };
     let json = serde_json::to_string(&config).unwrap();

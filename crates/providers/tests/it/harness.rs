@@ -54,7 +54,7 @@ impl Outcome {
     /// What the log would say of the failure.
     pub(crate) fn cause(&self) -> String {
         let error = self.end.as_ref().expect_err("the answer fails");
-        error.source.as_ref().map_or_else(String::new, ToString::to_string)
+        error.cause().unwrap_or_default()
     }
 }
 

@@ -11,6 +11,7 @@ mod answers;
 mod chat;
 mod faults;
 mod harness;
+mod http2;
 mod llama;
 mod requests;
 mod timeouts;
