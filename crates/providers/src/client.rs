@@ -191,7 +191,6 @@ impl Client {
         chat.max_output_tokens = request.max_output_tokens;
         chat.tools.clone_from(&request.tools);
         chat.tool_choice.clone_from(&request.tool_choice);
-        chat.messages.extend_from_slice(&request.steps);
         prepare(&mut chat);
         self.chat_with_key(chat, key).await
     }

@@ -8,6 +8,7 @@
 mod earlier;
 mod evidence;
 mod room;
+mod steps;
 
 use self::room::Room;
 pub use evidence::log_line;
@@ -94,6 +95,8 @@ pub struct Prompt {
     pub system: String,
     /// The conversation, oldest first; the question, with its evidence, is the last.
     pub messages: Vec<ChatMessage>,
+    /// What the model called since, and what it gave.
+    pub steps: Vec<Message>,
 }
 
 impl Prompt {
@@ -106,7 +109,7 @@ impl Prompt {
         });
         ChatRequest {
             system: Some(self.system),
-            messages: messages.collect(),
+            messages: messages.chain(self.steps).collect(),
             ..ChatRequest::default()
         }
     }
@@ -129,7 +132,8 @@ pub fn build(request: &CompletionRequest, config: &ProviderConfig) -> Prompt {
     let left_out = &request.messages[..request.messages.len() - messages.len()];
     let content = question(request, left_out, &room);
     messages.push(ChatMessage { role: Author::User, content });
-    Prompt { system, messages }
+    let steps = steps::fitting(&request.steps, room.steps_bytes);
+    Prompt { system, messages, steps }
 }
 
 /// The latest messages that fit, oldest first. They begin with a person's, as some servers demand.
@@ -194,7 +198,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::citations::tests::evidence;
+    use crate::{Part, Role, citations::tests::evidence};
 
     fn request(question: &str) -> CompletionRequest {
         CompletionRequest { question: question.to_owned(), ..CompletionRequest::default() }
@@ -289,8 +293,17 @@ mod tests {
     fn the_prompt_keeps_within_the_window_of_the_model() {
         let long = vec![message(Author::User, &"a ".repeat(900)); 40];
         let ids: Vec<u64> = (0..500).collect();
+        let given = |bytes: usize| Message {
+            role: Role::Tool,
+            content: vec![Part::ToolResult {
+                id: "1".to_owned(),
+                content: "x".repeat(bytes),
+                is_error: false,
+            }],
+        };
         let request = CompletionRequest {
             messages: long,
+            steps: vec![given(20_000), given(400)],
             evidence: Some(Arc::new(evidence(&ids))),
             ..request("why?")
         };
@@ -302,10 +315,12 @@ mod tests {
             };
             let prompt = build(&request, &config);
             let texts = prompt.messages.iter().map(|message| message.content.len());
-            let tokens = (prompt.system.len() + texts.sum::<usize>()) / 2;
+            let steps = steps::bytes(&prompt.steps);
+            let tokens = (prompt.system.len() + texts.sum::<usize>() + steps) / 2;
             let most = usize::try_from(window).unwrap() - 1_000;
             assert!(tokens <= most, "{tokens} of {most}");
             assert!(last(&prompt).ends_with("Question: why?"));
+            assert!(window < 4_000 || prompt.steps[1] == given(400), "the newest stands");
         }
     }
 

@@ -16,6 +16,8 @@ pub(super) struct Room {
     pub(super) history_bytes: usize,
     /// Those before them, in brief.
     pub(super) earlier_bytes: usize,
+    /// What was called, and what it gave.
+    pub(super) steps_bytes: usize,
     /// Evidence; a quarter as much for what the asker gives to know.
     pub(super) evidence_bytes: usize,
 }
@@ -31,6 +33,7 @@ impl Room {
         let configured = Self {
             history_bytes: history,
             earlier_bytes: history / 8,
+            steps_bytes: usize::MAX,
             evidence_bytes: config.max_evidence_bytes,
         };
         let Some(window) = config.context_tokens else { return configured };
@@ -40,6 +43,8 @@ impl Room {
         let tools = request.tools.iter().map(|tool| tool.parameters.as_str().len() + 200);
         let fixed = system_bytes + request.question.len() + tools.sum::<usize>() + FENCES;
         let left = bytes.saturating_sub(fixed);
+        let steps = super::steps::bytes(&request.steps).min(left / 2);
+        let left = left - steps;
         let (part, of) = EVIDENCE_PARTS;
         // Beside the evidence there may be a quarter as much of background.
         let evidence = (left / of * part / 5 * 4).min(configured.evidence_bytes);
@@ -47,6 +52,7 @@ impl Room {
         Self {
             history_bytes: (history / 8 * 7).min(configured.history_bytes),
             earlier_bytes: (history / 8).min(configured.earlier_bytes),
+            steps_bytes: steps,
             evidence_bytes: evidence,
         }
     }
