@@ -26,6 +26,7 @@ mod health;
 mod ingest;
 mod keys;
 mod migrate;
+mod reindex;
 
 /// A self-hosted, real-time AI assistant for the people who run systems.
 #[derive(Debug, Parser)]
@@ -65,6 +66,8 @@ enum Command {
         #[arg(required = true, value_name = "PATH")]
         paths: Vec<PathBuf>,
     },
+    /// Make the log index anew from its own lines, while the server goes on reading the old one
+    Reindex,
     /// Ask a question about the logs
     Ask {
         /// The question
@@ -219,6 +222,7 @@ fn run_command(command: Command, config: &Config) -> anyhow::Result<()> {
     match command {
         Command::Serve { .. } => wiring::serve(config),
         Command::Ingest { paths } => ingest::run(config, &paths),
+        Command::Reindex => reindex::run(config),
         Command::Ask { question, show, model, mode } => {
             ask::run(config, ask::Question { question, show, model, mode })
         }

@@ -43,9 +43,12 @@ impl IndexProbe {
             Ok(_) => false,
             Err(IngestError::Busy | IngestError::Catalogue(_) | IngestError::Index(_)) => true,
             // That is the file's fault, or another reader's.
-            Err(IngestError::Open { .. } | IngestError::Read { .. } | IngestError::Overtaken) => {
-                return;
-            }
+            Err(
+                IngestError::Open { .. }
+                | IngestError::Read { .. }
+                | IngestError::Overtaken
+                | IngestError::Remaking,
+            ) => return,
         };
         self.write_failed.store(failed, Ordering::Relaxed);
     }

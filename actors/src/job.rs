@@ -7,13 +7,13 @@
 //! but the job itself writes to it.
 
 mod not_text;
+mod task;
 
 use std::{
     collections::HashSet,
     ffi::OsString,
     io::ErrorKind,
-    ops::ControlFlow,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -31,13 +31,14 @@ use callboard_entities::{
         jobs::{Beat, ClaimedJob, Finish, FinishedJob, Retry},
     },
 };
-use callboard_logs::{IngestError, IngestOptions};
-use callboard_protocol::{ClientError, ErrorCode, IngestProgress, JobError, SourceId, Timestamp};
+use callboard_protocol::{ClientError, ErrorCode, IngestProgress, JobError, Timestamp};
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize as _;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use self::task::Task;
+pub(crate) use self::task::{INGEST, Ingest, REINDEX};
 use crate::{
     jobs::Seat,
     keeper::Life,
@@ -56,17 +57,6 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// … up to this.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
-
-/// What an ingest job needs to know: the payload of its row.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Ingest {
-    pub(crate) path: PathBuf,
-    /// The name of the source.
-    pub(crate) name: String,
-    /// Whether the file is a spooled upload.
-    pub(crate) delete_after: bool,
-    pub(crate) bytes: u64,
-}
 
 /// What outlives a restart of the actor.
 #[derive(Clone)]
@@ -186,14 +176,7 @@ impl Supervised for JobWorker {
 
 /// Runs the work on a blocking thread, after whoever worked before.
 async fn work(seed: JobSeed, stop: Arc<AtomicBool>) -> Worked {
-    let ingest: Ingest = match serde_json::from_value(seed.claimed.payload.clone()) {
-        Ok(ingest) => ingest,
-        Err(error) => {
-            error!(%error, "a job has a payload that cannot be read");
-            return Worked::Failed { error: internal(), again: false };
-        }
-    };
-    let Some(source) = seed.claimed.job.source_id else {
+    let Some(task) = Task::of(&seed.claimed) else {
         return Worked::Failed { error: internal(), again: false };
     };
     let again = seed.claimed.claim.attempt < PANICS;
@@ -201,7 +184,7 @@ async fn work(seed: JobSeed, stop: Arc<AtomicBool>) -> Worked {
     let runtime = seed.shared.runtime.clone();
     let thread = runtime.spawn_blocking(move || {
         let _alone = alone;
-        run_ingest(&seed, &ingest, source, &stop)
+        task.run(&seed, &stop)
     });
     thread.await.unwrap_or_else(|panic| {
         error!(%panic, again, "a job panicked");
@@ -216,47 +199,6 @@ fn internal() -> JobError {
 /// A job that panics in this attempt, or a later one, is set aside: what it works on makes it fail.
 const PANICS: u32 = 2;
 
-fn run_ingest(seed: &JobSeed, ingest: &Ingest, source: SourceId, stop: &AtomicBool) -> Worked {
-    #[cfg(test)]
-    seed.shared.trap.spring("ingest");
-    let indexed = seed.shared.metrics.log_lines.with_label_values(&["ingest"]);
-    // The server's end is looked at here, too: the actor that passes it on ends with its arbiter.
-    let told = || stop.load(Ordering::Relaxed) || seed.stopping.is_cancelled();
-    let mut counted = 0;
-    let mut on_progress = |progress: &IngestProgress| {
-        indexed.inc_by(progress.lines.saturating_sub(counted));
-        counted = progress.lines;
-        seed.progress.lock().clone_from(progress);
-        if told() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    };
-    let options = IngestOptions::whole(source, ingest.name.clone(), Timestamp::now());
-    match seed.shared.logs.ingest_file(&ingest.path, &options, &mut on_progress) {
-        Ok(_) if told() => Worked::Stopped,
-        // One file is the whole job: without it nothing was done.
-        Ok(progress) if progress.skipped_files > 0 => {
-            seed.progress.lock().clone_from(&progress);
-            let error = not_text::reason(&ingest.path).into();
-            Worked::Failed { error, again: false }
-        }
-        Ok(progress) => Worked::Done(progress),
-        Err(error) => failed(error),
-    }
-}
-
-fn failed(error: IngestError) -> Worked {
-    let cause = std::error::Error::source(&error).map(ToString::to_string);
-    warn!(%error, cause, "a file could not be indexed");
-    let again = match &error {
-        IngestError::Open { .. } => false,
-        IngestError::Read { .. }
-        | IngestError::Busy
-        | IngestError::Overtaken
-        | IngestError::Catalogue(_)
-        | IngestError::Index(_) => true,
-    };
-    Worked::Failed { error: error.client_error().into(), again }
-}
-
 /// Stores how the work ended; a database that is away for a moment is tried again. What cannot be
 /// stored at all is found by its silence, and the job runs again from the last commit.
 async fn store_end(seed: &JobSeed, worked: Worked, cancelled: bool) {
@@ -264,8 +206,8 @@ async fn store_end(seed: &JobSeed, worked: Worked, cancelled: bool) {
     loop {
         match try_store_end(seed, &worked, cancelled).await {
             Ok(is_over) => {
-                if is_over {
-                    delete_spool(&seed.claimed.payload).await;
+                if is_over && let Some(task) = Task::of(&seed.claimed) {
+                    task.clean_up(seed).await;
                 }
                 return;
             }

@@ -25,7 +25,7 @@ use tracing::{info, warn};
 
 use crate::{
     config::JobsConfig,
-    job::{Ingest, JobSeed, JobWorker},
+    job::{INGEST, Ingest, JobSeed, JobWorker, REINDEX},
     keeper::{Keeper, Life, Placement},
     mailbox::{Mailbox, Posted},
     storage::store_failed,
@@ -49,7 +49,7 @@ const MAILBOX: usize = 64;
 const MAX_ATTEMPTS: u32 = 10;
 
 /// The kinds of jobs that this server runs.
-const KINDS: [&str; 1] = ["ingest"];
+const KINDS: [&str; 2] = [INGEST, REINDEX];
 
 /// The longest name of an upload, in bytes …
 const MAX_NAME: usize = 200;
@@ -143,6 +143,44 @@ impl Jobs {
         self.enqueue(by, "file", ingest).await
     }
 
+    /// Makes the log index anew; one such job that has not ended yet is enough. `by` is none for the
+    /// server itself.
+    ///
+    /// # Errors
+    /// That the database is away.
+    pub async fn enqueue_reindex(&self, by: Option<UserId>) -> Result<Job, ClientError> {
+        let store = &self.shared.store;
+        let enqueued = async {
+            if let Some(job) = queries::jobs::unfinished_of(store, REINDEX).await? {
+                return Ok(job);
+            }
+            let new = NewJob {
+                kind: REINDEX.into(),
+                title: "make the log index anew".into(),
+                payload: serde_json::json!({}),
+                source_id: None,
+                created_by: by,
+                max_attempts: MAX_ATTEMPTS,
+            };
+            queries::jobs::enqueue(store, &new, Timestamp::now()).await
+        };
+        let job = enqueued.await.map_err(|error| {
+            store_failed("enqueue a re-index", &error);
+            error.client()
+        })?;
+        self.wake();
+        Ok(job)
+    }
+
+    /// Makes the log index anew when it is of an older version.
+    pub(crate) async fn remake_outdated(&self) {
+        if self.shared.logs.is_outdated()
+            && let Err(error) = self.enqueue_reindex(None).await
+        {
+            warn!(%error, "the log index is of an older version, and cannot be made anew yet");
+        }
+    }
+
     async fn enqueue(&self, by: UserId, kind: &str, ingest: Ingest) -> Result<Job, ClientError> {
         let now = Timestamp::now();
         let store = &self.shared.store;
@@ -158,7 +196,7 @@ impl Jobs {
             .file_name()
             .map_or_else(|| ingest.name.clone(), |name| name.to_string_lossy().into_owned());
         let new = NewJob {
-            kind: "ingest".into(),
+            kind: INGEST.into(),
             title: format!("index {shown}"),
             payload: serde_json::to_value(&ingest).map_err(|_| ErrorCode::Internal)?,
             source_id: Some(source.id),

@@ -197,16 +197,13 @@ impl System {
             shared.tracker.spawn_on(keep_loaded, &shared.runtime);
         }
         let jobs = Jobs::start(parts.jobs, Arc::clone(&shared), &keeper, &arbiters);
-        if let Some(path) = parts.own_log {
-            let (shared, stopping) = (Arc::clone(&shared), jobs.stopping());
-            let seed = SourceSeed { name: log_source::OWN_LOG.into(), path, shared, stopping };
-            let placement = Placement::on(&arbiters[arbiters.len() - 1], log_source::MAILBOX);
-            drop(keeper.keep("log_source:callboard", placement, move |_| LogSource::new(seed)));
-        }
-        let store = shared.store.clone();
-        let upkeep = UpkeepSeed { store, every: upkeep::EVERY, keep_days };
-        let placement = Placement::on(&arbiters[0], upkeep::MAILBOX);
-        drop(keeper.keep("upkeep", placement, move |_| Upkeep::new(upkeep)));
+        jobs.remake_outdated().await;
+        keep_in_background(
+            &shared,
+            &keeper,
+            &arbiters,
+            (parts.own_log, jobs.stopping(), keep_days),
+        );
         Ok(Self {
             inner: Arc::new(Inner {
                 conversations: Conversations::new(keeper.clone(), arbiters),
@@ -444,6 +441,25 @@ impl System {
             warn!("the usage journal is left; the next start brings it into the database");
         }
     }
+}
+
+/// Starts the actors that work by themselves: nobody has their addresses.
+fn keep_in_background(
+    shared: &Arc<Shared>,
+    keeper: &Keeper,
+    arbiters: &[ArbiterHandle],
+    (own_log, stopping, keep_days): (Option<PathBuf>, CancellationToken, u32),
+) {
+    if let Some(path) = own_log {
+        let shared = Arc::clone(shared);
+        let seed = SourceSeed { name: log_source::OWN_LOG.into(), path, shared, stopping };
+        let placement = Placement::on(&arbiters[arbiters.len() - 1], log_source::MAILBOX);
+        drop(keeper.keep("log_source:callboard", placement, move |_| LogSource::new(seed)));
+    }
+    let store = shared.store.clone();
+    let upkeep = UpkeepSeed { store, every: upkeep::EVERY, keep_days };
+    let placement = Placement::on(&arbiters[0], upkeep::MAILBOX);
+    drop(keeper.keep("upkeep", placement, move |_| Upkeep::new(upkeep)));
 }
 
 fn ledger_metrics(metrics: &Metrics) -> LedgerMetrics {

@@ -97,6 +97,7 @@ pub(crate) fn scope_of(permission: Permission) -> Option<KeyScope> {
         Permission::AccountUse
         | Permission::ChatUse
         | Permission::LogsIngest
+        | Permission::LogsManage
         | Permission::JobsRead
         | Permission::JobsManage
         | Permission::CacheRead
@@ -163,7 +164,7 @@ macro_rules! permits {
 }
 
 permits! {
-    AccountUse, ChatUse, LogsRead, LogsIngest, JobsRead, JobsManage, CacheRead, CacheManage,
+    AccountUse, ChatUse, LogsRead, LogsIngest, LogsManage, JobsRead, JobsManage, CacheRead, CacheManage,
     ProvidersRead, ProvidersManage, KeysUse, KeysManage, UsageRead, UsageReadAll, GatewayUse,
 }
 

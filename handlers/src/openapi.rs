@@ -5,7 +5,7 @@
 
 use actix_web::http::{Method, StatusCode};
 use callboard_protocol::{
-    ClientFrame, ErrorBody, ErrorCode, Evidence, Level, SearchOrder, ServerFrame,
+    ClientFrame, ErrorBody, ErrorCode, Evidence, Level, PatternOrder, SearchOrder, ServerFrame,
 };
 use utoipa::{
     OpenApi,
@@ -50,9 +50,11 @@ use crate::{
         routes::delete_conversation,
         routes::list_messages,
         routes::search_logs,
+        routes::log_patterns,
         routes::read_line,
         routes::log_stats,
         routes::upload_logs,
+        routes::reload_logs,
         routes::ingest_path,
         routes::list_jobs,
         routes::read_job,
@@ -93,6 +95,7 @@ use crate::{
         Evidence,
         Level,
         SearchOrder,
+        PatternOrder,
     ))
 )]
 struct Document;

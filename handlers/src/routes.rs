@@ -175,7 +175,7 @@ pub fn table() -> Vec<Endpoint> {
     use Access::{LocalOnly, Metrics, Needs, Public};
     use Permission::{
         AccountUse, CacheManage, CacheRead, ChatUse, JobsManage, JobsRead, KeysUse,
-        LogsIngest, LogsRead, ProvidersManage, ProvidersRead, UsageRead,
+        LogsIngest, LogsManage, LogsRead, ProvidersManage, ProvidersRead, UsageRead,
     };
     let get = Method::GET;
     let post = Method::POST;
@@ -197,9 +197,11 @@ pub fn table() -> Vec<Endpoint> {
         endpoint(get.clone(), "/conversations/{id}/messages", Needs(ChatUse), list_messages),
 
         endpoint(get.clone(), "/logs/search", Needs(LogsRead), search_logs),
+        endpoint(get.clone(), "/logs/patterns", Needs(LogsRead), log_patterns),
         endpoint(get.clone(), "/logs/lines/{id}", Needs(LogsRead), read_line),
         endpoint(get.clone(), "/logs/stats", Needs(LogsRead), log_stats),
         endpoint(post.clone(), "/logs/upload", Needs(LogsIngest), upload_logs),
+        endpoint(post.clone(), "/logs/reload", Needs(LogsManage), reload_logs),
         endpoint(post.clone(), "/logs/ingest", LocalOnly, ingest_path),
 
         endpoint(get.clone(), "/jobs", Needs(JobsRead), list_jobs),

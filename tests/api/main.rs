@@ -28,6 +28,7 @@ mod ingest;
 mod keys;
 mod llama;
 mod observability;
+mod reindex;
 mod replies;
 mod resume;
 mod roles;

@@ -42,6 +42,7 @@ const ROUTES: &[(&str, &str, Least)] = &[
     ("DELETE", "/api/v1/conversations/{id}",          Least::Viewer),
     ("GET",    "/api/v1/conversations/{id}/messages", Least::Viewer),
     ("GET",    "/api/v1/logs/search",                 Least::Viewer),
+    ("GET",    "/api/v1/logs/patterns",               Least::Viewer),
     ("GET",    "/api/v1/logs/lines/{id}",             Least::Viewer),
     ("GET",    "/api/v1/logs/stats",                  Least::Viewer),
     ("GET",    "/ws/assistant",                       Least::Viewer),
@@ -72,6 +73,7 @@ const ROUTES: &[(&str, &str, Least)] = &[
     ("DELETE", "/api/v1/models/{name}",               Least::Admin),
     ("POST",   "/api/v1/config/reload",               Least::Admin),
     ("GET",    "/api/v1/usage/calls",                 Least::Viewer),
+    ("POST",   "/api/v1/logs/reload",                 Least::Admin),
     ("POST",   "/api/v1/logs/ingest",                 Least::Local),
     // Last, since it ends the caller's session.
     ("POST",   "/api/v1/auth/logout",                 Least::Anybody),

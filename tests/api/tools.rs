@@ -163,7 +163,7 @@ async fn every_tool_gives_the_engines_own_figures() {
     let results = results(&vendor.requests()[1]);
     assert!(results[0].contains("2 lines of all time match: level:error"), "{}", results[0]);
     assert!(results[1].contains("3 lines from 2026-11-21 to 2026-11-21"), "{}", results[1]);
-    assert!(results[2].contains("3 patterns among the newest 3"), "{}", results[2]);
+    assert!(results[2].contains("3 patterns, the most lines first"), "{}", results[2]);
     assert!(results[3].contains("[L1]") && results[3].contains("[L3]"), "{}", results[3]);
 }
 

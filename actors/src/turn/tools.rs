@@ -87,8 +87,9 @@ impl Tool {
             }
             Self::Histogram => "Counts the log lines that match over time.",
             Self::Patterns => {
-                "The patterns of the newest log lines that match, most frequent first: lines that \
-                 differ only in their values share one."
+                "The patterns of the log lines that match: lines that differ only in their values \
+                 share one. `rising` puts first what comes more often of late, `newest` what was \
+                 first seen last. The lines of a pattern are found by the query pattern:P12."
             }
             Self::LineContext => "Shows a line between its neighbours in the same source.",
             Self::ListSources => "The log sources: name, number of lines, span of time.",
@@ -98,7 +99,7 @@ impl Tool {
     fn parameters(self) -> Value {
         let query = json!({ "type": "string", "description": "Words that must all occur, \
             \"phrases\", -word to exclude, a OR b, parentheses, level:error, level>=warn, \
-            source:name. Empty finds everything." });
+            source:name, pattern:P12. Empty finds everything." });
         let at = |which: &str| {
             let description = format!("The {which} instant, as 2026-11-21T03:00:00Z or a date.");
             json!({ "type": "string", "description": description })
@@ -120,7 +121,10 @@ impl Tool {
             Self::CountLogs => object(json!({
                 "of": { "type": "string", "description": "What to count, in plain words: IP addresses." },
             })),
-            Self::Histogram | Self::Patterns => object(json!({})),
+            Self::Histogram => object(json!({})),
+            Self::Patterns => object(json!({
+                "order": { "type": "string", "enum": ["count", "rising", "newest"] },
+            })),
             Self::LineContext => json!({ "type": "object", "properties": {
                 "line": { "type": "string", "description": "The id of the line, as L123." },
                 "around": { "type": "integer", "minimum": 1, "maximum": run::MAX_AROUND },

@@ -24,6 +24,12 @@ pub(crate) struct Catalogue {
     version: Version,
     pub(crate) next_line: u64,
     pub(crate) generation: u64,
+    /// Ids of patterns that were given: which of the pattern files belongs to the commit.
+    #[serde(default)]
+    pub(crate) patterns: u32,
+    /// The version that makes the index anew, as long as it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) made_by: Option<String>,
     pub(crate) sources: Vec<SourceEntry>,
 }
 
@@ -63,7 +69,14 @@ pub(crate) struct SourceEntry {
 
 impl Default for Catalogue {
     fn default() -> Self {
-        Self { version: Version, next_line: 1, generation: 0, sources: Vec::new() }
+        Self {
+            version: Version,
+            next_line: 1,
+            generation: 0,
+            patterns: 0,
+            made_by: None,
+            sources: Vec::new(),
+        }
     }
 }
 

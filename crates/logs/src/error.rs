@@ -67,6 +67,9 @@ pub enum IngestError {
     /// The same file is read by another ingest, or that one's failure undid what this one read.
     #[error("the file was read by another ingest at the same time")]
     Overtaken,
+    /// The index is being made anew by another call.
+    #[error("the log index is being made anew already")]
+    Remaking,
     /// The catalogue that another process left cannot be read.
     #[error("the log index was written by another version, or is damaged: {0}")]
     Catalogue(#[source] serde_json::Error),
@@ -98,6 +101,9 @@ impl IngestError {
                 ErrorCode::Conflict,
                 "The same file is being read already; try again when that has ended.",
             ),
+            Self::Remaking => {
+                ClientError::new(ErrorCode::Conflict, "The index is being made anew already.")
+            }
             Self::Catalogue(_) | Self::Index(_) => ErrorCode::Internal.into(),
         }
     }

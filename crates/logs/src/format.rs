@@ -6,12 +6,14 @@
 mod json;
 pub(crate) mod level;
 mod logfmt;
+mod message;
 pub(crate) mod scan;
 pub(crate) mod stamp;
 mod syslog;
 
 use callboard_protocol::{Level, Timestamp};
 
+pub(crate) use message::message;
 use scan::Scan;
 use stamp::{Clock, StampKind};
 

@@ -86,7 +86,7 @@ impl LogStore {
         inquiry.range = inquiry.range(&question, &sources)?;
         let range = inquiry.range;
         let Found { clause, by_words } = inquiry.clause(&question, sources, &terms)?;
-        let query = snapshot.compiler(self.inner.fields).search(&clause, range);
+        let query = snapshot.compiler().search(&clause, range);
         let by_default = if by_words { LineOrder::Best } else { LineOrder::Newest };
         let order = question.shape.order.unwrap_or(by_default);
         let wanted = question.shape.wanted;
@@ -251,7 +251,7 @@ impl Inquiry<'_> {
         addresses: &[DocAddress],
         rankings: &[Ranking],
     ) -> Result<Vec<LogLine>, SearchError> {
-        let mut lines = self.snapshot.lines(self.store.inner.fields, addresses)?;
+        let mut lines = self.snapshot.lines(addresses)?;
         let mut known: std::collections::HashSet<LineId> =
             lines.iter().map(|line| line.id).collect();
         let pointed = rankings.iter().flat_map(|ranking| &ranking.top);

@@ -6,8 +6,8 @@
 //! [`LogStore::investigate`] answers a question with counts and lines.
 //!
 //! The way of a line: `lines` cuts the stream, `format` reads its head, `record` joins what belongs
-//! together, `writer` gives it its number and its place, `tokenizer` cuts it into words, and
-//! `survey` counts it when it matches. Invariants:
+//! together, `writer` gives it its number and its place, `mining` its pattern, `tokenizer` cuts it into
+//! words, and `survey` counts it when it matches. Invariants:
 //!
 //! - Lines and the offset up to which a file was read become durable in one commit.
 //! - A line's number is never given to another line.
@@ -19,14 +19,18 @@ mod catalogue;
 mod checkpoint;
 mod config;
 mod error;
+mod folders;
 mod format;
 mod ingest;
 mod investigate;
 mod lines;
 mod mining;
+mod pattern_counts;
+mod patterns;
 mod query;
 mod record;
 mod redaction;
+mod reindex;
 mod schema;
 mod search;
 mod store;

@@ -142,6 +142,19 @@ impl Miner {
         (0..).zip(&self.memory.joined).filter(|(id, joined)| *id == joined.0).count()
     }
 
+    /// How many ids were given: it grows whenever something was learned that is worth keeping.
+    #[must_use]
+    pub fn given(&self) -> u32 {
+        u32::try_from(self.memory.joined.len()).unwrap_or(u32::MAX)
+    }
+
+    /// One that gives ids after so many that another one gave, of which nothing is known.
+    pub(crate) fn after(given: u32) -> Self {
+        let joined = (0..given).map(PatternId).collect();
+        let shape_of = vec![None; given as usize];
+        Self::from_memory(Memory { joined, shape_of, ..Memory::default() })
+    }
+
     /// Whether nothing was observed yet.
     #[must_use]
     pub fn is_empty(&self) -> bool {

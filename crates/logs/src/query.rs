@@ -8,6 +8,7 @@
 //! (a b) OR c              grouped
 //! level:error level>=warn of this level, at least of this level
 //! source:auth.log         from the source of this name, or whose name contains it
+//! pattern:P12             instances of this pattern
 //! ```
 //!
 //! A word with punctuation inside (`10.0.0.1`, `blk_-42`) is the phrase of its parts. Anything else
@@ -22,6 +23,8 @@ use std::fmt;
 
 use callboard_protocol::Level;
 
+use crate::mining::PatternId;
+
 pub(crate) use compile::Compiler;
 pub(crate) use parse::parse;
 
@@ -34,6 +37,8 @@ pub(crate) enum Clause {
     Level(Vec<Level>),
     /// A source whose name contains this.
     Source(String),
+    /// An instance of this pattern.
+    Pattern(PatternId),
     /// Not this.
     Not(Box<Clause>),
     /// All of these; everything if there are none.
@@ -89,6 +94,7 @@ impl fmt::Display for Clause {
                 f.write_str("source:")?;
                 write_text(f, name)
             }
+            Self::Pattern(id) => write!(f, "pattern:P{}", id.0),
             Self::Not(clause) if matches!(**clause, Self::Not(_)) => write!(f, "-({clause})"),
             Self::Not(clause) => {
                 f.write_str("-")?;
@@ -114,9 +120,11 @@ fn join(f: &mut fmt::Formatter<'_>, clauses: &[Clause], between: &str) -> fmt::R
 fn grouped(f: &mut fmt::Formatter<'_>, clause: &Clause) -> fmt::Result {
     match clause {
         Clause::All(_) | Clause::Any(_) => write!(f, "({clause})"),
-        Clause::Text(_) | Clause::Level(_) | Clause::Source(_) | Clause::Not(_) => {
-            write!(f, "{clause}")
-        }
+        Clause::Text(_)
+        | Clause::Level(_)
+        | Clause::Source(_)
+        | Clause::Pattern(_)
+        | Clause::Not(_) => write!(f, "{clause}"),
     }
 }
 

@@ -11,7 +11,7 @@ use tantivy::{
 };
 
 use crate::{
-    record::Record,
+    mining::PatternId,
     tokenizer::{self, LogTokenizer},
 };
 
@@ -32,6 +32,9 @@ pub(crate) struct Fields {
     pub(crate) truncated: Field,
     /// Its text.
     pub(crate) text: Field,
+    /// The number of its pattern, as it was given; none in an index that was made before there were
+    /// patterns.
+    pub(crate) pattern: Option<Field>,
 }
 
 /// Where a line stands: its number, its source's number, its place there.
@@ -42,23 +45,31 @@ pub(crate) struct Place {
     pub(crate) position: u64,
 }
 
-/// The schema, always the same.
-pub(crate) fn schema() -> (Schema, Fields) {
+/// What is known of a line.
+pub(crate) struct Line<'a> {
+    pub(crate) text: &'a str,
+    pub(crate) timestamp: Option<Timestamp>,
+    pub(crate) level: Level,
+    pub(crate) truncated: bool,
+    pub(crate) pattern: PatternId,
+}
+
+/// The schema of a new index.
+pub(crate) fn schema() -> Schema {
     let mut builder = Schema::builder();
     let indexing = TextFieldIndexing::default()
         .set_tokenizer(tokenizer::NAME)
         .set_index_option(IndexRecordOption::WithFreqsAndPositions);
     let text = TextOptions::default().set_indexing_options(indexing) | STORED;
-    let fields = Fields {
-        id: builder.add_u64_field("id", FAST),
-        source: builder.add_u64_field("source", FAST | INDEXED),
-        position: builder.add_u64_field("position", FAST),
-        timestamp: builder.add_i64_field("timestamp", FAST),
-        level: builder.add_u64_field("level", FAST | INDEXED),
-        truncated: builder.add_bool_field("truncated", FAST),
-        text: builder.add_text_field("text", text),
-    };
-    (builder.build(), fields)
+    builder.add_u64_field("id", FAST);
+    builder.add_u64_field("source", FAST | INDEXED);
+    builder.add_u64_field("position", FAST);
+    builder.add_i64_field("timestamp", FAST);
+    builder.add_u64_field("level", FAST | INDEXED);
+    builder.add_bool_field("truncated", FAST);
+    builder.add_text_field("text", text);
+    builder.add_u64_field("pattern", FAST | INDEXED);
+    builder.build()
 }
 
 /// Tells an opened index how to cut text.
@@ -67,18 +78,35 @@ pub(crate) fn register_tokenizer(index: &Index) {
 }
 
 impl Fields {
-    /// The document of a record.
-    pub(crate) fn document(&self, place: Place, record: &Record) -> TantivyDocument {
+    /// The fields of an index that was opened.
+    pub(crate) fn of(schema: &Schema) -> tantivy::Result<Self> {
+        Ok(Self {
+            id: schema.get_field("id")?,
+            source: schema.get_field("source")?,
+            position: schema.get_field("position")?,
+            timestamp: schema.get_field("timestamp")?,
+            level: schema.get_field("level")?,
+            truncated: schema.get_field("truncated")?,
+            text: schema.get_field("text")?,
+            pattern: schema.get_field("pattern").ok(),
+        })
+    }
+
+    /// The document of a line.
+    pub(crate) fn document(&self, place: Place, line: &Line<'_>) -> TantivyDocument {
         let mut document = TantivyDocument::default();
         document.add_u64(self.id, place.id.0);
         document.add_u64(self.source, u64::from(place.source));
         document.add_u64(self.position, place.position);
-        if let Some(at) = record.timestamp {
+        if let Some(at) = line.timestamp {
             document.add_i64(self.timestamp, at.as_millis());
         }
-        document.add_u64(self.level, record.level as u64);
-        document.add_bool(self.truncated, record.truncated);
-        document.add_text(self.text, &record.text);
+        document.add_u64(self.level, line.level as u64);
+        document.add_bool(self.truncated, line.truncated);
+        document.add_text(self.text, line.text);
+        if let Some(pattern) = self.pattern {
+            document.add_u64(pattern, u64::from(line.pattern.0));
+        }
         document
     }
 }
@@ -91,6 +119,7 @@ pub(crate) struct Columns {
     timestamp: Column<i64>,
     level: Column<u64>,
     truncated: Column<bool>,
+    pattern: Option<Column<u64>>,
 }
 
 impl Columns {
@@ -103,6 +132,7 @@ impl Columns {
             timestamp: columns.i64("timestamp")?,
             level: columns.u64("level")?,
             truncated: columns.bool("truncated")?,
+            pattern: columns.u64("pattern").ok(),
         })
     }
 
@@ -138,5 +168,11 @@ impl Columns {
 
     pub(crate) fn truncated(&self, doc: DocId) -> bool {
         self.truncated.first(doc).unwrap_or_default()
+    }
+
+    /// The pattern, as it was given to the line.
+    pub(crate) fn pattern(&self, doc: DocId) -> Option<PatternId> {
+        let number = self.pattern.as_ref()?.first(doc)?;
+        u32::try_from(number).ok().map(PatternId)
     }
 }

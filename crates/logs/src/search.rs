@@ -3,7 +3,8 @@
 use std::ops::Bound;
 
 use callboard_protocol::{
-    LineContext, LineId, LogLine, LogPage, LogSearch, SearchOrder, SourceId, TimeRange,
+    Level, LineContext, LineId, LogLine, LogPage, LogSearch, PatternId, SearchOrder, SourceId,
+    TimeRange,
 };
 use tantivy::{
     DocAddress, TantivyDocument, Term,
@@ -15,7 +16,7 @@ use tantivy::{
 use crate::{
     LogStore, SearchError,
     query::{Clause, Compiler, parse},
-    schema::{Columns, Fields},
+    schema::Columns,
     store::Snapshot,
     survey::{Recency, Survey, Surveyed},
 };
@@ -38,7 +39,9 @@ impl LogStore {
         }
         let limit = limit as usize;
         let snapshot = self.snapshot();
-        let query = self.query(&snapshot, search)?;
+        let range = TimeRange { from: search.from, to: search.to };
+        let filter = Filter { q: &search.q, range, level: search.level, source: search.source_id };
+        let query = snapshot.query(&filter)?;
         let (found, addresses) = match search.order {
             SearchOrder::Newest => {
                 let before = search.cursor.as_deref().map(read_cursor).transpose()?;
@@ -55,25 +58,10 @@ impl LogStore {
         let next_cursor =
             (found.lines.len() > limit).then(|| write_cursor(found.lines[limit - 1].0));
         let page: Vec<DocAddress> = addresses.into_iter().take(limit).collect();
-        let lines = snapshot.lines(self.inner.fields, &page)?;
+        let lines = snapshot.lines(&page)?;
         let (histogram, bucket_ms) = found.timeline.finish();
         let took_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
         Ok(LogPage { lines, matched: found.matched, histogram, bucket_ms, next_cursor, took_us })
-    }
-
-    fn query(
-        &self,
-        snapshot: &Snapshot,
-        search: &LogSearch,
-    ) -> Result<Box<dyn Query>, SearchError> {
-        let level = search.level.map(Clause::at_least);
-        let clause = Clause::all([parse(&search.q)?].into_iter().chain(level));
-        let range = TimeRange { from: search.from, to: search.to };
-        let query = snapshot.compiler(self.inner.fields).search(&clause, range);
-        let Some(source) = search.source_id else { return Ok(query) };
-        let number = snapshot.catalogue.find(source).map_or(u64::MAX, |number| number as u64);
-        let only = term_query(self.inner.fields.source, number);
-        Ok(Box::new(BooleanQuery::intersection(vec![query, only])))
     }
 
     /// One line.
@@ -85,7 +73,7 @@ impl LogStore {
     }
 
     pub(crate) fn line_of(&self, snapshot: &Snapshot, id: LineId) -> Result<LogLine, SearchError> {
-        snapshot.line(self.inner.fields, self.address(snapshot, id)?)
+        snapshot.line(self.address(snapshot, id)?)
     }
 
     /// A line between its neighbours in the same source, at most 500 on each side.
@@ -99,7 +87,7 @@ impl LogStore {
         after: usize,
     ) -> Result<LineContext, SearchError> {
         let snapshot = self.snapshot();
-        let fields = self.inner.fields;
+        let fields = snapshot.fields;
         let address = self.address(&snapshot, id)?;
         let place = snapshot.columns(address)?.place(address.doc_id);
         let first = place.position.saturating_sub((before as u64).min(MAX_CONTEXT));
@@ -115,22 +103,42 @@ impl LogStore {
         places.sort_unstable();
         let addresses: Vec<DocAddress> = places.iter().map(|(_, address)| *address).collect();
         let middle = addresses.iter().position(|at| *at == address).unwrap_or(0);
-        let mut before = snapshot.lines(fields, &addresses)?;
+        let mut before = snapshot.lines(&addresses)?;
         let after = before.split_off((middle + 1).min(before.len()));
         let line = before.pop().ok_or(SearchError::LineNotFound(id))?;
         Ok(LineContext { before, line, after })
     }
 
     fn address(&self, snapshot: &Snapshot, id: LineId) -> Result<DocAddress, SearchError> {
-        let query = number_range(self.inner.fields.id, id.0, id.0);
+        let query = number_range(snapshot.fields.id, id.0, id.0);
         let found = snapshot.searcher.search(&*query, &DocSetCollector)?;
         found.into_iter().next().ok_or(SearchError::LineNotFound(id))
     }
 }
 
+/// Which lines are meant.
+pub(crate) struct Filter<'a> {
+    /// In the query language.
+    pub(crate) q: &'a str,
+    pub(crate) range: TimeRange,
+    /// At least this grave.
+    pub(crate) level: Option<Level>,
+    pub(crate) source: Option<SourceId>,
+}
+
 impl Snapshot {
-    pub(crate) fn compiler(&self, fields: Fields) -> Compiler<'_> {
-        Compiler { fields, catalogue: &self.catalogue }
+    pub(crate) fn query(&self, filter: &Filter<'_>) -> Result<Box<dyn Query>, SearchError> {
+        let level = filter.level.map(Clause::at_least);
+        let clause = Clause::all([parse(filter.q)?].into_iter().chain(level));
+        let query = self.compiler().search(&clause, filter.range);
+        let Some(source) = filter.source else { return Ok(query) };
+        let number = self.catalogue.find(source).map_or(u64::MAX, |number| number as u64);
+        let only = term_query(self.fields.source, number);
+        Ok(Box::new(BooleanQuery::intersection(vec![query, only])))
+    }
+
+    pub(crate) fn compiler(&self) -> Compiler<'_> {
+        Compiler { fields: self.fields, catalogue: &self.catalogue, patterns: &self.patterns }
     }
 
     /// All that match, and where the best of them are; of equals the newest.
@@ -148,19 +156,17 @@ impl Snapshot {
         Ok(Columns::open(self.searcher.segment_reader(address.segment_ord))?)
     }
 
-    pub(crate) fn lines(
-        &self,
-        fields: Fields,
-        addresses: &[DocAddress],
-    ) -> Result<Vec<LogLine>, SearchError> {
-        addresses.iter().map(|address| self.line(fields, *address)).collect()
+    pub(crate) fn lines(&self, addresses: &[DocAddress]) -> Result<Vec<LogLine>, SearchError> {
+        addresses.iter().map(|address| self.line(*address)).collect()
     }
 
-    pub(crate) fn line(&self, fields: Fields, address: DocAddress) -> Result<LogLine, SearchError> {
+    pub(crate) fn line(&self, address: DocAddress) -> Result<LogLine, SearchError> {
         let columns = self.columns(address)?;
         let document: TantivyDocument = self.searcher.doc(address)?;
-        let text =
-            document.get_first(fields.text).and_then(|value| value.as_str()).unwrap_or_default();
+        let text = document
+            .get_first(self.fields.text)
+            .and_then(|value| value.as_str())
+            .unwrap_or_default();
         let (source_id, source) = self.source(columns.source(address.doc_id));
         Ok(LogLine {
             id: columns.id(address.doc_id),
@@ -170,6 +176,9 @@ impl Snapshot {
             level: columns.level(address.doc_id),
             text: text.to_owned(),
             truncated: columns.truncated(address.doc_id),
+            pattern: columns
+                .pattern(address.doc_id)
+                .map(|id| PatternId(self.patterns.resolve(id).0)),
         })
     }
 
@@ -188,7 +197,7 @@ fn term_query(field: Field, number: u64) -> Box<dyn Query> {
 }
 
 /// From the first number to the last, both inside.
-fn number_range(field: Field, first: u64, last: u64) -> Box<dyn Query> {
+pub(crate) fn number_range(field: Field, first: u64, last: u64) -> Box<dyn Query> {
     let bound = |number| Bound::Included(Term::from_field_u64(field, number));
     Box::new(RangeQuery::new(bound(first), bound(last)))
 }
@@ -211,6 +220,6 @@ fn read_cursor(cursor: &str) -> Result<Recency, SearchError> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "measures work; no test depends on it")]
-fn started() -> std::time::Instant {
+pub(crate) fn started() -> std::time::Instant {
     std::time::Instant::now()
 }

@@ -4,15 +4,21 @@
 //! after each commit, so that counts, lines and generation always fit together. Writing, and
 //! merging in the background, never blocks them.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use callboard_protocol::{Level, LevelCount, LogStats};
 use parking_lot::{Mutex, RwLock};
 use tantivy::{Index, IndexReader, ReloadPolicy, Searcher, directory::MmapDirectory};
+use tracing::warn;
 
 use crate::{
     LogsConfig, OpenError,
     catalogue::Catalogue,
+    folders::Folders,
+    patterns::{self, Patterns},
     schema::{self, Fields},
     writer::Writer,
 };
@@ -25,18 +31,29 @@ pub struct LogStore {
 
 pub(crate) struct Inner {
     pub(crate) config: LogsConfig,
-    pub(crate) index: Index,
-    pub(crate) fields: Fields,
-    reader: IndexReader,
+    pub(crate) folders: Folders,
     snapshot: RwLock<Arc<Snapshot>>,
     /// None until the first line is written, so that a second process may read.
     pub(crate) writer: Mutex<Option<Writer>>,
+    /// Held by whoever makes the index anew.
+    pub(crate) remaking: Mutex<()>,
+}
+
+/// The index in one folder.
+pub(crate) struct Opened {
+    pub(crate) folder: PathBuf,
+    pub(crate) index: Index,
+    pub(crate) fields: Fields,
+    reader: IndexReader,
 }
 
 /// The index as one commit left it.
 pub(crate) struct Snapshot {
     pub(crate) searcher: Searcher,
+    pub(crate) fields: Fields,
     pub(crate) catalogue: Catalogue,
+    pub(crate) patterns: Arc<Patterns>,
+    pub(crate) opened: Arc<Opened>,
 }
 
 impl LogStore {
@@ -47,29 +64,24 @@ impl LogStore {
     pub fn open(folder: &Path, config: &LogsConfig) -> Result<Self, OpenError> {
         config.check()?;
         let in_folder = |source| OpenError::Folder { path: folder.to_owned(), source };
-        let in_index = |source| OpenError::Index { path: folder.to_owned(), source };
-        std::fs::create_dir_all(folder).map_err(in_folder)?;
-        let directory = MmapDirectory::open(folder).map_err(|error| in_index(error.into()))?;
-        let (schema, fields) = schema::schema();
-        let index = Index::open_or_create(directory, schema).map_err(in_index)?;
-        schema::register_tokenizer(&index);
-        let reader = index
-            .reader_builder()
-            .reload_policy(ReloadPolicy::Manual)
-            .try_into()
-            .map_err(in_index)?;
-        let snapshot = read_snapshot(&index, &reader).map_err(|error| match error {
+        let folders = Folders::open(folder).map_err(in_folder)?;
+        let current = folders.current().map_err(in_folder)?;
+        if let Err(error) = folders.sweep() {
+            warn!(%error, "a former log index cannot be deleted");
+        }
+        let in_index = |source| OpenError::Index { path: current.clone(), source };
+        let opened = Arc::new(Opened::open(&current).map_err(in_index)?);
+        let snapshot = opened.snapshot().map_err(|error| match error {
             SnapshotError::Index(source) => in_index(source),
             SnapshotError::Catalogue(source) => OpenError::Catalogue(source),
         })?;
         Ok(Self {
             inner: Arc::new(Inner {
                 config: config.clone(),
-                index,
-                fields,
-                reader,
+                folders,
                 snapshot: RwLock::new(Arc::new(snapshot)),
                 writer: Mutex::new(None),
+                remaking: Mutex::new(()),
             }),
         })
     }
@@ -95,6 +107,7 @@ impl LogStore {
             levels: level_counts(&catalogue.levels()),
             sources: catalogue.sources.iter().map(|source| source.stats()).collect(),
             generation: catalogue.generation,
+            patterns: snapshot.patterns.len() as u64,
         }
     }
 
@@ -103,13 +116,46 @@ impl LogStore {
     }
 }
 
-impl Inner {
-    /// Shows readers what was committed.
-    pub(crate) fn publish(&self, catalogue: Catalogue) -> tantivy::Result<()> {
+impl Opened {
+    /// Opens the index in a folder that is there, or makes it.
+    pub(crate) fn open(folder: &Path) -> tantivy::Result<Self> {
+        let directory = MmapDirectory::open(folder)?;
+        let index = if Index::exists(&directory)? {
+            Index::open(directory)?
+        } else {
+            Index::create(directory, schema::schema(), tantivy::IndexSettings::default())?
+        };
+        schema::register_tokenizer(&index);
+        let fields = Fields::of(&index.schema())?;
+        let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
+        Ok(Self { folder: folder.to_owned(), index, fields, reader })
+    }
+
+    /// Another process may commit in between: its lines are then seen, and its catalogue is not,
+    /// until the next commit.
+    pub(crate) fn snapshot(self: &Arc<Self>) -> Result<Snapshot, SnapshotError> {
+        let catalogue = read_catalogue(&self.index)?;
+        let miner = patterns::read(&self.folder, catalogue.patterns);
+        self.read(catalogue, Arc::new(Patterns::of(&miner))).map_err(SnapshotError::Index)
+    }
+
+    /// What was committed last, with what belongs to it.
+    pub(crate) fn read(
+        self: &Arc<Self>,
+        catalogue: Catalogue,
+        patterns: Arc<Patterns>,
+    ) -> tantivy::Result<Snapshot> {
         self.reader.reload()?;
         let searcher = self.reader.searcher();
-        *self.snapshot.write() = Arc::new(Snapshot { searcher, catalogue });
-        Ok(())
+        let opened = Arc::clone(self);
+        Ok(Snapshot { searcher, fields: self.fields, catalogue, patterns, opened })
+    }
+}
+
+impl Inner {
+    /// Shows readers what was committed.
+    pub(crate) fn publish(&self, snapshot: Snapshot) {
+        *self.snapshot.write() = Arc::new(snapshot);
     }
 }
 
@@ -131,13 +177,6 @@ pub(crate) fn read_catalogue(index: &Index) -> Result<Catalogue, SnapshotError> 
         Some(payload) => serde_json::from_str(&payload).map_err(SnapshotError::Catalogue),
         None => Ok(Catalogue::default()),
     }
-}
-
-/// Another process may commit in between: its lines are then seen, and its catalogue is not, until
-/// the next commit.
-fn read_snapshot(index: &Index, reader: &IndexReader) -> Result<Snapshot, SnapshotError> {
-    let catalogue = read_catalogue(index)?;
-    Ok(Snapshot { searcher: reader.searcher(), catalogue })
 }
 
 /// The levels that occur, least first.

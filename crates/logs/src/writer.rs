@@ -5,16 +5,22 @@
 //! offset and its lines become durable together, whoever commits. After any error the writer is
 //! dropped, and with it all that was not committed; the next one starts from the last commit.
 
+use std::sync::Arc;
+
 use callboard_protocol::SourceId;
 use tantivy::{IndexWriter, TantivyError};
 use tracing::debug;
 
 use crate::{
-    IngestError, LogStore,
+    IngestError, LogStore, LogsConfig, Miner,
     catalogue::Catalogue,
     checkpoint::{FileId, Head},
+    format::message,
+    mining::PatternId,
+    patterns::{self, Patterns},
     record::Record,
-    store::{Inner, SnapshotError, read_catalogue},
+    schema::{Line, Place},
+    store::{Inner, Opened, SnapshotError, read_catalogue},
 };
 
 /// tantivy refuses to work with less per thread.
@@ -22,9 +28,13 @@ const LEAST_BYTES_PER_THREAD: usize = 16 << 20;
 
 /// Holds tantivy's lock on the folder.
 pub(crate) struct Writer {
+    opened: Arc<Opened>,
     index_writer: IndexWriter,
+    miner: Miner,
+    /// The patterns of the last commit.
+    patterns: Arc<Patterns>,
     /// With what is not committed yet.
-    catalogue: Catalogue,
+    pub(crate) catalogue: Catalogue,
     lines: u64,
     bytes: u64,
     /// Whether an offset moved since the last commit.
@@ -69,7 +79,7 @@ impl LogStore {
                 return Err(IngestError::Overtaken);
             }
             writer.bytes += batch.to - batch.from;
-            writer.add(inner, origin, batch)?;
+            writer.add(origin, batch)?;
             let config = &inner.config;
             let enough = writer.lines >= config.commit_every_lines
                 || writer.bytes >= config.commit_every_mb << 20;
@@ -79,16 +89,18 @@ impl LogStore {
 
     /// Makes everything durable and searchable.
     pub(crate) fn commit(&self) -> Result<(), IngestError> {
-        self.with_writer(|writer, inner| if writer.changed { writer.commit(inner) } else { Ok(()) })
+        self.with_writer(Writer::commit_changes)
     }
 
-    fn with_writer<T>(
+    pub(crate) fn with_writer<T>(
         &self,
         work: impl FnOnce(&mut Writer, &Inner) -> Result<T, IngestError>,
     ) -> Result<T, IngestError> {
         let mut slot = self.inner.writer.lock();
         if slot.is_none() {
-            *slot = Some(Writer::open(&self.inner)?);
+            let writer = Writer::open(Arc::clone(&self.snapshot().opened), &self.inner.config)?;
+            writer.publish(&self.inner)?;
+            *slot = Some(writer);
         }
         let Some(writer) = slot.as_mut() else { return Err(IngestError::Busy) };
         let result = work(writer, &self.inner);
@@ -100,23 +112,34 @@ impl LogStore {
 }
 
 impl Writer {
-    fn open(inner: &Inner) -> Result<Self, IngestError> {
-        let memory = inner.config.writer_memory_mb << 20;
-        let threads = inner.config.writer_threads.min(memory / LEAST_BYTES_PER_THREAD).max(1);
-        let index_writer =
-            inner.index.writer_with_num_threads(threads, memory).map_err(|error| {
-                if matches!(error, TantivyError::LockFailure(..)) {
-                    return IngestError::Busy;
-                }
-                IngestError::Index(error)
-            })?;
+    pub(crate) fn open(opened: Arc<Opened>, config: &LogsConfig) -> Result<Self, IngestError> {
+        let memory = config.writer_memory_mb << 20;
+        let threads = config.writer_threads.min(memory / LEAST_BYTES_PER_THREAD).max(1);
+        let index = &opened.index;
+        let index_writer = index.writer_with_num_threads(threads, memory).map_err(|error| {
+            if matches!(error, TantivyError::LockFailure(..)) {
+                return IngestError::Busy;
+            }
+            IngestError::Index(error)
+        })?;
         // Read behind the lock: another process may have written since the store was opened.
-        let catalogue = read_catalogue(&inner.index).map_err(|error| match error {
+        let catalogue = read_catalogue(index).map_err(|error| match error {
             SnapshotError::Index(error) => IngestError::Index(error),
             SnapshotError::Catalogue(error) => IngestError::Catalogue(error),
         })?;
-        inner.publish(catalogue.clone())?;
-        Ok(Self { index_writer, catalogue, lines: 0, bytes: 0, changed: false })
+        let miner = patterns::read(&opened.folder, catalogue.patterns);
+        let patterns = Arc::new(Patterns::of(&miner));
+        let (lines, bytes, changed) = (0, 0, false);
+        Ok(Self { opened, index_writer, miner, patterns, catalogue, lines, bytes, changed })
+    }
+
+    /// Where lines go whose numbers and places are known: for whoever makes an index anew.
+    pub(crate) fn add_line(&mut self, place: Place, line: &mut Line<'_>) -> tantivy::Result<()> {
+        if self.opened.fields.pattern.is_some() {
+            line.pattern = self.miner.observe(message(line.text));
+        }
+        self.index_writer.add_document(self.opened.fields.document(place, line))?;
+        Ok(())
     }
 
     fn offset(&self, origin: &Origin<'_>) -> u64 {
@@ -130,24 +153,36 @@ impl Writer {
         self.changed = true;
     }
 
-    fn add(&mut self, inner: &Inner, origin: &Origin<'_>, batch: Batch) -> Result<(), IngestError> {
+    fn add(&mut self, origin: &Origin<'_>, batch: Batch) -> Result<(), IngestError> {
         let number = self.catalogue.number(origin.source, origin.name);
         self.lines += batch.records.len() as u64;
         for record in batch.records {
             let place = self.catalogue.place(number, &record);
-            self.index_writer.add_document(inner.fields.document(place, &record))?;
+            let Record { text, timestamp, level, truncated, .. } = &record;
+            self.add_line(
+                place,
+                &mut Line {
+                    text,
+                    timestamp: *timestamp,
+                    level: *level,
+                    truncated: *truncated,
+                    pattern: PatternId::default(),
+                },
+            )?;
         }
         self.set_offset(origin, batch.to);
         Ok(())
     }
 
+    /// Commits, if there is anything to commit.
+    pub(crate) fn commit_changes(&mut self, inner: &Inner) -> Result<(), IngestError> {
+        if self.changed { self.commit(inner) } else { Ok(()) }
+    }
+
     fn commit(&mut self, inner: &Inner) -> Result<(), IngestError> {
         self.catalogue.generation += 1;
-        let payload = serde_json::to_string(&self.catalogue).map_err(IngestError::Catalogue)?;
-        let mut commit = self.index_writer.prepare_commit()?;
-        commit.set_payload(&payload);
-        commit.commit()?;
-        inner.publish(self.catalogue.clone())?;
+        self.make_durable()?;
+        self.publish(inner)?;
         debug!(
             lines = self.lines,
             bytes = self.bytes,
@@ -155,6 +190,33 @@ impl Writer {
             "committed"
         );
         (self.lines, self.bytes, self.changed) = (0, 0, false);
+        Ok(())
+    }
+
+    /// Commits, with the catalogue and the patterns.
+    pub(crate) fn make_durable(&mut self) -> Result<(), IngestError> {
+        let given = self.miner.given();
+        let learned = given != self.catalogue.patterns;
+        if learned {
+            patterns::write(&self.opened.folder, &self.miner)
+                .map_err(|error| IngestError::Index(error.into()))?;
+            self.catalogue.patterns = given;
+        }
+        let payload = serde_json::to_string(&self.catalogue).map_err(IngestError::Catalogue)?;
+        let mut commit = self.index_writer.prepare_commit()?;
+        commit.set_payload(&payload);
+        commit.commit()?;
+        if learned {
+            patterns::sweep(&self.opened.folder, given);
+            self.patterns = Arc::new(Patterns::of(&self.miner));
+        }
+        Ok(())
+    }
+
+    /// Shows readers what was committed.
+    pub(crate) fn publish(&self, inner: &Inner) -> Result<(), IngestError> {
+        let patterns = Arc::clone(&self.patterns);
+        inner.publish(self.opened.read(self.catalogue.clone(), patterns)?);
         Ok(())
     }
 }

@@ -76,59 +76,76 @@ uuid_ids! {
     AuditEventId;
 }
 
-/// The id of a log line: valid for as long as the line is kept, across merges of the index.
-///
-/// Its text form is `L` and the decimal number, as it stands in citations: `L1042`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ToSchema)]
-#[schema(value_type = String, example = "L1042")]
-pub struct LineId(pub u64);
-
-impl fmt::Display for LineId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "L{}", self.0)
-    }
-}
-
-/// Why a text is not a [`LineId`].
+/// Why a text is not a short id.
 #[derive(Debug, PartialEq, Eq)]
-pub enum LineIdError {
-    /// It does not start with `L`.
-    Prefix,
-    /// What follows the `L` is not a number of 64 bits.
-    Number(ParseIntError),
+pub enum ShortIdError {
+    /// It does not start with its letter.
+    Prefix(char),
+    /// What follows the letter is no such number.
+    Number(char, ParseIntError),
 }
 
-impl fmt::Display for LineIdError {
+impl fmt::Display for ShortIdError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Prefix => f.write_str("a line id is L and a number, as in L1042"),
-            Self::Number(error) => write!(f, "a line id is L and a number, as in L1042: {error}"),
+            Self::Prefix(letter) => {
+                write!(f, "the id is {letter} and a number, as in {letter}1042")
+            }
+            Self::Number(letter, error) => {
+                write!(f, "the id is {letter} and a number, as in {letter}1042: {error}")
+            }
         }
     }
 }
 
-impl std::error::Error for LineIdError {}
+impl std::error::Error for ShortIdError {}
 
-impl FromStr for LineId {
-    type Err = LineIdError;
+/// Ids whose text form is a letter and a decimal number.
+macro_rules! short_ids {
+    ($($(#[$doc:meta])* $name:ident = $letter:literal $number:ty, $example:literal;)+) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ToSchema)]
+        #[schema(value_type = String, example = $example)]
+        pub struct $name(pub $number);
 
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let digits = text.strip_prefix('L').ok_or(LineIdError::Prefix)?;
-        digits.parse().map(Self).map_err(LineIdError::Number)
-    }
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}{}", $letter, self.0)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = ShortIdError;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                let digits = text.strip_prefix($letter).ok_or(ShortIdError::Prefix($letter))?;
+                digits.parse().map(Self).map_err(|error| ShortIdError::Number($letter, error))
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+                text.parse().map_err(de::Error::custom)
+            }
+        }
+    )+};
 }
 
-impl Serialize for LineId {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for LineId {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        text.parse().map_err(de::Error::custom)
-    }
+short_ids! {
+    /// The id of a log line: valid for as long as the line is kept, across merges of the index.
+    ///
+    /// Its text form is `L` and the decimal number, as it stands in citations: `L1042`.
+    LineId = 'L' u64, "L1042";
+    /// The id of a pattern of log lines, such as `P12`. When a pattern joins another, its id goes on
+    /// to name the one that it has joined. The index gives new ones when all of it is made anew.
+    PatternId = 'P' u32, "P12";
 }
 
 /// The client's own name for a message it submits; submitting it again changes nothing.
@@ -185,9 +202,9 @@ mod tests {
 
     #[test]
     fn a_line_id_refuses_other_text() {
-        assert_eq!("1042".parse::<LineId>(), Err(LineIdError::Prefix));
+        assert_eq!("1042".parse::<LineId>(), Err(ShortIdError::Prefix('L')));
         for text in ["L", "L-1", "Lx", "L99999999999999999999999"] {
-            assert!(matches!(text.parse::<LineId>(), Err(LineIdError::Number(_))), "{text}");
+            assert!(matches!(text.parse::<LineId>(), Err(ShortIdError::Number('L', _))), "{text}");
         }
     }
 

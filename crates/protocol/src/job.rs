@@ -41,6 +41,10 @@ pub struct IngestProgress {
     pub bytes_done: u64,
     /// Records indexed.
     pub lines: u64,
+    /// Records to index, where that is known before.
+    #[serde(default)]
+    #[schema(required)]
+    pub lines_total: Option<u64>,
     /// Records cut at the longest line allowed.
     pub truncated: u64,
     /// Records with invalid UTF-8, indexed with replacement characters.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::{Bucket, LevelCount, LineId, SourceId, TimeRange, Timestamp};
+use crate::{Bucket, LevelCount, LineId, PatternId, SourceId, TimeRange, Timestamp};
 
 /// How grave a line is; least first.
 #[derive(
@@ -87,6 +87,9 @@ pub struct LogLine {
     pub text: String,
     /// Whether the text was cut at the longest line allowed.
     pub truncated: bool,
+    /// What it is an instance of; absent when it was indexed before there were patterns.
+    #[schema(required)]
+    pub pattern: Option<PatternId>,
 }
 
 /// The query string of `GET /logs/search`.
@@ -95,7 +98,7 @@ pub struct LogLine {
 #[into_params(parameter_in = Query)]
 pub struct LogSearch {
     /// Words that must all occur, `"phrases"`, `-word` to exclude, `a OR b`, parentheses,
-    /// `level:error`, `level>=warn`, `source:name`; empty finds everything.
+    /// `level:error`, `level>=warn`, `source:name`, `pattern:P12`; empty finds everything.
     #[serde(default)]
     pub q: String,
     /// The first instant; a date alone, such as `2026-11-21`, is its midnight in UTC.
@@ -150,6 +153,86 @@ pub struct LogPage {
     pub took_us: u64,
 }
 
+/// The query string of `GET /logs/patterns`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct PatternSearch {
+    /// Of which lines; as in `GET /logs/search`.
+    #[serde(default)]
+    pub q: String,
+    /// The first instant; a date alone, such as `2026-11-21`, is its midnight in UTC.
+    #[serde(default, deserialize_with = "crate::timestamp::optional_from")]
+    pub from: Option<Timestamp>,
+    /// The first instant after; a date alone is the midnight at its end, so that the day counts.
+    #[serde(default, deserialize_with = "crate::timestamp::optional_to")]
+    pub to: Option<Timestamp>,
+    /// At least this grave.
+    #[serde(default)]
+    pub level: Option<Level>,
+    /// Only this source.
+    #[serde(default)]
+    pub source_id: Option<SourceId>,
+    /// Which come first.
+    #[serde(default)]
+    pub order: PatternOrder,
+    /// At most this many, 1 to 500; 50 when absent.
+    #[serde(default)]
+    pub limit: Option<u32>,
+}
+
+/// How patterns are ordered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PatternOrder {
+    /// Those with the most lines.
+    #[default]
+    Count,
+    /// Those that come more often lately than before, new ones among them.
+    Rising,
+    /// Those that were first seen last.
+    Newest,
+}
+
+/// The patterns of some lines.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PatternPage {
+    /// The patterns.
+    pub patterns: Vec<PatternCount>,
+    /// How many there are in all.
+    pub found: u64,
+    /// How many lines match in all; lines that were indexed before there were patterns have none.
+    pub matched: u64,
+    /// What the trends cover.
+    pub span: TimeRange,
+    /// The width of a slice of a trend, in milliseconds; 0 when no line has a time.
+    pub slice_ms: u64,
+    /// How long it took, in microseconds.
+    pub took_us: u64,
+}
+
+/// A pattern, and the lines that are instances of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PatternCount {
+    /// Its id, as in `pattern:P12`.
+    pub id: PatternId,
+    /// What its lines have in common; `<*>` stands for what differs.
+    pub template: String,
+    /// How many lines.
+    pub count: u64,
+    /// From the first of them to the last.
+    pub seen: TimeRange,
+    /// The lines by level.
+    pub levels: Vec<LevelCount>,
+    /// The lines in slices of `slice_ms`, the oldest first.
+    pub trend: Vec<u64>,
+    /// How many times as often it comes in the last fifth of the span as it did before; each counted
+    /// one more, so that few lines say little.
+    pub change: f64,
+    /// The newest of them.
+    pub example: LogLine,
+}
+
 /// A line between its neighbours in the same source.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LineContext {
@@ -189,6 +272,8 @@ pub struct LogStats {
     pub sources: Vec<SourceStats>,
     /// Grows whenever the index changes.
     pub generation: u64,
+    /// Patterns that the lines are instances of.
+    pub patterns: u64,
 }
 
 #[cfg(test)]

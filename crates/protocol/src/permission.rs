@@ -31,6 +31,8 @@ pub enum Permission {
     LogsRead,
     /// Upload logs.
     LogsIngest,
+    /// Make the log index anew.
+    LogsManage,
     /// See background jobs.
     JobsRead,
     /// Cancel background jobs.
@@ -57,11 +59,12 @@ pub enum Permission {
 
 impl Permission {
     /// All of them, in the order of the table.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::AccountUse,
         Self::ChatUse,
         Self::LogsRead,
         Self::LogsIngest,
+        Self::LogsManage,
         Self::JobsRead,
         Self::JobsManage,
         Self::CacheRead,
@@ -86,7 +89,8 @@ impl Permission {
             | Self::UsageRead
             | Self::GatewayUse => Role::Viewer,
             Self::LogsIngest | Self::JobsRead => Role::Analyst,
-            Self::JobsManage
+            Self::LogsManage
+            | Self::JobsManage
             | Self::CacheRead
             | Self::CacheManage
             | Self::ProvidersRead

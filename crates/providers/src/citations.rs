@@ -123,6 +123,7 @@ pub(crate) mod tests {
             level: Level::Info,
             text: format!("text of\n{id}"),
             truncated: false,
+            pattern: None,
         };
         Evidence {
             searched: SearchedEvidence {

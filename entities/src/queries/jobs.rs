@@ -106,6 +106,22 @@ pub async fn unfinished_payloads(store: &Store) -> Result<Vec<Value>, StoreError
         .await
 }
 
+/// The first job of a kind that has not ended.
+pub async fn unfinished_of(store: &Store, kind: &str) -> Result<Option<Job>, StoreError> {
+    store
+        .run("jobs.unfinished_of", async {
+            let unfinished = [name_of(&JobState::Queued)?, name_of(&JobState::Running)?];
+            let row = Entity::find()
+                .filter(Column::Kind.eq(kind))
+                .filter(Column::State.is_in(unfinished))
+                .order_by_asc(Column::CreatedAt)
+                .one(store.reader())
+                .await?;
+            row.map(job_of).transpose()
+        })
+        .await
+}
+
 /// The latest jobs, the last first.
 pub async fn list(store: &Store, limit: u32) -> Result<Vec<Job>, StoreError> {
     store

@@ -3,7 +3,9 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use callboard_actors::Jobs;
 use callboard_logs::SearchError;
-use callboard_protocol::{ErrorCode, Job, LineContext, LineId, LogPage, LogSearch, LogStats};
+use callboard_protocol::{
+    ErrorCode, Job, LineContext, LineId, LogPage, LogSearch, LogStats, PatternPage, PatternSearch,
+};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
@@ -59,13 +61,34 @@ pub(crate) async fn search_logs(
     state: State,
     query: web::Query<LogSearch>,
 ) -> Result<web::Json<LogPage>, ApiError> {
+    bounded(&state, &query.q)?;
+    let query = query.into_inner();
+    Ok(web::Json(state.edge().read_logs(move |logs| logs.search(&query)).await?))
+}
+
+/// What lines have in common: templates, how often each comes, since when, and how that changes.
+///
+/// A pattern's lines are found by `GET /logs/search?q=pattern:P12`.
+#[utoipa::path(get, path = "/logs/patterns", tag = "logs", params(PatternSearch),
+    responses((status = 200, body = PatternPage)))]
+pub(crate) async fn log_patterns(
+    _: Allowed<permit::LogsRead>,
+    state: State,
+    query: web::Query<PatternSearch>,
+) -> Result<web::Json<PatternPage>, ApiError> {
+    bounded(&state, &query.q)?;
+    let query = query.into_inner();
+    Ok(web::Json(state.edge().read_logs(move |logs| logs.patterns(&query)).await?))
+}
+
+/// Refuses a query that is longer than anybody writes.
+fn bounded(state: &State, q: &str) -> Result<(), ApiError> {
     let limit = state.edge().config().limits.query_bytes;
-    if query.q.len() > limit {
+    if q.len() > limit {
         let message = format!("a query has at most {limit} bytes");
         return Err(ApiError::new(ErrorCode::InvalidQuery, message));
     }
-    let query = query.into_inner();
-    Ok(web::Json(state.edge().read_logs(move |logs| logs.search(&query)).await?))
+    Ok(())
 }
 
 /// A line between its neighbours.
@@ -126,6 +149,21 @@ pub(crate) async fn upload_logs(
     let job = state.system.jobs().enqueue_upload(caller.user.id, name, path, bytes).await?;
     spool.hand_over();
     trail.note(Some(caller.user.id), "logs.upload", name).await;
+    Ok(HttpResponse::Accepted().json(job))
+}
+
+/// Make the log index anew from its own lines, in the background: words are cut and patterns found
+/// as this version does it. Readers see the old index until the new one is complete.
+///
+/// One that has not ended yet is answered as it is.
+#[utoipa::path(post, path = "/logs/reload", tag = "logs",
+    responses((status = 202, body = Job)))]
+pub(crate) async fn reload_logs(
+    caller: Allowed<permit::LogsManage>,
+    (state, trail): (State, Trail),
+) -> Result<HttpResponse, ApiError> {
+    let job = state.system.jobs().enqueue_reindex(Some(caller.user.id)).await?;
+    trail.note(Some(caller.user.id), "logs.reload", &job.id.to_string()).await;
     Ok(HttpResponse::Accepted().json(job))
 }
 

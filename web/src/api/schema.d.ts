@@ -489,6 +489,51 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/logs/patterns": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What lines have in common: templates, how often each comes, since when, and how that changes.
+         * @description A pattern's lines are found by `GET /logs/search?q=pattern:P12`.
+         *
+         *     For the role `viewer` and above. An API key needs the scope `logs_read`.
+         */
+        get: operations["log_patterns"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/logs/reload": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make the log index anew from its own lines, in the background: words are cut and patterns found
+         *     as this version does it. Readers see the old index until the new one is complete.
+         * @description One that has not ended yet is answered as it is.
+         *
+         *     For the role `admin` and above.
+         */
+        post: operations["reload_logs"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/logs/search": {
         parameters: {
             query?: never;
@@ -1400,6 +1445,11 @@ export interface components {
             lines: number;
             /**
              * Format: int64
+             * @description Records to index, where that is known before.
+             */
+            lines_total: number | null;
+            /**
+             * Format: int64
              * @description Files skipped because they are not text.
              */
             skipped_files: number;
@@ -1527,6 +1577,7 @@ export interface components {
             id: components["schemas"]["LineId"];
             /** @description How grave it is. */
             level: components["schemas"]["Level"];
+            pattern: components["schemas"]["PatternId"] | null;
             /** @description The name of its source. */
             source: string;
             /** @description Where it comes from. */
@@ -1582,6 +1633,11 @@ export interface components {
              * @description Lines in all.
              */
             lines: number;
+            /**
+             * Format: int64
+             * @description Patterns that the lines are instances of.
+             */
+            patterns: number;
             /** @description Each source. */
             sources: components["schemas"]["SourceStats"][];
         };
@@ -1729,11 +1785,75 @@ export interface components {
             /** @description What it may be used for; at least one. */
             scopes: components["schemas"]["KeyScope"][];
         };
+        /** @description A pattern, and the lines that are instances of it. */
+        PatternCount: {
+            /**
+             * Format: double
+             * @description How many times as often it comes in the last fifth of the span as it did before; each counted
+             *     one more, so that few lines say little.
+             */
+            change: number;
+            /**
+             * Format: int64
+             * @description How many lines.
+             */
+            count: number;
+            /** @description The newest of them. */
+            example: components["schemas"]["LogLine"];
+            /** @description Its id, as in `pattern:P12`. */
+            id: components["schemas"]["PatternId"];
+            /** @description The lines by level. */
+            levels: components["schemas"]["LevelCount"][];
+            /** @description From the first of them to the last. */
+            seen: components["schemas"]["TimeRange"];
+            /** @description What its lines have in common; `<*>` stands for what differs. */
+            template: string;
+            /** @description The lines in slices of `slice_ms`, the oldest first. */
+            trend: number[];
+        };
+        /**
+         * @description The id of a pattern of log lines, such as `P12`. When a pattern joins another, its id goes on
+         *     to name the one that it has joined. The index gives new ones when all of it is made anew.
+         * @example P12
+         */
+        PatternId: string;
+        /**
+         * @description How patterns are ordered.
+         * @enum {string}
+         */
+        PatternOrder: "count" | "rising" | "newest";
+        /** @description The patterns of some lines. */
+        PatternPage: {
+            /**
+             * Format: int64
+             * @description How many there are in all.
+             */
+            found: number;
+            /**
+             * Format: int64
+             * @description How many lines match in all; lines that were indexed before there were patterns have none.
+             */
+            matched: number;
+            /** @description The patterns. */
+            patterns: components["schemas"]["PatternCount"][];
+            /**
+             * Format: int64
+             * @description The width of a slice of a trend, in milliseconds; 0 when no line has a time.
+             */
+            slice_ms: number;
+            /** @description What the trends cover. */
+            span: components["schemas"]["TimeRange"];
+            /**
+             * Format: int64
+             * @description How long it took, in microseconds.
+             */
+            took_us: number;
+        };
         /**
          * @description One right, as demanded by an endpoint, a frame or a command.
          * @enum {string}
          */
-        Permission: "account_use" | "chat_use" | "logs_read" | "logs_ingest" | "jobs_read" | "jobs_manage" | "cache_read" | "cache_manage" | "providers_read" | "providers_manage" | "keys_use" | "keys_manage" | "usage_read" | "usage_read_all" | "gateway_use";
+        Permission: "account_use" | "chat_use" | "logs_read" | "logs_ingest" | "logs_manage" | "jobs_read" | "jobs_manage" | "cache_read" | "cache_manage" | "providers_read" | "providers_manage" | "keys_use" | "keys_manage" | "usage_read" | "usage_read_all" | "gateway_use";
         /** @description How one key of a provider is, with a model. */
         ProviderKeyState: {
             /** @description Whether the provider refused it. */
@@ -3319,12 +3439,85 @@ export interface operations {
             };
         };
     };
+    log_patterns: {
+        parameters: {
+            query?: {
+                /** @description Of which lines; as in `GET /logs/search`. */
+                q?: string;
+                /** @description The first instant; a date alone, such as `2026-11-21`, is its midnight in UTC. */
+                from?: components["schemas"]["Timestamp"];
+                /** @description The first instant after; a date alone is the midnight at its end, so that the day counts. */
+                to?: components["schemas"]["Timestamp"];
+                /** @description At least this grave. */
+                level?: components["schemas"]["Level"];
+                /** @description Only this source. */
+                source_id?: components["schemas"]["SourceId"];
+                /** @description Which come first. */
+                order?: components["schemas"]["PatternOrder"];
+                /** @description At most this many, 1 to 500; 50 when absent. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PatternPage"];
+                };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    reload_logs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     search_logs: {
         parameters: {
             query?: {
                 /**
                  * @description Words that must all occur, `"phrases"`, `-word` to exclude, `a OR b`, parentheses,
-                 *     `level:error`, `level>=warn`, `source:name`; empty finds everything.
+                 *     `level:error`, `level>=warn`, `source:name`, `pattern:P12`; empty finds everything.
                  */
                 q?: string;
                 /** @description The first instant; a date alone, such as `2026-11-21`, is its midnight in UTC. */

@@ -2,8 +2,11 @@
 
 use std::{collections::HashMap, fmt::Write as _};
 
-use callboard_logs::{InvestigateOptions, LogStore, Miner, PatternId, SearchError};
-use callboard_protocol::{LineId, LogLine, LogPage, LogSearch, SearchOrder, TimeRange, Timestamp};
+use callboard_logs::{InvestigateOptions, LogStore, SearchError};
+use callboard_protocol::{
+    LineId, LogLine, LogPage, LogSearch, PatternOrder, PatternSearch, SearchOrder, TimeRange,
+    Timestamp,
+};
 use callboard_providers::log_line;
 use serde::{Deserialize, de::DeserializeOwned};
 
@@ -18,17 +21,13 @@ pub(super) const MAX_AROUND: usize = 25;
 /// Lines that a search shows unless it says otherwise.
 const DEFAULT_LINES: u32 = 20;
 
-/// Lines whose patterns are looked at: pages of the largest size.
-const PATTERN_PAGES: usize = 4;
-const PAGE: u32 = 500;
-
 /// Patterns that are shown.
-const MAX_PATTERNS: usize = 30;
+const MAX_PATTERNS: u32 = 30;
 
 /// Slices of a histogram that are shown.
 const MAX_SLICES: usize = 60;
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Search {
     query: String,
@@ -42,6 +41,18 @@ struct Search {
     limit: Option<u32>,
     #[serde(default)]
     of: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Patterns {
+    query: String,
+    #[serde(default)]
+    from: Option<String>,
+    #[serde(default)]
+    to: Option<String>,
+    #[serde(default)]
+    order: PatternOrder,
 }
 
 #[derive(Deserialize)]
@@ -62,7 +73,7 @@ pub(super) fn run(tool: Tool, logs: &LogStore, arguments: &str) -> Outcome {
         Tool::SearchLogs => read(arguments).and_then(|search| find(logs, &search)),
         Tool::CountLogs => read(arguments).and_then(|search| count(logs, &search)),
         Tool::Histogram => read(arguments).and_then(|search| over_time(logs, &search)),
-        Tool::Patterns => read(arguments).and_then(|search| patterns(logs, &search)),
+        Tool::Patterns => read(arguments).and_then(|asked| patterns(logs, &asked)),
         Tool::LineContext => read(arguments).and_then(|around| context(logs, &around)),
         Tool::ListSources => read(arguments).map(|Nothing {}| sources(logs)),
     };
@@ -173,45 +184,42 @@ fn over_time(logs: &LogStore, search: &Search) -> Result<Outcome, String> {
     Ok(Outcome { text, summary, lines: Vec::new(), is_error: false })
 }
 
-/// A pattern among the lines that were looked at.
-struct Seen {
-    count: u64,
-    /// The newest of them.
-    example: LogLine,
-}
-
-fn patterns(logs: &LogStore, search: &Search) -> Result<Outcome, String> {
-    let mut asked = search.of_engine(PAGE)?;
-    asked.order = SearchOrder::Newest;
-    let (mut miner, mut seen) = (Miner::default(), Vec::<(PatternId, LogLine)>::new());
-    let mut matched = 0;
-    for _ in 0..PATTERN_PAGES {
-        let page = logs.search(&asked).map_err(said)?;
-        matched = page.matched;
-        seen.extend(page.lines.into_iter().map(|line| (miner.observe(&line.text), line)));
-        asked.cursor = page.next_cursor;
-        if asked.cursor.is_none() {
-            break;
-        }
+fn patterns(logs: &LogStore, asked: &Patterns) -> Result<Outcome, String> {
+    let search = Search {
+        query: asked.query.clone(),
+        from: asked.from.clone(),
+        to: asked.to.clone(),
+        ..Search::default()
+    };
+    let LogSearch { q, from, to, .. } = search.of_engine(MAX_PATTERNS)?;
+    let of_engine = PatternSearch {
+        q,
+        from,
+        to,
+        order: asked.order,
+        limit: Some(MAX_PATTERNS),
+        ..PatternSearch::default()
+    };
+    let page = logs.patterns(&of_engine).map_err(said)?;
+    let mut text = search.head(page.matched);
+    let order = match asked.order {
+        PatternOrder::Count => "the most lines first",
+        PatternOrder::Rising => "what comes more often of late first",
+        PatternOrder::Newest => "what was first seen last first",
+    };
+    let _ = writeln!(text, "{} patterns, {order}:", page.found);
+    for one in &page.patterns {
+        let (id, count, example) = (one.id, one.count, one.example.id);
+        let seen = span(one.seen);
+        let change = one.change;
+        let _ = writeln!(
+            text,
+            "- {id}: {count} lines {seen}, of late {change:.1} times as often, newest [{example}]: {}",
+            one.template
+        );
     }
-    let looked_at = seen.len();
-    let mut by_pattern: HashMap<PatternId, Seen> = HashMap::new();
-    for (id, line) in seen {
-        let known = by_pattern.entry(miner.resolve(id));
-        known.or_insert(Seen { count: 0, example: line }).count += 1;
-    }
-    let mut ranked: Vec<(PatternId, Seen)> = by_pattern.into_iter().collect();
-    ranked.sort_by_key(|(id, seen)| (std::cmp::Reverse(seen.count), *id));
-    let mut text = search.head(matched);
-    let _ = writeln!(text, "{} patterns among the newest {looked_at} of them:", ranked.len());
-    let mut lines = Vec::new();
-    let summary = format!("{} patterns in {looked_at} of {matched} lines", ranked.len());
-    for (id, seen) in ranked.into_iter().take(MAX_PATTERNS) {
-        let template = miner.template(id).unwrap_or_default();
-        let example = seen.example.id;
-        let _ = writeln!(text, "- {} lines, newest [{example}]: {template}", seen.count);
-        lines.push(seen.example);
-    }
+    let summary = format!("{} patterns in {} lines", page.found, page.matched);
+    let lines = page.patterns.into_iter().map(|one| one.example).collect();
     Ok(Outcome { text, summary, lines, is_error: false })
 }
 

@@ -201,6 +201,7 @@ impl Inquiry<'_> {
             Clause::Text(_)
             | Clause::Level(_)
             | Clause::Source(_)
+            | Clause::Pattern(_)
             | Clause::Not(_)
             | Clause::All(_) => None,
         };
@@ -389,7 +390,7 @@ impl Inquiry<'_> {
     }
 
     fn is_indexed(&self, word: &str) -> Result<bool, SearchError> {
-        let term = IndexTerm::from_field_text(self.store.inner.fields.text, word);
+        let term = IndexTerm::from_field_text(self.snapshot.fields.text, word);
         Ok(self.snapshot.searcher.doc_freq(&term)? > 0)
     }
 
@@ -405,13 +406,13 @@ impl Inquiry<'_> {
 
     /// How many lines of a span match.
     pub(super) fn lines_of(&self, clause: &Clause, range: TimeRange) -> Result<usize, SearchError> {
-        let query = self.snapshot.compiler(self.store.inner.fields).search(clause, range);
+        let query = self.snapshot.compiler().search(clause, range);
         Ok(self.snapshot.searcher.search(&*query, &Count)?)
     }
 
     /// Matching lines by the number of their source.
     fn by_source(&self, clause: &Clause) -> Result<Vec<u64>, SearchError> {
-        let query = self.snapshot.compiler(self.store.inner.fields).search(clause, self.range);
+        let query = self.snapshot.compiler().search(clause, self.range);
         Ok(self.snapshot.searcher.search(&*query, &Survey::default())?.sources)
     }
 }

@@ -13,12 +13,13 @@ use tantivy::{
 };
 
 use super::{Clause, excludable::Excludable};
-use crate::{catalogue::Catalogue, schema::Fields, tokenizer};
+use crate::{catalogue::Catalogue, patterns::Patterns, schema::Fields, tokenizer};
 
 /// What names in a query refer to.
 pub(crate) struct Compiler<'a> {
     pub(crate) fields: Fields,
     pub(crate) catalogue: &'a Catalogue,
+    pub(crate) patterns: &'a Patterns,
 }
 
 impl Compiler<'_> {
@@ -39,6 +40,13 @@ impl Compiler<'_> {
                 self.one_of(self.fields.level, numbers)
             }
             Clause::Source(name) => self.one_of(self.fields.source, self.sources(name).into_iter()),
+            Clause::Pattern(id) => match self.fields.pattern {
+                Some(field) => {
+                    let ids = self.patterns.ids_of(*id);
+                    self.one_of(field, ids.map(|id| u64::from(id.0)))
+                }
+                None => Box::new(EmptyQuery),
+            },
             Clause::Not(clause) => Box::new(BooleanQuery::new(vec![
                 (Occur::Must, everything()),
                 (Occur::MustNot, self.excluded(clause)),
@@ -70,6 +78,7 @@ impl Compiler<'_> {
                 Clause::Text(_)
                 | Clause::Level(_)
                 | Clause::Source(_)
+                | Clause::Pattern(_)
                 | Clause::All(_)
                 | Clause::Any(_) => (Occur::Must, self.compile(clause)),
             });

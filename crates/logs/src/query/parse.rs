@@ -3,7 +3,7 @@
 use callboard_protocol::Level;
 
 use super::Clause;
-use crate::{SearchError, format::level, tokenizer};
+use crate::{SearchError, format::level, mining::PatternId, tokenizer};
 
 /// A query is typed by a person or built by a page.
 const MAX_BYTES: usize = 4096;
@@ -161,6 +161,12 @@ impl<'q> Parser<'q> {
             return Ok(Clause::Source(name.to_owned()));
         }
         let word = self.bare();
+        if let Some(id) = word.strip_prefix("pattern:") {
+            let message = "pattern: needs the id of a pattern, as in pattern:P12";
+            let id: callboard_protocol::PatternId =
+                id.parse().map_err(|_| self.error_at(start, message))?;
+            return Ok(Clause::Pattern(PatternId(id.0)));
+        }
         self.text_clause(start, word)
     }
 

@@ -131,10 +131,12 @@ fn every_commit_holds_the_lines_and_their_offset_together() {
     let ingested = fixture.store.ingest_file(&fixture.path(), &options, &mut |_| {
         // What a process would find that starts after this one was killed here.
         let copy = tempfile::tempdir().unwrap();
-        for file in fs::read_dir(&index).unwrap() {
+        fs::copy(index.join("CURRENT"), copy.path().join("CURRENT")).unwrap();
+        fs::create_dir(copy.path().join("1")).unwrap();
+        for file in fs::read_dir(index.join("1")).unwrap() {
             let file = file.unwrap();
             // A file may be merged away in between.
-            let _ = fs::copy(file.path(), copy.path().join(file.file_name()));
+            let _ = fs::copy(file.path(), copy.path().join("1").join(file.file_name()));
         }
         let survivor = LogStore::open(copy.path(), &config()).unwrap();
         let before = survivor.stats().lines;

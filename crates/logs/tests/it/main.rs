@@ -6,6 +6,8 @@ mod fixture;
 mod ingest;
 mod investigate;
 mod model;
+mod patterns;
 mod questions;
 mod redaction;
+mod reindex;
 mod search;

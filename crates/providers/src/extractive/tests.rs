@@ -23,6 +23,7 @@ fn line(id: u64, text: &str) -> LogLine {
         level: Level::Error,
         text: text.to_owned(),
         truncated: false,
+        pattern: None,
     }
 }
 

@@ -1,0 +1,154 @@
+//! Making the index anew: nothing is lost or doubled, whatever happens meanwhile.
+
+use std::ops::ControlFlow;
+
+use callboard_logs::{IngestError, LogsConfig};
+use callboard_protocol::{ErrorCode, LineId, LogSearch, LogStats};
+
+use crate::fixture::{Fixture, config, go_on, query};
+
+/// Commits, and so steps of a re-index, of ten lines.
+fn small() -> LogsConfig {
+    LogsConfig { commit_every_lines: 10, ..config() }
+}
+
+fn text(from: usize, count: usize) -> String {
+    let line = |n: usize| {
+        let (minute, second) = (n / 60 % 60, n % 60);
+        format!("2026-11-20 10:{minute:02}:{second:02} ERROR job {n} of user u{} failed\n", n % 7)
+    };
+    (from..from + count).map(line).collect()
+}
+
+/// All lines with everything that is known of them, by id.
+fn all(fixture: &Fixture) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut search = LogSearch { limit: Some(500), ..query("") };
+    loop {
+        let page = fixture.store.search(&search).unwrap();
+        let known = |line: &callboard_protocol::LogLine| {
+            let callboard_protocol::LogLine { id, source, timestamp, level, text, .. } = line;
+            format!("{:08} {source} {timestamp:?} {level:?} {text}", id.0)
+        };
+        lines.extend(page.lines.iter().map(known));
+        search.cursor = page.next_cursor;
+        if search.cursor.is_none() {
+            lines.sort_unstable();
+            return lines;
+        }
+    }
+}
+
+fn without_generation(stats: LogStats) -> LogStats {
+    LogStats { generation: 0, index_bytes: 0, ..stats }
+}
+
+#[test]
+fn lines_keep_their_ids_places_and_times() {
+    let fixture = Fixture::with(small());
+    fixture.ingest("a.log", &text(0, 73));
+    fixture.ingest("b.log", &text(500, 25));
+    let (before, stats) = (all(&fixture), fixture.store.stats());
+    let context = fixture.store.context(LineId(75), 5, 5).unwrap();
+    let mut steps = Vec::new();
+    let done = fixture.store.reindex(&mut |progress| {
+        steps.push((progress.lines, progress.lines_total));
+        ControlFlow::Continue(())
+    });
+    assert_eq!(done.unwrap().unwrap().lines, 98);
+    assert_eq!((steps[0], steps.len()), ((10, Some(98)), 11));
+    assert_eq!(all(&fixture), before);
+    let now = fixture.store.stats();
+    assert!(now.generation > stats.generation, "what was cached is not trusted");
+    assert_eq!(without_generation(now), without_generation(stats));
+    assert_eq!(fixture.store.context(LineId(75), 5, 5).unwrap(), context);
+    let again = fixture.reopened();
+    assert_eq!(all(&again), before);
+    again.ingest("a.log", &text(900, 1));
+    assert_eq!(all(&again).len(), 99);
+}
+
+#[test]
+fn lines_that_come_meanwhile_come_along_and_readers_see_the_old_one_until_then() {
+    let fixture = Fixture::with(small());
+    fixture.write(text(0, 60));
+    fixture.whole().unwrap();
+    let mut more = 60;
+    let done = fixture.store.reindex(&mut |progress| {
+        if more < 90 {
+            more += 3;
+            fixture.write(text(0, more));
+            fixture.whole().unwrap();
+            assert_eq!(fixture.search("failed").matched, more as u64);
+            assert!(progress.lines < more as u64);
+        }
+        ControlFlow::Continue(())
+    });
+    assert_eq!(done.unwrap().unwrap().lines, 90);
+    assert_eq!(all(&fixture).len(), 90);
+    // Its offsets came along, too.
+    fixture.write(text(0, 91));
+    assert_eq!(fixture.whole().unwrap().lines, 1);
+    assert_eq!(all(&fixture).len(), 91);
+}
+
+#[test]
+fn one_that_is_broken_off_goes_on_where_it_was_and_can_be_forgotten() {
+    let fixture = Fixture::with(small());
+    fixture.ingest("a.log", &text(0, 100));
+    let before = all(&fixture);
+    let stop_at = |fixture: &Fixture, lines: u64| {
+        let mut last = 0;
+        let stop = fixture.store.reindex(&mut |progress| {
+            last = progress.lines;
+            if last >= lines { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        assert_eq!(stop.unwrap(), None);
+        last
+    };
+    assert_eq!(stop_at(&fixture, 30), 30);
+    assert_eq!(all(&fixture), before);
+    // As after a crash.
+    let fixture = fixture.reopened();
+    let mut first = None;
+    fixture
+        .store
+        .reindex(&mut |progress| {
+            first.get_or_insert(progress.lines);
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    assert!(first.unwrap() > 30, "{first:?}");
+    assert_eq!(all(&fixture), before);
+
+    let fixture = Fixture::with(small());
+    fixture.ingest("a.log", &text(0, 100));
+    assert_eq!(stop_at(&fixture, 20), 20);
+    fixture.store.discard_reindex().unwrap();
+    fixture.store.discard_reindex().unwrap();
+    assert_eq!(stop_at(&fixture, 1), 10, "it begins anew");
+}
+
+#[test]
+fn it_is_made_by_one_at_a_time() {
+    let fixture = Fixture::with(small());
+    fixture.ingest("a.log", &text(0, 30));
+    let other = fixture.store.clone();
+    let done = fixture.store.reindex(&mut |_| {
+        let refused = other.reindex(&mut go_on).unwrap_err();
+        assert!(matches!(refused, IngestError::Remaking), "{refused}");
+        assert_eq!(refused.client_error().code, ErrorCode::Conflict);
+        assert!(other.discard_reindex().is_err());
+        ControlFlow::Continue(())
+    });
+    done.unwrap();
+}
+
+#[test]
+fn an_empty_index_is_made_anew_too() {
+    let fixture = Fixture::new();
+    assert_eq!(fixture.store.reindex(&mut go_on).unwrap().unwrap().lines, 0);
+    fixture.ingest("a.log", &text(0, 3));
+    assert_eq!(all(&fixture).len(), 3);
+    assert!(!fixture.store.is_outdated());
+}
