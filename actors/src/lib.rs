@@ -7,6 +7,7 @@
 //! [`System`] is the one handle that the edge holds. Every queue has a bound, every ask a timeout,
 //! and every long-lived actor is kept alive by the [`Keeper`].
 
+mod background;
 mod breaker;
 mod budget;
 mod cache;
@@ -29,6 +30,7 @@ mod routing;
 mod session;
 mod socket;
 mod sockets;
+mod sources;
 mod storage;
 mod system;
 #[cfg(test)]
@@ -60,5 +62,6 @@ pub use metrics::Metrics;
 pub use routing::NameOrigin;
 pub use session::{SessionUser, TokenCheck};
 pub use socket::{StartError as SocketError, start_session};
+pub use sources::Sources;
 pub use system::{Parts, StartError, System};
 pub use turn_log::{Ended, TurnLog};

@@ -1,32 +1,31 @@
-//! One followed log file: it is read from where the index was last committed, every second.
+//! One source of log lines: the files of a pattern are read from where the index was last committed,
+//! every second.
 //!
 //! Lines and the offset up to which they were read become durable in one commit, so whatever
-//! happens in between, no line is lost and none comes twice. The file that was renamed when it was
-//! full is read once more, and then only when another one stands in its place. The mailbox takes [`MAILBOX`]; nobody
-//! but the source itself writes to it. A panic costs nothing: the next look goes on from the last
-//! commit.
+//! happens in between, no line is lost and none comes twice; how files are known over rotations is the
+//! [`Follower`]'s. The mailbox takes [`MAILBOX`]; nobody but the source itself writes to it. A panic
+//! costs nothing: the next look goes on from the last commit.
 
 use std::{
-    io::ErrorKind,
+    collections::HashMap,
     ops::ControlFlow,
-    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
-use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Supervised, WrapFuture};
+use actix::{
+    Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Supervised, WrapFuture,
+};
 use callboard_entities::queries;
-use callboard_logs::{IngestError, IngestOptions};
+use callboard_logs::{Follower, IngestError, Looked, PatternError};
 use callboard_protocol::{SourceId, Timestamp};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error};
+use tracing::{debug, error, warn};
 
-use crate::{storage::store_failed, system::Shared};
+use crate::{keeper::Life, storage::store_failed, system::Shared};
 
 /// The name of the source that holds the server's own log.
 pub(crate) const OWN_LOG: &str = "callboard";
@@ -34,68 +33,110 @@ pub(crate) const OWN_LOG: &str = "callboard";
 /// Messages in the mailbox.
 pub(crate) const MAILBOX: usize = 4;
 
-/// How often the file is looked at.
+/// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// What a source follows.
+#[derive(Clone, Debug)]
+pub(crate) enum Followed {
+    /// The server's own log, which is called [`OWN_LOG`].
+    OwnLog(PathBuf),
+    /// The files of a pattern, each a source of its own.
+    Pattern(String),
+}
+
+/// How a source does.
+#[derive(Clone, Debug)]
+pub(crate) struct Standing {
+    pub(crate) files: usize,
+    /// Records indexed since the server started.
+    pub(crate) lines: u64,
+    pub(crate) last_line_at: Option<Timestamp>,
+    /// When all of its files were last read to their ends.
+    pub(crate) caught_up: Instant,
+    pub(crate) problem: Option<String>,
+}
+
+impl Default for Standing {
+    fn default() -> Self {
+        let caught_up = Instant::now();
+        Self { files: 0, lines: 0, last_line_at: None, caught_up, problem: None }
+    }
+}
+
+impl Standing {
+    /// How long ago all was read; nothing as long as it is looked at in time.
+    pub(crate) fn lag(&self) -> Duration {
+        self.caught_up.elapsed().saturating_sub(LOOK)
+    }
+}
 
 /// What outlives a restart of the actor.
 #[derive(Clone)]
 pub(crate) struct SourceSeed {
+    /// In metrics and in the log.
     pub(crate) name: String,
-    pub(crate) path: PathBuf,
+    pub(crate) followed: Followed,
     pub(crate) shared: Arc<Shared>,
+    /// Cancelled when it is to end.
     pub(crate) stopping: CancellationToken,
+    pub(crate) standing: Arc<Mutex<Standing>>,
+}
+
+impl SourceSeed {
+    fn follower(&self) -> Result<Follower, PatternError> {
+        match &self.followed {
+            Followed::OwnLog(path) => Follower::of_file(path),
+            Followed::Pattern(pattern) => self.shared.logs.follower(pattern),
+        }
+    }
 }
 
 /// See the module.
 pub(crate) struct LogSource {
     seed: SourceSeed,
+    life: Life,
     /// Its own address: nobody else needs one, and an actor without any would end.
     _address: Option<Addr<Self>>,
-    id: Option<SourceId>,
-    /// The rotated file as it was when it was last read to its end.
-    rotated: Option<Mark>,
-    /// Whether a look is under way; shared with it, so that a restart does not look beside it.
-    looking: Arc<AtomicBool>,
-    /// When the file was last read to its end.
-    caught_up: Instant,
+    /// Held by the thread that reads: a restarted actor's first look waits for it.
+    reading: Arc<Mutex<Option<Reading>>>,
+}
+
+/// What is known from one look to the next.
+struct Reading {
+    follower: Follower,
+    /// Sources by the paths of their files.
+    sources: HashMap<PathBuf, SourceId>,
 }
 
 impl LogSource {
-    pub(crate) fn new(seed: SourceSeed) -> Self {
-        Self {
-            seed,
-            _address: None,
-            id: None,
-            rotated: None,
-            looking: Arc::default(),
-            caught_up: Instant::now(),
-        }
+    pub(crate) fn new(seed: SourceSeed, life: Life) -> Self {
+        Self { seed, life, _address: None, reading: Arc::default() }
     }
 
     fn arm(&mut self, ctx: &mut Context<Self>) {
         self._address = Some(ctx.address());
-        ctx.run_interval(LOOK, |source, ctx| source.look(ctx));
+        self.look(ctx);
     }
 
     fn look(&mut self, ctx: &mut Context<Self>) {
-        let lag = &self.seed.shared.metrics.log_lag;
-        let behind = self.caught_up.elapsed().saturating_sub(LOOK).as_secs_f64();
-        lag.with_label_values(&[self.seed.name.as_str()]).set(behind);
-        if self.seed.stopping.is_cancelled() || self.looking.swap(true, Ordering::AcqRel) {
+        if self.seed.stopping.is_cancelled() {
+            self.life.finish();
+            ctx.stop();
             return;
         }
-        let look = Look {
-            seed: self.seed.clone(),
-            id: self.id,
-            rotated: self.rotated,
-            looking: Looking(Arc::clone(&self.looking)),
-        };
-        ctx.spawn(read_on(look).into_actor(self).map(|read, source, _| {
-            if let Some((id, rotated)) = read {
-                source.id = Some(id);
-                source.rotated = rotated;
-                source.caught_up = Instant::now();
+        let lag = &self.seed.shared.metrics.log_lag;
+        let behind = self.seed.standing.lock().lag().as_secs_f64();
+        lag.with_label_values(&[self.seed.name.as_str()]).set(behind);
+        let (seed, reading) = (self.seed.clone(), Arc::clone(&self.reading));
+        let looked = self.seed.shared.runtime.spawn_blocking(move || read_on(&seed, &reading));
+        ctx.spawn(looked.into_actor(self).map(|looked, source, ctx| {
+            if let Err(panic) = looked {
+                error!(%panic, source = source.seed.name, "reading a source panicked");
+                // What it was about is not to be trusted.
+                source.reading = Arc::default();
             }
+            ctx.run_later(LOOK, Self::look);
         }));
     }
 }
@@ -110,130 +151,90 @@ impl Actor for LogSource {
 
 impl Supervised for LogSource {
     fn restarting(&mut self, ctx: &mut Self::Context) {
-        // The thread that may still read is waited for: the next look finds the mark set.
-        let looking = Arc::clone(&self.looking);
-        *self = Self { looking, ..Self::new(self.seed.clone()) };
+        let reading = Arc::clone(&self.reading);
+        *self = Self { reading, ..Self::new(self.seed.clone(), self.life.clone()) };
         self.arm(ctx);
     }
 }
 
-/// A look under way; however it ends, the next may begin.
-struct Looking(Arc<AtomicBool>);
-
-impl Drop for Looking {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::Release);
-    }
-}
-
-/// One look at the file.
-struct Look {
-    seed: SourceSeed,
-    id: Option<SourceId>,
-    rotated: Option<Mark>,
-    looking: Looking,
-}
-
-/// Reads what is new; when the end was reached, answers the source's id and the rotated file.
-async fn read_on(look: Look) -> Option<(SourceId, Option<Mark>)> {
-    let Look { seed, id, rotated, looking } = look;
-    let id = match id {
-        Some(id) => id,
-        None => {
-            let (store, now) = (&seed.shared.store, Timestamp::now());
-            let config = serde_json::json!({ "path": seed.path });
-            match queries::sources::ensure(store, "follow", &seed.name, &config, now).await {
-                Ok(source) => source.id,
-                Err(error) => {
-                    store_failed("name a log source", &error);
-                    return None;
-                }
-            }
+/// One look at the files. Blocks.
+fn read_on(seed: &SourceSeed, reading: &Mutex<Option<Reading>>) {
+    let mut reading = reading.lock();
+    let known = match reading.take() {
+        Some(reading) => Ok(reading),
+        None => seed.follower().map(|follower| Reading { follower, sources: HashMap::new() }),
+    };
+    let Reading { follower, sources } = match known {
+        Ok(known) => reading.insert(known),
+        Err(error) => {
+            seed.standing.lock().problem = Some(error.to_string());
+            return;
         }
     };
-    let owned = seed.clone();
-    let ingest = move || {
-        // Held by the thread: the actor may be restarted while it reads.
-        let _looking = looking;
-        let read = ingest(&owned, id, rotated);
-        owned.shared.index.wrote(&read);
-        read
+    let mut source_of = |path: &Path| {
+        let name = match &seed.followed {
+            Followed::OwnLog(_) => OWN_LOG.to_owned(),
+            Followed::Pattern(_) => path.display().to_string(),
+        };
+        let id = match sources.get(path) {
+            Some(id) => *id,
+            None => *sources.entry(path.to_owned()).or_insert(named(seed, path, &name)?),
+        };
+        Some((id, name))
     };
-    match seed.shared.runtime.spawn_blocking(ingest).await {
-        Ok(Ok(rotated)) => Some((id, rotated)),
-        // Not written yet: nothing to read.
-        Ok(Err(IngestError::Open { source, .. })) if source.kind() == ErrorKind::NotFound => {
-            Some((id, rotated))
-        }
-        Ok(Err(error)) => {
-            // At debug level: the server follows its own log, and must not answer itself.
-            debug!(%error, source = seed.name, "a source could not be read");
-            None
-        }
-        Err(panic) => {
-            error!(%panic, source = seed.name, "reading a source panicked");
-            None
-        }
-    }
-}
-
-/// Reads the rotated file, unless it is the one that was read before, and then the file itself.
-/// Answers the rotated one.
-fn ingest(
-    seed: &SourceSeed,
-    id: SourceId,
-    read_before: Option<Mark>,
-) -> Result<Option<Mark>, IngestError> {
-    let options = IngestOptions::follow(id, seed.name.clone(), Timestamp::now());
-    let mut go_on = |_: &_| {
+    let mut on_progress = |_: &_| {
         if seed.stopping.is_cancelled() {
             ControlFlow::Break(())
         } else {
             ControlFlow::Continue(())
         }
     };
-    let indexed = seed.shared.metrics.log_lines.with_label_values(&[seed.name.as_str()]);
-    let mut read = |path: &Path| -> Result<(), IngestError> {
-        let progress = seed.shared.logs.ingest_file(path, &options, &mut go_on)?;
-        indexed.inc_by(progress.lines);
-        Ok(())
-    };
-    // The file that was renamed when it was full first: lines may have come since the last look.
-    // What was read of it is known by its first bytes, so nothing is read twice. It is marked
-    // before it is read: one that takes its place meanwhile is read at the next look.
-    let rotated = rotated(&seed.path);
-    let mark = Mark::of(&rotated);
-    if mark.is_some() && mark != read_before {
-        match read(&rotated) {
-            Ok(()) | Err(IngestError::Open { .. }) => {}
-            Err(error) => return Err(error),
+    let at = Timestamp::now();
+    let looked = follower.look((&seed.shared.logs, at), &mut source_of, &mut on_progress);
+    seed.shared.index.wrote(&looked);
+    note(seed, at, looked);
+}
+
+/// The source of this name, made if there is none.
+fn named(seed: &SourceSeed, path: &Path, name: &str) -> Option<SourceId> {
+    let config = serde_json::json!({ "path": path });
+    let store = &seed.shared.store;
+    let named = queries::sources::ensure(store, "follow", name, &config, Timestamp::now());
+    match seed.shared.runtime.block_on(named) {
+        Ok(source) => Some(source.id),
+        Err(error) => {
+            store_failed("name a log source", &error);
+            None
         }
     }
-    read(&seed.path)?;
-    // Cut short at the end of the server: the next run looks anew.
-    Ok(mark)
 }
 
-/// Which file stands at a path: a rotated one is not written to any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Mark {
-    device: u64,
-    inode: u64,
-    bytes: u64,
-}
-
-impl Mark {
-    fn of(path: &Path) -> Option<Self> {
-        let metadata = std::fs::metadata(path).ok()?;
-        Some(Self { device: metadata.dev(), inode: metadata.ino(), bytes: metadata.len() })
+fn note(seed: &SourceSeed, at: Timestamp, looked: Result<Looked, IngestError>) {
+    let mut standing = seed.standing.lock();
+    match looked {
+        Ok(Looked { files, lines, problem }) => {
+            let indexed = &seed.shared.metrics.log_lines;
+            indexed.with_label_values(&[seed.name.as_str()]).inc_by(lines);
+            standing.files = files;
+            standing.lines += lines;
+            if lines > 0 {
+                standing.last_line_at = Some(at);
+            }
+            let is_new = problem.is_some() && problem != standing.problem;
+            if is_new && matches!(seed.followed, Followed::Pattern(_)) {
+                warn!(source = seed.name, problem, "a source cannot be followed as a whole");
+            }
+            if problem.is_none() {
+                standing.caught_up = Instant::now();
+            }
+            standing.problem = problem;
+        }
+        Err(error) => {
+            // At debug level: the server follows its own log, and must not answer itself.
+            debug!(%error, source = seed.name, "a source could not be read");
+            standing.problem = Some(error.client_error().message);
+        }
     }
-}
-
-/// Where our own log goes when it is full: `path.1`.
-fn rotated(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".1");
-    name.into()
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
 use crate::{
+    background::Background,
     budget::{BudgetConfig, Budgets},
     cache::{Cache, RemoteCache},
     config::{CacheConfig, ChatConfig, JobsConfig, SessionConfig},
@@ -28,17 +29,16 @@ use crate::{
     health::{self, IndexProbe},
     job,
     jobs::Jobs,
-    keeper::{Keeper, Placement, RestartPolicy},
+    keeper::{Keeper, RestartPolicy},
     ledger::{Ledger, LedgerConfig, LedgerMetrics},
-    log_source::{self, LogSource, SourceSeed},
     metrics::Metrics,
     routing::Routing,
     sockets::{ConnectionId, Sockets},
+    sources::Sources,
     storage::store_failed,
     turn,
     turn_log::TurnLog,
     turns::Turns,
-    upkeep::{self, Upkeep, UpkeepSeed},
 };
 
 /// Searches for turns that run at once: each takes a core for milliseconds, and the machine has
@@ -131,6 +131,7 @@ struct Inner {
     conversations: Conversations,
     sockets: Sockets,
     jobs: Jobs,
+    sources: Sources,
     keeper: Keeper,
     /// Cancelled when sockets are to say goodbye.
     goodbye: CancellationToken,
@@ -198,18 +199,16 @@ impl System {
         }
         let jobs = Jobs::start(parts.jobs, Arc::clone(&shared), &keeper, &arbiters);
         jobs.remake_outdated().await;
-        keep_in_background(
-            &shared,
-            &keeper,
-            &arbiters,
-            (parts.own_log, jobs.stopping(), keep_days),
-        );
+        let background = Background { shared: &shared, keeper: &keeper, arbiters: &arbiters };
+        background.keep(parts.own_log, jobs.stopping(), keep_days);
+        let sources = background.sources(jobs.stopping()).await?;
         Ok(Self {
             inner: Arc::new(Inner {
                 conversations: Conversations::new(keeper.clone(), arbiters),
                 sockets: Sockets::new(shared.metrics.ws_active.clone()),
                 shared,
                 jobs,
+                sources,
                 keeper,
                 goodbye: CancellationToken::new(),
                 draining,
@@ -331,6 +330,12 @@ impl System {
         &self.inner.jobs
     }
 
+    /// The log sources that somebody configured.
+    #[must_use]
+    pub fn sources(&self) -> &Sources {
+        &self.inner.sources
+    }
+
     /// The answer cache.
     #[must_use]
     pub fn cache(&self) -> &Cache {
@@ -441,25 +446,6 @@ impl System {
             warn!("the usage journal is left; the next start brings it into the database");
         }
     }
-}
-
-/// Starts the actors that work by themselves: nobody has their addresses.
-fn keep_in_background(
-    shared: &Arc<Shared>,
-    keeper: &Keeper,
-    arbiters: &[ArbiterHandle],
-    (own_log, stopping, keep_days): (Option<PathBuf>, CancellationToken, u32),
-) {
-    if let Some(path) = own_log {
-        let shared = Arc::clone(shared);
-        let seed = SourceSeed { name: log_source::OWN_LOG.into(), path, shared, stopping };
-        let placement = Placement::on(&arbiters[arbiters.len() - 1], log_source::MAILBOX);
-        drop(keeper.keep("log_source:callboard", placement, move |_| LogSource::new(seed)));
-    }
-    let store = shared.store.clone();
-    let upkeep = UpkeepSeed { store, every: upkeep::EVERY, keep_days };
-    let placement = Placement::on(&arbiters[0], upkeep::MAILBOX);
-    drop(keeper.keep("upkeep", placement, move |_| Upkeep::new(upkeep)));
 }
 
 fn ledger_metrics(metrics: &Metrics) -> LedgerMetrics {

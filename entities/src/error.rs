@@ -27,6 +27,8 @@ pub enum Clash {
     Username,
     /// There is an administrator already.
     AdminExists,
+    /// Another log source has the name.
+    SourceName,
     /// As many turns wait in the conversation as may.
     TurnsWaiting,
 }
@@ -63,6 +65,10 @@ impl StoreError {
             }
             Self::Conflict { what: Clash::Username } => {
                 return ClientError::new(ErrorCode::Conflict, "This user name is taken.");
+            }
+            Self::Conflict { what: Clash::SourceName } => {
+                let message = "Another log source has this name.";
+                return ClientError::new(ErrorCode::Conflict, message);
             }
             Self::Conflict { what: Clash::AdminExists } => ErrorCode::AlreadySetUp,
             Self::Conflict { what: Clash::TurnsWaiting } => ErrorCode::TurnRunning,

@@ -105,6 +105,8 @@ pub struct EdgeLimits {
     pub upload_idle_s: u64,
     /// Uploads that may run at once; further ones are refused.
     pub uploads: usize,
+    /// Log tails that are open at once.
+    pub tails: usize,
     /// The longest query of a search, in bytes.
     pub query_bytes: usize,
     /// Log searches that may run at once.
@@ -128,6 +130,7 @@ impl Default for EdgeLimits {
             upload_bytes: 2 * 1024 * 1024 * 1024,
             upload_idle_s: 30,
             uploads: 8,
+            tails: 64,
             query_bytes: 4 * 1024,
             log_reads: 4,
             log_reads_waiting: 64,
@@ -146,6 +149,7 @@ impl EdgeLimits {
             ("limits.upload_bytes", self.upload_bytes),
             ("limits.upload_idle_s", self.upload_idle_s),
             ("limits.uploads", self.uploads as u64),
+            ("limits.tails", self.tails as u64),
             ("limits.query_bytes", self.query_bytes as u64),
             ("limits.log_reads", self.log_reads as u64),
             ("limits.log_read_timeout_s", self.log_read_timeout_s),

@@ -37,6 +37,7 @@ struct Inner {
     openapi: String,
     log_reads: BlockingPool,
     uploads: Arc<Semaphore>,
+    tails: Arc<Semaphore>,
 }
 
 impl Edge {
@@ -59,6 +60,7 @@ impl Edge {
                 Duration::from_secs(limits.log_read_timeout_s),
             ),
             uploads: Arc::new(Semaphore::new(limits.uploads)),
+            tails: Arc::new(Semaphore::new(limits.tails)),
             config,
         })))
     }
@@ -109,6 +111,10 @@ impl Edge {
 
     pub(crate) fn uploads(&self) -> &Arc<Semaphore> {
         &self.0.uploads
+    }
+
+    pub(crate) fn tails(&self) -> &Arc<Semaphore> {
+        &self.0.tails
     }
 
     /// Runs a read of the log index on its bounded pool.

@@ -17,6 +17,8 @@ mod keys;
 mod logs;
 mod models;
 mod providers;
+mod sources;
+mod tail;
 mod usage;
 
 use std::{collections::BTreeSet, panic::AssertUnwindSafe};
@@ -43,7 +45,7 @@ use crate::{
 
 pub(crate) use self::{
     actors::*, assistant::*, auth::*, cache::*, conversations::*, gateway::*, health::*, jobs::*,
-    keys::*, logs::*, models::*, providers::*, usage::*,
+    keys::*, logs::*, models::*, providers::*, sources::*, tail::*, usage::*,
 };
 
 /// The prefixes of the API; the second is for clients of the old system.
@@ -198,8 +200,14 @@ pub fn table() -> Vec<Endpoint> {
 
         endpoint(get.clone(), "/logs/search", Needs(LogsRead), search_logs),
         endpoint(get.clone(), "/logs/patterns", Needs(LogsRead), log_patterns),
+        endpoint(get.clone(), "/logs/tail", Needs(LogsRead), tail_logs),
         endpoint(get.clone(), "/logs/lines/{id}", Needs(LogsRead), read_line),
         endpoint(get.clone(), "/logs/stats", Needs(LogsRead), log_stats),
+        endpoint(get.clone(), "/logs/sources", Needs(LogsManage), list_sources),
+        endpoint(post.clone(), "/logs/sources", Needs(LogsManage), create_source),
+        endpoint(get.clone(), "/logs/sources/{id}", Needs(LogsManage), read_source),
+        endpoint(Method::PATCH, "/logs/sources/{id}", Needs(LogsManage), change_source),
+        endpoint(Method::DELETE, "/logs/sources/{id}", Needs(LogsManage), delete_source),
         endpoint(post.clone(), "/logs/upload", Needs(LogsIngest), upload_logs),
         endpoint(post.clone(), "/logs/reload", Needs(LogsManage), reload_logs),
         endpoint(post.clone(), "/logs/ingest", LocalOnly, ingest_path),

@@ -37,6 +37,8 @@ mod shutdown;
 mod signin;
 mod slow_reader;
 mod sockets;
+mod sources;
+mod tail;
 mod tools;
 mod upload;
 mod wall;

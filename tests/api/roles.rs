@@ -43,6 +43,7 @@ const ROUTES: &[(&str, &str, Least)] = &[
     ("GET",    "/api/v1/conversations/{id}/messages", Least::Viewer),
     ("GET",    "/api/v1/logs/search",                 Least::Viewer),
     ("GET",    "/api/v1/logs/patterns",               Least::Viewer),
+    ("GET",    "/api/v1/logs/tail",                   Least::Viewer),
     ("GET",    "/api/v1/logs/lines/{id}",             Least::Viewer),
     ("GET",    "/api/v1/logs/stats",                  Least::Viewer),
     ("GET",    "/ws/assistant",                       Least::Viewer),
@@ -74,6 +75,11 @@ const ROUTES: &[(&str, &str, Least)] = &[
     ("POST",   "/api/v1/config/reload",               Least::Admin),
     ("GET",    "/api/v1/usage/calls",                 Least::Viewer),
     ("POST",   "/api/v1/logs/reload",                 Least::Admin),
+    ("GET",    "/api/v1/logs/sources",                Least::Admin),
+    ("POST",   "/api/v1/logs/sources",                Least::Admin),
+    ("GET",    "/api/v1/logs/sources/{id}",           Least::Admin),
+    ("PATCH",  "/api/v1/logs/sources/{id}",           Least::Admin),
+    ("DELETE", "/api/v1/logs/sources/{id}",           Least::Admin),
     ("POST",   "/api/v1/logs/ingest",                 Least::Local),
     // Last, since it ends the caller's session.
     ("POST",   "/api/v1/auth/logout",                 Least::Anybody),
@@ -105,6 +111,8 @@ fn good(method: &str, path: &str) -> (&'static str, Option<Value>) {
         ("POST", "assistant/chat") => json!({ "content": "?" }),
         ("POST", "keys") => json!({ "name": "x", "scopes": ["models"] }),
         ("POST", "logs/ingest") => json!({ "path": "/nowhere" }),
+        ("POST", "logs/sources") => json!({ "name": "x", "path": "/nowhere" }),
+        ("PATCH", end) if end.starts_with("logs/sources/") => json!({ "paused": true }),
         ("PATCH", _) => json!({ "title": "x" }),
         ("PUT", _) => json!({ "targets": [] }),
         ("POST", _) => json!({}),
@@ -140,9 +148,11 @@ fn check(
             assert!(is < least && is != Least::Anybody, "{who}");
             assert_eq!(status, StatusCode::FORBIDDEN, "{who}");
         }
-        // Of keys and providers, this is the code for one that is not there.
+        // Of these, this is the code for one that is not there.
         Some(ErrorCode::NotFound)
-            if ["/keys/", "/providers/", "/models/"].iter().any(|of| path.contains(of)) =>
+            if ["/keys/", "/providers/", "/models/", "/sources/"]
+                .iter()
+                .any(|of| path.contains(of)) =>
         {
             assert!(is >= least, "{who}");
         }

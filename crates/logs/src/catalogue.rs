@@ -16,7 +16,7 @@ use crate::{
 const VERSION: u32 = 1;
 
 /// Files that one source remembers: enough for its rotations. The oldest is forgotten.
-const MAX_CHECKPOINTS: usize = 32;
+pub(crate) const MAX_CHECKPOINTS: usize = 32;
 
 /// The sources, and the next numbers to give out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -155,7 +155,17 @@ impl SourceEntry {
 
     /// How far a file was read that starts with these bytes; 0 if it is new.
     pub(crate) fn offset(&self, head: &Head, file: Option<FileId>) -> u64 {
-        self.checkpoint(head, file).map_or(0, |index| self.checkpoints[index].offset)
+        self.mark(head, file).map_or(0, |mark| mark.offset)
+    }
+
+    /// The same, with how the file is known.
+    pub(crate) fn mark(&self, head: &Head, file: Option<FileId>) -> Option<&Checkpoint> {
+        self.checkpoint(head, file).map(|index| &self.checkpoints[index])
+    }
+
+    /// Whether a file that was read begins as this one, whatever the file system calls them.
+    pub(crate) fn resembles(&self, head: &Head) -> bool {
+        self.checkpoints.iter().any(|checkpoint| checkpoint.begins(head))
     }
 
     /// Notes how far the file was read.

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 const FINGERPRINT_BYTES: usize = 1024;
 
 /// The file system's name for a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct FileId {
     device: u64,
     inode: u64,
@@ -51,15 +51,18 @@ pub(crate) struct Checkpoint {
 }
 
 impl Checkpoint {
+    /// Whether these bytes begin with those of the file.
+    pub(crate) fn begins(&self, head: &Head) -> bool {
+        let len = self.fingerprint.len;
+        len > 0 && head.bytes.len() >= len && digest(&head.bytes[..len]) == self.fingerprint.sha256
+    }
+
     /// Whether this is about the file that starts with these bytes.
     pub(crate) fn is_of(&self, head: &Head, file: Option<FileId>) -> bool {
-        let len = self.fingerprint.len;
-        if len == 0
-            || head.bytes.len() < len
-            || digest(&head.bytes[..len]) != self.fingerprint.sha256
-        {
+        if !self.begins(head) {
             return false;
         }
+        let len = self.fingerprint.len;
         // A few bytes, such as the banner that a program prints at each start, say little when the
         // file has grown: then it must also be the same file to the file system.
         let telling = len == FINGERPRINT_BYTES || head.bytes.len() == len;

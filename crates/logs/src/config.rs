@@ -1,6 +1,8 @@
 //! The `[logs]` part of the configuration. Read by the composition root, checked in
 //! [`LogStore::open`](crate::LogStore::open).
 
+use std::path::PathBuf;
+
 use serde::Deserialize;
 
 use crate::OpenError;
@@ -25,6 +27,8 @@ pub struct LogsConfig {
     pub commit_every_mb: u64,
     /// At most this many matching lines are read to count the values of a question.
     pub count_limit: u64,
+    /// Folders whose files may be followed; a web administrator must not read all of the machine.
+    pub follow_below: Vec<PathBuf>,
 }
 
 impl Default for LogsConfig {
@@ -38,6 +42,7 @@ impl Default for LogsConfig {
             commit_every_lines: 500_000,
             commit_every_mb: 64,
             count_limit: 1_000_000,
+            follow_below: vec![PathBuf::from("/var/log")],
         }
     }
 }

@@ -16,7 +16,7 @@ use time::UtcOffset;
 
 use crate::{
     IngestError, LogStore,
-    checkpoint::{FileId, Head},
+    checkpoint::{Checkpoint, FileId, Head},
     format::{Layout, stamp::Clock},
     lines::LineReader,
     record::{Assembler, Record},
@@ -92,7 +92,7 @@ impl LogStore {
         on_progress: OnProgress<'_>,
     ) -> Result<IngestProgress, IngestError> {
         let in_open = |source| IngestError::Open { path: path.to_owned(), source };
-        let mut file = File::open(path).map_err(in_open)?;
+        let file = File::open(path).map_err(in_open)?;
         let metadata = file.metadata().map_err(in_open)?;
         if metadata.is_dir() {
             return Err(in_open(io::ErrorKind::IsADirectory.into()));
@@ -100,26 +100,58 @@ impl LogStore {
         if !metadata.is_file() {
             return self.ingest_reader(file, options, on_progress);
         }
+        self.ingest_open(&file, options, on_progress)
+    }
+
+    /// Indexes what is new in a file that is open, whatever it is called by now.
+    ///
+    /// # Errors
+    /// As [`LogStore::ingest_file`].
+    pub fn ingest_open(
+        &self,
+        file: &File,
+        options: &IngestOptions,
+        on_progress: OnProgress<'_>,
+    ) -> Result<IngestProgress, IngestError> {
+        self.ingest_marked(file, options, &mut None, on_progress)
+    }
+
+    /// The same for a file that stays open: `mark` says how far it was read, when the index remembers
+    /// too many other files of its source to know.
+    pub(crate) fn ingest_marked(
+        &self,
+        mut file: &File,
+        options: &IngestOptions,
+        mark: &mut Option<Checkpoint>,
+        on_progress: OnProgress<'_>,
+    ) -> Result<IngestProgress, IngestError> {
         let in_read = |source| IngestError::Read { offset: 0, source };
+        let metadata = file.metadata().map_err(in_read)?;
+        file.seek(SeekFrom::Start(0)).map_err(in_read)?;
         let start = read_head(&mut file).map_err(in_read)?;
-        let head = Head::new(&start);
-        let origin = Origin {
-            source: options.source_id,
-            name: &options.source,
-            head: &head,
-            file: FileId::of(&metadata),
-        };
+        let (head, id) = (Head::new(&start), FileId::of(&metadata));
+        let origin =
+            Origin { source: options.source_id, name: &options.source, head: &head, file: id };
         let mut ingest = Ingest::new(self, origin, options, metadata.len());
         if !ingest.accepts(&start) {
             return Ok(ingest.progress);
         }
         let mut offset = self.offset(&ingest.origin)?;
+        if offset == 0
+            && let Some(marked) = mark.as_ref().filter(|mark| mark.is_of(&head, id))
+        {
+            offset = marked.offset;
+            self.set_offset(&ingest.origin, offset)?;
+        }
         if metadata.len() < offset {
-            self.restart(&ingest.origin)?;
             offset = 0;
+            self.set_offset(&ingest.origin, offset)?;
         }
         file.seek(SeekFrom::Start(offset)).map_err(in_read)?;
-        ingest.run(file, offset, &start, on_progress)
+        let progress = ingest.run(file, offset, &start, on_progress)?;
+        let (offset, fingerprint) = (progress.bytes_done, head.fingerprint());
+        *mark = Some(Checkpoint { offset, fingerprint, file: id });
+        Ok(progress)
     }
 
     /// Indexes what is new in a stream: an upload, the standard input. The stream starts at the
@@ -153,6 +185,40 @@ impl LogStore {
         }
         ingest.run(stream, offset, &start, on_progress)
     }
+}
+
+impl LogStore {
+    /// Whether a file begins as one that was read before, of whatever source.
+    pub(crate) fn resembles_known(&self, mut file: &File) -> bool {
+        let read = file.seek(SeekFrom::Start(0)).and_then(|_| read_head(&mut file));
+        let Ok(head) = read.map(|start| Head::new(&start)) else { return true };
+        self.snapshot().catalogue.sources.iter().any(|source| source.resembles(&head))
+    }
+
+    /// What is known of a file that was read before; it is known by its first bytes.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub(crate) fn known(&self, mut file: &File) -> io::Result<Option<KnownFile>> {
+        file.seek(SeekFrom::Start(0))?;
+        let head = Head::new(&read_head(&mut file)?);
+        let id = FileId::of(&file.metadata()?);
+        let snapshot = self.snapshot();
+        let known = snapshot.catalogue.sources.iter().find_map(|source| {
+            let mark = source.mark(&head, id)?.clone();
+            Some(KnownFile { source: source.id, name: source.name.clone(), mark })
+        });
+        Ok(known)
+    }
+}
+
+/// A file that was read before.
+pub(crate) struct KnownFile {
+    pub(crate) source: SourceId,
+    /// The name of the source.
+    pub(crate) name: String,
+    /// How far it was read.
+    pub(crate) mark: Checkpoint,
 }
 
 /// Reads as many bytes as the head has, or all there are.

@@ -15,7 +15,7 @@ use tantivy::{Index, IndexReader, ReloadPolicy, Searcher, directory::MmapDirecto
 use tracing::warn;
 
 use crate::{
-    LogsConfig, OpenError,
+    Follower, LogsConfig, OpenError, PatternError,
     catalogue::Catalogue,
     folders::Folders,
     patterns::{self, Patterns},
@@ -84,6 +84,14 @@ impl LogStore {
                 remaking: Mutex::new(()),
             }),
         })
+    }
+
+    /// What follows files by a pattern of their paths, below the folders that may be followed.
+    ///
+    /// # Errors
+    /// When it is no pattern, or leads elsewhere.
+    pub fn follower(&self, pattern: &str) -> Result<Follower, PatternError> {
+        Follower::new(pattern, &self.inner.config.follow_below)
     }
 
     /// Grows with every commit; a part of every cache key.

@@ -62,10 +62,10 @@ impl LogStore {
         self.with_writer(|writer, _| Ok(writer.offset(origin)))
     }
 
-    /// Starts the file anew: it was truncated.
-    pub(crate) fn restart(&self, origin: &Origin<'_>) -> Result<(), IngestError> {
+    /// Notes how far the file was read: to nothing, when it was truncated.
+    pub(crate) fn set_offset(&self, origin: &Origin<'_>, offset: u64) -> Result<(), IngestError> {
         self.with_writer(|writer, _| {
-            writer.set_offset(origin, 0);
+            writer.set_offset(origin, offset);
             Ok(())
         })
     }

@@ -153,6 +153,37 @@ pub struct LogPage {
     pub took_us: u64,
 }
 
+/// The query string of `GET /logs/tail`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct TailSearch {
+    /// Of which lines; as in `GET /logs/search`.
+    #[serde(default)]
+    pub q: String,
+    /// At least this grave.
+    #[serde(default)]
+    pub level: Option<Level>,
+    /// Only this source.
+    #[serde(default)]
+    pub source_id: Option<SourceId>,
+    /// So many lines before the first that comes in, 0 to 500; 20 when absent.
+    #[serde(default)]
+    #[param(minimum = 0, maximum = 500)]
+    pub lines: Option<u32>,
+}
+
+/// Lines that came in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LogTail {
+    /// The lines, in the order in which they came.
+    pub lines: Vec<LogLine>,
+    /// Lines that match and came before these, and are left out: too many came at once.
+    pub skipped: u64,
+    /// The last line that was looked at.
+    pub seen: LineId,
+}
+
 /// The query string of `GET /logs/patterns`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -231,6 +262,79 @@ pub struct PatternCount {
     pub change: f64,
     /// The newest of them.
     pub example: LogLine,
+}
+
+/// A source that follows files, to be made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewSource {
+    /// What people call it; no two sources share a name.
+    #[schema(min_length = 1, max_length = 200)]
+    pub name: String,
+    /// The absolute path of a file, or a pattern: `/var/log/nginx/*.log`, `/var/log/**/*.log`.
+    #[schema(min_length = 1, max_length = 1000)]
+    pub path: String,
+}
+
+/// What to change of a source.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SourceChange {
+    /// Another path or pattern.
+    #[serde(default)]
+    #[schema(min_length = 1, max_length = 1000)]
+    pub path: Option<String>,
+    /// Whether to follow no further for now. It goes on where it was.
+    #[serde(default)]
+    pub paused: Option<bool>,
+}
+
+/// What has become of a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SourceState {
+    /// It follows its files.
+    Following,
+    /// It waits to be resumed.
+    Paused,
+    /// It follows what it can; `problem` says what it cannot.
+    Degraded,
+}
+
+/// A source that follows files.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct FollowedSource {
+    /// Its id.
+    pub id: SourceId,
+    /// What people call it. In lines each file's path is the name of its source.
+    pub name: String,
+    /// The path or pattern.
+    pub path: String,
+    /// How it does.
+    pub state: SourceState,
+    /// Files that match.
+    pub files: usize,
+    /// Records indexed since the server started.
+    pub lines: u64,
+    /// When records were indexed last.
+    #[schema(required)]
+    pub last_line_at: Option<Timestamp>,
+    /// Seconds since all its files were last read to their ends.
+    pub lag_s: f64,
+    /// What went wrong at the last look.
+    #[schema(required)]
+    pub problem: Option<String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+/// The reply of `GET /logs/sources`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SourceList {
+    /// By name.
+    pub items: Vec<FollowedSource>,
 }
 
 /// A line between its neighbours in the same source.

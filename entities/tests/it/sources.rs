@@ -1,7 +1,7 @@
 //! Sources, the audit trail, and settings.
 
 use callboard_entities::{
-    Record, StoreError,
+    Clash, Record, StoreError,
     queries::{
         audit::{self, AuditEvent},
         settings, sources,
@@ -16,6 +16,7 @@ use crate::harness::{Db, at, on_both, user};
 on_both! {
     a_source_is_one_by_name
     a_source_named_by_many_at_once_is_one
+    a_source_that_somebody_configured_stays_so_until_it_is_deleted
     the_trail_tells_the_latest_first
     a_setting_keeps_its_last_value
     all_nodes_sign_with_one_secret
@@ -41,6 +42,29 @@ async fn a_source_named_by_many_at_once_is_one(db: Db) {
         .await;
     assert!(ids.iter().all(|id| *id == ids[0]));
     assert_eq!(sources::list(&db.store).await.unwrap().len(), 1);
+}
+
+async fn a_source_that_somebody_configured_stays_so_until_it_is_deleted(db: Db) {
+    let store = &db.store;
+    let made = sources::create(store, sources::FILES, "web", &json!(1), at(1)).await.unwrap();
+    let again = sources::create(store, sources::FILES, "web", &json!(2), at(2)).await;
+    assert!(matches!(again, Err(StoreError::Conflict { what: Clash::SourceName })));
+    let upload = sources::ensure(store, "upload", "web", &json!(3), at(3)).await.unwrap();
+    assert_eq!(upload, made);
+    let own = (made.id, sources::FILES);
+    let changed = sources::configure(store, own, &json!(4), at(4)).await.unwrap();
+    assert_eq!((&changed.config, changed.updated_at), (&json!(4), at(4)));
+    assert_eq!(sources::of_kind(store, sources::FILES).await.unwrap(), [changed]);
+    // Others are none of this kind.
+    let other = sources::ensure(store, "upload", "other", &json!({}), at(5)).await.unwrap();
+    let missing = sources::configure(store, (other.id, sources::FILES), &json!(6), at(6)).await;
+    assert!(matches!(missing, Err(StoreError::NotFound(Record::Source))));
+    sources::delete(store, own).await.unwrap();
+    for gone in [own, (other.id, sources::FILES)] {
+        let gone = sources::delete(store, gone).await;
+        assert!(matches!(gone, Err(StoreError::NotFound(Record::Source))));
+    }
+    assert_eq!(sources::list(store).await.unwrap(), [other]);
 }
 
 async fn the_trail_tells_the_latest_first(db: Db) {

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use actix_web::{HttpRequest, HttpResponse, http::header, web};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, http::header, web};
 use bytes::Bytes;
 use callboard_actors::{Asker, Begun, Ended};
 use callboard_entities::queries::messages;
@@ -100,11 +100,17 @@ async fn events(state: &State, user: UserId, begun: Begun) -> Result<HttpRespons
             accepted.chain(stream::once(future::ready(response(answer)))).boxed()
         }
     };
-    Ok(HttpResponse::Ok()
+    Ok(event_stream().streaming(with_keep_alive(frames.map(|frame| event(&frame)))))
+}
+
+/// A response of server-sent events.
+pub(super) fn event_stream() -> HttpResponseBuilder {
+    let mut response = HttpResponse::Ok();
+    response
         .content_type("text/event-stream; charset=utf-8")
         // Or nginx gathers the events before it passes them on.
-        .insert_header(("x-accel-buffering", "no"))
-        .streaming(with_keep_alive(frames.map(|frame| event(&frame)))))
+        .insert_header(("x-accel-buffering", "no"));
+    response
 }
 
 fn response(answer: Answer) -> ServerFrame {
@@ -126,7 +132,7 @@ fn event(frame: &ServerFrame) -> Result<Bytes, ApiError> {
     Ok(Bytes::from(format!("event: {kind}\ndata: {json}\n\n")))
 }
 
-fn with_keep_alive(
+pub(super) fn with_keep_alive(
     events: impl Stream<Item = Result<Bytes, ApiError>> + Unpin + 'static,
 ) -> impl Stream<Item = Result<Bytes, ApiError>> + 'static {
     stream::unfold(events, |mut events| async move {

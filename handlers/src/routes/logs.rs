@@ -82,7 +82,7 @@ pub(crate) async fn log_patterns(
 }
 
 /// Refuses a query that is longer than anybody writes.
-fn bounded(state: &State, q: &str) -> Result<(), ApiError> {
+pub(super) fn bounded(state: &State, q: &str) -> Result<(), ApiError> {
     let limit = state.edge().config().limits.query_bytes;
     if q.len() > limit {
         let message = format!("a query has at most {limit} bytes");

@@ -554,6 +554,60 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/logs/sources": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The log sources that are followed, and how they do.
+         * @description For the role `admin` and above.
+         */
+        get: operations["list_sources"];
+        put?: never;
+        /**
+         * Follow a file, or the files of a pattern, below the folders of `logs.follow_below`.
+         * @description Each file is a source of its own, called by its path; it is followed over rotation and truncation.
+         *
+         *     For the role `admin` and above.
+         */
+        post: operations["create_source"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/logs/sources/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How one of them does.
+         * @description For the role `admin` and above.
+         */
+        get: operations["read_source"];
+        put?: never;
+        post?: never;
+        /**
+         * Follow it no longer. Its lines stay.
+         * @description For the role `admin` and above.
+         */
+        delete: operations["delete_source"];
+        options?: never;
+        head?: never;
+        /**
+         * Pause or resume one, or follow another path. It goes on where it was.
+         * @description For the role `admin` and above.
+         */
+        patch: operations["change_source"];
+        trace?: never;
+    };
     "/api/v1/logs/stats": {
         parameters: {
             query?: never;
@@ -566,6 +620,30 @@ export interface paths {
          * @description For the role `viewer` and above. An API key needs the scope `logs_read`.
          */
         get: operations["log_stats"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/logs/tail": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The lines that match as they come in, as server-sent events: `lines`, each with the id of the last
+         *     line that was looked at.
+         * @description A client that comes back with it in `Last-Event-ID` misses nothing. When more come at once than an
+         *     event holds, the last of them are in it, and `skipped` counts the others.
+         *
+         *     For the role `viewer` and above. An API key needs the scope `logs_read`.
+         */
+        get: operations["tail_logs"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1409,6 +1487,36 @@ export interface components {
          * @enum {string}
          */
         FinishReason: "stop" | "length" | "content_filter" | "cancelled" | "error";
+        /** @description A source that follows files. */
+        FollowedSource: {
+            /** @description When it was made. */
+            created_at: components["schemas"]["Timestamp"];
+            /** @description Files that match. */
+            files: number;
+            /** @description Its id. */
+            id: components["schemas"]["SourceId"];
+            /**
+             * Format: double
+             * @description Seconds since all its files were last read to their ends.
+             */
+            lag_s: number;
+            last_line_at: components["schemas"]["Timestamp"] | null;
+            /**
+             * Format: int64
+             * @description Records indexed since the server started.
+             */
+            lines: number;
+            /** @description What people call it. In lines each file's path is the name of its source. */
+            name: string;
+            /** @description The path or pattern. */
+            path: string;
+            /** @description What went wrong at the last look. */
+            problem: string | null;
+            /** @description How it does. */
+            state: components["schemas"]["SourceState"];
+            /** @description When it was last changed. */
+            updated_at: components["schemas"]["Timestamp"];
+        };
         /**
          * @description The state of one thing that the server depends on.
          * @enum {string}
@@ -1641,6 +1749,18 @@ export interface components {
             /** @description Each source. */
             sources: components["schemas"]["SourceStats"][];
         };
+        /** @description Lines that came in. */
+        LogTail: {
+            /** @description The lines, in the order in which they came. */
+            lines: components["schemas"]["LogLine"][];
+            /** @description The last line that was looked at. */
+            seen: components["schemas"]["LineId"];
+            /**
+             * Format: int64
+             * @description Lines that match and came before these, and are left out: too many came at once.
+             */
+            skipped: number;
+        };
         /** @description The body of `POST /auth/login`. */
         Login: {
             /**
@@ -1784,6 +1904,13 @@ export interface components {
             name: string;
             /** @description What it may be used for; at least one. */
             scopes: components["schemas"]["KeyScope"][];
+        };
+        /** @description A source that follows files, to be made. */
+        NewSource: {
+            /** @description What people call it; no two sources share a name. */
+            name: string;
+            /** @description The absolute path of a file, or a pattern: `/var/log/nginx/*.log`, `/var/log/**\/*.log`. */
+            path: string;
         };
         /** @description A pattern, and the lines that are instances of it. */
         PatternCount: {
@@ -2282,11 +2409,28 @@ export interface components {
             /** @description Who it is. */
             user: components["schemas"]["User"];
         };
+        /** @description What to change of a source. */
+        SourceChange: {
+            /** @description Another path or pattern. */
+            path?: string | null;
+            /** @description Whether to follow no further for now. It goes on where it was. */
+            paused?: boolean | null;
+        };
         /**
          * Format: uuid
          * @description Where log lines come from.
          */
         SourceId: string;
+        /** @description The reply of `GET /logs/sources`. */
+        SourceList: {
+            /** @description By name. */
+            items: components["schemas"]["FollowedSource"][];
+        };
+        /**
+         * @description What has become of a source.
+         * @enum {string}
+         */
+        SourceState: "following" | "paused" | "degraded";
         /** @description A source and what is indexed of it. */
         SourceStats: {
             /** @description The span that they cover. */
@@ -3561,6 +3705,163 @@ export interface operations {
             };
         };
     };
+    list_sources: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SourceList"];
+                };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    create_source: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewSource"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FollowedSource"];
+                };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    read_source: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["SourceId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FollowedSource"];
+                };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    delete_source: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["SourceId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    change_source: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["SourceId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SourceChange"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FollowedSource"];
+                };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     log_stats: {
         parameters: {
             query?: never;
@@ -3577,6 +3878,47 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["LogStats"];
+                };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    tail_logs: {
+        parameters: {
+            query?: {
+                /** @description Of which lines; as in `GET /logs/search`. */
+                q?: string;
+                /** @description At least this grave. */
+                level?: components["schemas"]["Level"];
+                /** @description Only this source. */
+                source_id?: components["schemas"]["SourceId"];
+                /** @description So many lines before the first that comes in, 0 to 500; 20 when absent. */
+                lines?: number;
+            };
+            header?: {
+                /** @description Where a broken stream was. */
+                "Last-Event-ID"?: components["schemas"]["LineId"] | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": components["schemas"]["LogTail"];
                 };
             };
             /** @description It failed; `code` says why. */

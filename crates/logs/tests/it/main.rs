@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "the helpers of tests may unwrap, as tests may")]
 
 mod fixture;
+mod follow;
 mod ingest;
 mod investigate;
 mod model;

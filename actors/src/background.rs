@@ -1,0 +1,57 @@
+//! The actors that work by themselves from the start of the server to its end.
+
+use std::{path::PathBuf, sync::Arc};
+
+use actix::ArbiterHandle;
+use callboard_entities::StoreError;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    keeper::{Keeper, Placement},
+    log_source::{self, Followed, LogSource, SourceSeed},
+    sources::Sources,
+    system::Shared,
+    upkeep::{self, Upkeep, UpkeepSeed},
+};
+
+/// Where the actors live that work by themselves.
+pub(crate) struct Background<'a> {
+    pub(crate) shared: &'a Arc<Shared>,
+    pub(crate) keeper: &'a Keeper,
+    pub(crate) arbiters: &'a Arc<[ArbiterHandle]>,
+}
+
+impl Background<'_> {
+    /// Starts those whose addresses nobody has.
+    pub(crate) fn keep(
+        &self,
+        own_log: Option<PathBuf>,
+        stopping: CancellationToken,
+        keep_days: u32,
+    ) {
+        let Self { shared, keeper, arbiters } = self;
+        if let Some(path) = own_log {
+            let seed = SourceSeed {
+                name: log_source::OWN_LOG.to_owned(),
+                followed: Followed::OwnLog(path),
+                shared: Arc::clone(shared),
+                stopping,
+                standing: Arc::default(),
+            };
+            let placement = Placement::on(&arbiters[arbiters.len() - 1], log_source::MAILBOX);
+            let make = move |life| LogSource::new(seed, life);
+            drop(keeper.keep("log_source:callboard", placement, make));
+        }
+        let store = shared.store.clone();
+        let upkeep = UpkeepSeed { store, every: upkeep::EVERY, keep_days };
+        let placement = Placement::on(&arbiters[0], upkeep::MAILBOX);
+        drop(keeper.keep("upkeep", placement, move |_| Upkeep::new(upkeep)));
+    }
+
+    /// Starts those that follow what somebody configured.
+    pub(crate) async fn sources(&self, stopping: CancellationToken) -> Result<Sources, StoreError> {
+        let Self { shared, keeper, arbiters } = self;
+        let (shared, keeper) = (Arc::clone(shared), (*keeper).clone());
+        Sources::start(shared, keeper, Arc::clone(arbiters), stopping).await
+    }
+}

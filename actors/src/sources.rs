@@ -1,0 +1,260 @@
+//! The sources that somebody configured: an actor for each, made, changed, paused and deleted while
+//! the server runs.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use actix::ArbiterHandle;
+use callboard_entities::{
+    StoreError,
+    queries::sources::{self, FILES},
+};
+use callboard_protocol::{
+    ClientError, ErrorCode, FollowedSource, NewSource, SourceChange, SourceId, SourceList,
+    SourceState, Timestamp,
+};
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    keeper::{Keeper, Placement},
+    log_source::{self, Followed, LogSource, SourceSeed, Standing},
+    storage::store_failed,
+    system::Shared,
+};
+
+/// Sources that may be configured.
+const MOST: usize = 200;
+
+/// The longest name, in bytes …
+const LONGEST_NAME: usize = 200;
+
+/// … and the longest path.
+const LONGEST_PATH: usize = 1_000;
+
+/// A source that is behind by more than this says so.
+const BEHIND: Duration = Duration::from_secs(60);
+
+/// What is stored of a source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Configured {
+    path: String,
+    #[serde(default)]
+    paused: bool,
+}
+
+/// A source as it runs.
+struct Running {
+    source: sources::LogSource,
+    configured: Configured,
+    standing: Arc<Mutex<Standing>>,
+    /// Ends its actor; none when it is paused.
+    stopping: Option<CancellationToken>,
+}
+
+/// See the module.
+pub struct Sources {
+    shared: Arc<Shared>,
+    keeper: Keeper,
+    arbiters: Arc<[ArbiterHandle]>,
+    /// Cancelled when the server ends.
+    stopping: CancellationToken,
+    /// Changed by one at a time: what is stored, and then what runs.
+    running: tokio::sync::Mutex<BTreeMap<SourceId, Running>>,
+}
+
+impl Sources {
+    /// Starts those that are stored.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub(crate) async fn start(
+        shared: Arc<Shared>,
+        keeper: Keeper,
+        arbiters: Arc<[ArbiterHandle]>,
+        stopping: CancellationToken,
+    ) -> Result<Self, StoreError> {
+        let stored = sources::of_kind(&shared.store, FILES).await?;
+        let started = Self { shared, keeper, arbiters, stopping, running: Default::default() };
+        let mut running = started.running.lock().await;
+        for source in stored {
+            running.insert(source.id, started.run(source));
+        }
+        drop(running);
+        Ok(started)
+    }
+
+    /// All of them, by name.
+    pub async fn list(&self) -> SourceList {
+        let running = self.running.lock().await;
+        let mut items: Vec<FollowedSource> = running.values().map(Running::show).collect();
+        items.sort_by(|a, b| a.name.cmp(&b.name));
+        SourceList { items }
+    }
+
+    /// One of them.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub async fn get(&self, id: SourceId) -> Result<FollowedSource, ClientError> {
+        let running = self.running.lock().await;
+        running.get(&id).map(Running::show).ok_or_else(|| ErrorCode::NotFound.into())
+    }
+
+    /// Makes one, and follows it.
+    ///
+    /// # Errors
+    /// `validation_failed` for a bad name or path, `conflict` for a name that is taken, and that the
+    /// database is away.
+    pub async fn create(&self, new: NewSource) -> Result<FollowedSource, ClientError> {
+        let name = new.name.trim();
+        if !(1..=LONGEST_NAME).contains(&name.len()) || name.chars().any(char::is_control) {
+            let problem = format!("has 1 to {LONGEST_NAME} bytes and no control characters");
+            return Err(invalid(format!("A name {problem}.")));
+        }
+        let configured = Configured { path: self.checked(&new.path)?, paused: false };
+        let mut running = self.running.lock().await;
+        if running.len() >= MOST {
+            return Err(invalid(format!("There are at most {MOST} sources.")));
+        }
+        let config = stored(&configured)?;
+        let made =
+            sources::create(&self.shared.store, FILES, name, &config, Timestamp::now()).await;
+        let source = made.map_err(|error| failed(&error))?;
+        let started = self.run(source);
+        let shown = started.show();
+        running.insert(shown.id, started);
+        Ok(shown)
+    }
+
+    /// Changes one. It goes on where it was.
+    ///
+    /// # Errors
+    /// `not_found`, `validation_failed` for a bad path, and that the database is away.
+    pub async fn change(
+        &self,
+        id: SourceId,
+        change: SourceChange,
+    ) -> Result<FollowedSource, ClientError> {
+        let path = change.path.map(|path| self.checked(&path)).transpose()?;
+        let mut running = self.running.lock().await;
+        let former = running.get(&id).ok_or(ErrorCode::NotFound)?;
+        let configured = Configured {
+            path: path.unwrap_or_else(|| former.configured.path.clone()),
+            paused: change.paused.unwrap_or(former.configured.paused),
+        };
+        if configured == former.configured {
+            return Ok(former.show());
+        }
+        let (store, now) = (&self.shared.store, Timestamp::now());
+        let changed = sources::configure(store, (id, FILES), &stored(&configured)?, now).await;
+        let source = changed.map_err(|error| failed(&error))?;
+        if let Some(former) = running.remove(&id) {
+            former.end();
+        }
+        let started = self.run(source);
+        let shown = started.show();
+        running.insert(id, started);
+        Ok(shown)
+    }
+
+    /// Forgets one; its lines stay.
+    ///
+    /// # Errors
+    /// `not_found`, and that the database is away.
+    pub async fn delete(&self, id: SourceId) -> Result<(), ClientError> {
+        let mut running = self.running.lock().await;
+        if !running.contains_key(&id) {
+            return Err(ErrorCode::NotFound.into());
+        }
+        let deleted = sources::delete(&self.shared.store, (id, FILES)).await;
+        deleted.map_err(|error| failed(&error))?;
+        if let Some(former) = running.remove(&id) {
+            former.end();
+        }
+        Ok(())
+    }
+
+    /// A path that may be followed.
+    fn checked(&self, path: &str) -> Result<String, ClientError> {
+        let path = path.trim();
+        if !(1..=LONGEST_PATH).contains(&path.len()) {
+            return Err(invalid(format!("A path has 1 to {LONGEST_PATH} bytes.")));
+        }
+        match self.shared.logs.follower(path) {
+            Ok(_) => Ok(path.to_owned()),
+            Err(error) => Err(invalid(format!("This path cannot be followed: {error}."))),
+        }
+    }
+
+    /// Starts its actor, unless it is paused.
+    fn run(&self, source: sources::LogSource) -> Running {
+        let standing = Arc::<Mutex<Standing>>::default();
+        let configured: Configured =
+            serde_json::from_value(source.config.clone()).unwrap_or_else(|error| {
+                standing.lock().problem =
+                    Some(format!("What is stored of it is damaged: {error}."));
+                Configured { path: String::new(), paused: true }
+            });
+        let stopping = (!configured.paused).then(|| self.stopping.child_token());
+        if let Some(stopping) = &stopping {
+            let seed = SourceSeed {
+                name: source.name.clone(),
+                followed: Followed::Pattern(configured.path.clone()),
+                shared: Arc::clone(&self.shared),
+                stopping: stopping.clone(),
+                standing: Arc::clone(&standing),
+            };
+            let place = source.id.0.as_u128() as usize % self.arbiters.len();
+            let placement = Placement::on(&self.arbiters[place], log_source::MAILBOX);
+            let name = format!("log_source:{}", source.id);
+            drop(self.keeper.keep(name, placement, move |life| LogSource::new(seed, life)));
+        }
+        Running { source, configured, standing, stopping }
+    }
+}
+
+impl Running {
+    fn show(&self) -> FollowedSource {
+        let standing = self.standing.lock();
+        let paused = self.stopping.is_none();
+        let lag = if paused { Duration::ZERO } else { standing.lag() };
+        let state = match &standing.problem {
+            _ if paused => SourceState::Paused,
+            None if lag < BEHIND => SourceState::Following,
+            _ => SourceState::Degraded,
+        };
+        FollowedSource {
+            id: self.source.id,
+            name: self.source.name.clone(),
+            path: self.configured.path.clone(),
+            state,
+            files: standing.files,
+            lines: standing.lines,
+            last_line_at: standing.last_line_at,
+            lag_s: lag.as_secs_f64(),
+            problem: standing.problem.clone(),
+            created_at: self.source.created_at,
+            updated_at: self.source.updated_at,
+        }
+    }
+
+    fn end(self) {
+        if let Some(stopping) = self.stopping {
+            stopping.cancel();
+        }
+    }
+}
+
+fn stored(configured: &Configured) -> Result<serde_json::Value, ClientError> {
+    serde_json::to_value(configured).map_err(|_| ErrorCode::Internal.into())
+}
+
+fn invalid(message: String) -> ClientError {
+    ClientError::new(ErrorCode::ValidationFailed, message)
+}
+
+fn failed(error: &StoreError) -> ClientError {
+    store_failed("change a log source", error);
+    error.client()
+}

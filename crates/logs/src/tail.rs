@@ -1,0 +1,110 @@
+//! Lines as they come in: those behind a line that was seen.
+
+use std::{cmp::Reverse, collections::BinaryHeap};
+
+use callboard_protocol::{LineId, LogTail, TailSearch, TimeRange};
+use tantivy::{
+    DocAddress, DocId, Score, SegmentOrdinal, SegmentReader,
+    collector::{Collector, SegmentCollector},
+    query::BooleanQuery,
+};
+
+use crate::{
+    LogStore, SearchError,
+    schema::Columns,
+    search::{Filter, number_range},
+};
+
+impl LogStore {
+    /// The last line that is indexed; its lines may have left the index since.
+    #[must_use]
+    pub fn last_line(&self) -> LineId {
+        LineId(self.snapshot().catalogue.next_line.saturating_sub(1))
+    }
+
+    /// The lines that match and came after a line, in the order in which they came: the last `most` of
+    /// them, and how many were left out before.
+    ///
+    /// # Errors
+    /// When the query cannot be read, or the index fails.
+    pub fn newer(
+        &self,
+        search: &TailSearch,
+        after: LineId,
+        most: usize,
+    ) -> Result<LogTail, SearchError> {
+        let snapshot = self.snapshot();
+        let last = snapshot.catalogue.next_line.saturating_sub(1);
+        let range = TimeRange::default();
+        let filter = Filter { q: &search.q, range, level: search.level, source: search.source_id };
+        let query = snapshot.query(&filter)?;
+        let seen = LineId(last.max(after.0));
+        if last <= after.0 {
+            return Ok(LogTail { lines: Vec::new(), skipped: 0, seen });
+        }
+        let new = number_range(snapshot.fields.id, after.0.saturating_add(1), last);
+        let query = BooleanQuery::intersection(vec![query, new]);
+        let (count, mut latest) = snapshot.searcher.search(&query, &Latest { most })?;
+        latest.sort_unstable();
+        let addresses: Vec<DocAddress> = latest.into_iter().map(|(_, address)| address).collect();
+        let lines = snapshot.lines(&addresses)?;
+        let skipped = count.saturating_sub(lines.len() as u64);
+        Ok(LogTail { lines, skipped, seen })
+    }
+}
+
+/// Counts lines, and keeps those with the greatest ids.
+struct Latest {
+    most: usize,
+}
+
+impl Collector for Latest {
+    type Fruit = (u64, Vec<(LineId, DocAddress)>);
+    type Child = SegmentLatest;
+
+    fn for_segment(
+        &self,
+        segment: SegmentOrdinal,
+        reader: &SegmentReader,
+    ) -> tantivy::Result<SegmentLatest> {
+        let columns = Columns::open(reader)?;
+        Ok(SegmentLatest { most: self.most, segment, columns, count: 0, kept: BinaryHeap::new() })
+    }
+
+    fn requires_scoring(&self) -> bool {
+        false
+    }
+
+    fn merge_fruits(&self, fruits: Vec<Self::Fruit>) -> tantivy::Result<Self::Fruit> {
+        let count = fruits.iter().map(|(count, _)| count).sum();
+        let mut all: Vec<_> = fruits.into_iter().flat_map(|(_, kept)| kept).collect();
+        all.sort_unstable_by_key(|kept| Reverse(*kept));
+        all.truncate(self.most);
+        Ok((count, all))
+    }
+}
+
+struct SegmentLatest {
+    most: usize,
+    segment: SegmentOrdinal,
+    columns: Columns,
+    count: u64,
+    /// The least id on top.
+    kept: BinaryHeap<Reverse<(LineId, DocAddress)>>,
+}
+
+impl SegmentCollector for SegmentLatest {
+    type Fruit = (u64, Vec<(LineId, DocAddress)>);
+
+    fn collect(&mut self, doc: DocId, _: Score) {
+        self.count += 1;
+        self.kept.push(Reverse((self.columns.id(doc), DocAddress::new(self.segment, doc))));
+        if self.kept.len() > self.most {
+            self.kept.pop();
+        }
+    }
+
+    fn harvest(self) -> Self::Fruit {
+        (self.count, self.kept.into_iter().map(|Reverse(kept)| kept).collect())
+    }
+}

@@ -1,0 +1,132 @@
+//! Lines as they come in.
+
+use callboard_protocol::{ErrorCode, LogTail};
+use callboard_testkit::PATIENCE;
+use futures_util::{Stream, StreamExt as _};
+use reqwest::{Method, RequestBuilder, StatusCode};
+use tokio::time::timeout;
+
+use crate::{
+    harness::{A_WHILE, Client, Database, Launch, Server},
+    ssh_log::with_query,
+};
+
+fn tail(client: &Client, query: &[(&str, &str)]) -> RequestBuilder {
+    client.request(Method::GET, &with_query("/logs/tail", query))
+}
+
+/// The events of a stream.
+struct Events<S> {
+    stream: S,
+    unread: String,
+}
+
+async fn open(
+    request: RequestBuilder,
+) -> Events<impl Stream<Item = reqwest::Result<bytes::Bytes>> + Unpin> {
+    let reply = request.send().await.unwrap();
+    assert_eq!(reply.status(), StatusCode::OK);
+    assert!(reply.headers()["content-type"].to_str().unwrap().starts_with("text/event-stream"));
+    Events { stream: reply.bytes_stream(), unread: String::new() }
+}
+
+impl<S: Stream<Item = reqwest::Result<bytes::Bytes>> + Unpin> Events<S> {
+    /// The id of the next event, and what it says.
+    async fn next(&mut self) -> (String, LogTail) {
+        let read = async {
+            loop {
+                if let Some((event, rest)) = self.unread.split_once("\n\n") {
+                    let (event, rest) = (event.to_owned(), rest.to_owned());
+                    self.unread = rest;
+                    if !event.starts_with(':') {
+                        return event;
+                    }
+                    continue;
+                }
+                let piece = self.stream.next().await.expect("the stream goes on").unwrap();
+                self.unread.push_str(std::str::from_utf8(&piece).unwrap());
+            }
+        };
+        let event = timeout(PATIENCE, read).await.expect("an event comes");
+        let mut lines = event.lines();
+        let id = lines.next().unwrap().strip_prefix("id: ").unwrap().to_owned();
+        assert_eq!(lines.next(), Some("event: lines"));
+        let data = lines.next().unwrap().strip_prefix("data: ").unwrap();
+        (id, serde_json::from_str(data).unwrap())
+    }
+
+    async fn texts(&mut self) -> Vec<String> {
+        self.next().await.1.lines.into_iter().map(|line| line.text).collect()
+    }
+}
+
+async fn add(server: &Server, name: &str, text: &str) {
+    let path = server.write(name, text);
+    server.ingest(&path).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_are_told_as_they_come_in_and_none_is_missed() {
+    let server = Launch::on(Database::Sqlite).await.start().await;
+    let ada = server.admin().await;
+    add(&server, "a.log", "one ERROR\ntwo INFO\nthree ERROR\n").await;
+    let mut all = open(tail(&ada, &[("lines", "2")])).await;
+    assert_eq!(all.texts().await, ["two INFO", "three ERROR"]);
+    let mut errors = open(tail(&ada, &[("q", "error"), ("lines", "0")])).await;
+    assert_eq!(errors.texts().await, [""; 0]);
+    add(&server, "b.log", "four INFO\n").await;
+    let (seen, told) = all.next().await;
+    assert_eq!((told.lines[0].text.as_str(), told.skipped), ("four INFO", 0));
+    assert_eq!(seen, told.seen.to_string());
+    // A client that went away comes back where it was.
+    drop(all);
+    add(&server, "c.log", "five ERROR\nsix INFO\n").await;
+    assert_eq!(errors.texts().await, ["five ERROR"]);
+    let back = tail(&ada, &[]).header("last-event-id", seen);
+    let mut all = open(back).await;
+    assert_eq!(all.texts().await, ["five ERROR", "six INFO"]);
+    assert!(timeout(A_WHILE, errors.next()).await.is_err(), "nothing new, nothing told");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_too_many_lines_at_once_the_last_are_told() {
+    let server = Launch::on(Database::Sqlite).await.start().await;
+    let ada = server.admin().await;
+    let mut all = open(tail(&ada, &[])).await;
+    assert_eq!(all.next().await.1.lines, []);
+    let many: String = (0..2_000).map(|n| format!("line {n}\n")).collect();
+    add(&server, "a.log", &many).await;
+    let (mut told, mut skipped) = (0, 0);
+    let mut last = String::new();
+    while told + skipped < 2_000 {
+        let (_, tail) = all.next().await;
+        assert!(tail.lines.len() <= 500);
+        told += tail.lines.len() as u64;
+        skipped += tail.skipped;
+        last.clone_from(&tail.lines.last().unwrap().text);
+    }
+    assert_eq!((told + skipped, last.as_str()), (2_000, "line 1999"));
+    assert!(skipped > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_is_said_and_too_many_are_refused() {
+    let server = Launch::on(Database::Sqlite).await.set("server.limits.tails=1").start().await;
+    let ada = server.admin().await;
+    for (query, code) in [
+        (&[("q", "\"open")][..], ErrorCode::InvalidQuery),
+        (&[("lines", "501")], ErrorCode::InvalidParameter),
+        (&[("from", "2026-11-20")], ErrorCode::InvalidParameter),
+    ] {
+        let refused = ada.refused(tail(&ada, query)).await;
+        assert_eq!(refused, (StatusCode::BAD_REQUEST, code), "{query:?}");
+    }
+    let refused = ada.refused(tail(&ada, &[]).header("last-event-id", "12")).await;
+    assert_eq!(refused, (StatusCode::BAD_REQUEST, ErrorCode::InvalidParameter));
+    let open = open(tail(&ada, &[])).await;
+    assert_eq!(ada.refused(tail(&ada, &[])).await.1, ErrorCode::Overloaded);
+    drop(open);
+    // Its place is free as soon as the server sees that it left.
+    let again = async || tail(&ada, &[]).send().await.unwrap().status().is_success().then_some(());
+    callboard_testkit::eventually_some(PATIENCE, again).await;
+}
