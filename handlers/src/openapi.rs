@@ -5,7 +5,8 @@
 
 use actix_web::http::{Method, StatusCode};
 use callboard_protocol::{
-    ClientFrame, ErrorBody, ErrorCode, Evidence, Level, PatternOrder, SearchOrder, ServerFrame,
+    ClientFrame, ErrorBody, ErrorCode, Evidence, ExportFormat, Level, PatternOrder, SearchOrder,
+    ServerFrame,
 };
 use utoipa::{
     OpenApi,
@@ -51,6 +52,8 @@ use crate::{
         routes::list_messages,
         routes::search_logs,
         routes::log_patterns,
+        routes::log_facets,
+        routes::export_logs,
         routes::tail_logs,
         routes::read_line,
         routes::log_stats,
@@ -102,6 +105,7 @@ use crate::{
         Level,
         SearchOrder,
         PatternOrder,
+        ExportFormat,
     ))
 )]
 struct Document;

@@ -10,6 +10,7 @@ mod auth;
 mod cache;
 mod conversations;
 mod docs;
+mod export;
 mod gateway;
 mod health;
 mod jobs;
@@ -44,8 +45,8 @@ use crate::{
 };
 
 pub(crate) use self::{
-    actors::*, assistant::*, auth::*, cache::*, conversations::*, gateway::*, health::*, jobs::*,
-    keys::*, logs::*, models::*, providers::*, sources::*, tail::*, usage::*,
+    actors::*, assistant::*, auth::*, cache::*, conversations::*, export::*, gateway::*, health::*,
+    jobs::*, keys::*, logs::*, models::*, providers::*, sources::*, tail::*, usage::*,
 };
 
 /// The prefixes of the API; the second is for clients of the old system.
@@ -200,6 +201,8 @@ pub fn table() -> Vec<Endpoint> {
 
         endpoint(get.clone(), "/logs/search", Needs(LogsRead), search_logs),
         endpoint(get.clone(), "/logs/patterns", Needs(LogsRead), log_patterns),
+        endpoint(get.clone(), "/logs/facets", Needs(LogsRead), log_facets),
+        endpoint(get.clone(), "/logs/export", Needs(LogsRead), export_logs),
         endpoint(get.clone(), "/logs/tail", Needs(LogsRead), tail_logs),
         endpoint(get.clone(), "/logs/lines/{id}", Needs(LogsRead), read_line),
         endpoint(get.clone(), "/logs/stats", Needs(LogsRead), log_stats),

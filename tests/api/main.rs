@@ -22,6 +22,7 @@ mod cache;
 mod chat;
 mod cli;
 mod clients;
+mod export;
 mod fallback;
 mod gateway;
 mod ingest;

@@ -44,6 +44,8 @@ const ROUTES: &[(&str, &str, Least)] = &[
     ("GET",    "/api/v1/logs/search",                 Least::Viewer),
     ("GET",    "/api/v1/logs/patterns",               Least::Viewer),
     ("GET",    "/api/v1/logs/tail",                   Least::Viewer),
+    ("GET",    "/api/v1/logs/facets",                 Least::Viewer),
+    ("GET",    "/api/v1/logs/export",                 Least::Viewer),
     ("GET",    "/api/v1/logs/lines/{id}",             Least::Viewer),
     ("GET",    "/api/v1/logs/stats",                  Least::Viewer),
     ("GET",    "/ws/assistant",                       Least::Viewer),

@@ -190,6 +190,19 @@ async function search(page) {
   await page.locator("li[aria-current=true]").waitFor({ state: "detached" });
 }
 
+/** What lines have in common, and from there to the lines of one pattern. */
+async function patterns(page) {
+  await page.getByRole("button", { name: "Patterns" }).click();
+  const list = page.getByRole("list", { name: "Patterns" });
+  await list.getByRole("listitem").first().waitFor();
+  await check(page, "patterns");
+  await page.getByLabel("Rising").check();
+  await page.waitForURL(/patterns=rising/);
+  await list.getByRole("button").first().click();
+  await page.waitForURL(/q=[^&]*pattern%3AP\d+/);
+  await page.getByRole("grid", { name: "Found lines" }).getByRole("row").first().waitFor();
+}
+
 /** Asks, and sees the answer grow on the screen until it is whole. */
 async function streamed(page) {
   await page.getByRole("link", { name: "New chat" }).click();
@@ -346,6 +359,7 @@ try {
   await step("the setup link makes an administrator", () => setUp(page));
   await step("a log is uploaded and indexed", () => upload(page));
   await step("the log search finds and opens a line", () => search(page));
+  await step("patterns lead to their lines", () => patterns(page));
   await step("an answer is seen growing", () => streamed(page));
   await step("a question is answered from the log", () => fromTheLog(page));
   await step("a citation opens the very line", () => citation(page));

@@ -81,8 +81,13 @@ fn whoever_calls_while_the_provider_is_killed_again_and_again_gets_an_answer_or_
                 }
             }
         }));
+        // Other tests run in this process: the figure says something when this one runs alone.
+        let mut resident = Vec::new();
         let kills = async {
-            for _ in 0..KILLS {
+            for kill in 0..KILLS {
+                if kill % 20 == 10 {
+                    resident.push(resident_mb());
+                }
                 assert!(link.entrance.kill().send(Crash).await.is_err());
                 killed.fetch_add(1, Ordering::Relaxed);
                 // Somebody is served between two kills.
@@ -94,6 +99,7 @@ fn whoever_calls_while_the_provider_is_killed_again_and_again_gets_an_answer_or_
             stop.store(1, Ordering::Relaxed);
         };
         futures_util::join!(calls, kills);
+        eprintln!("MB resident, every twenty kills: {resident:?}");
         assert_eq!(killed.into_inner(), KILLS);
         assert!(answered.load(Ordering::Relaxed) >= KILLS);
         let readings = link.entrance.gate().observe();
@@ -102,6 +108,13 @@ fn whoever_calls_while_the_provider_is_killed_again_and_again_gets_an_answer_or_
         let restarts = world.system.keeper().restarts("provider:fake");
         assert_eq!(restarts, KILLS as u64);
     });
+}
+
+/// Resident memory of this process.
+fn resident_mb() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() / 1024
 }
 
 #[test]

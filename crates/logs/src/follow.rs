@@ -135,9 +135,10 @@ impl Follower {
     /// Follows this file alone, whatever its name looks like.
     ///
     /// # Errors
-    /// When its path is not absolute.
+    /// When its path cannot be made absolute.
     pub fn of_file(path: &Path) -> Result<Self, PatternError> {
-        let folder = path.parent().unwrap_or(path).to_owned();
+        let path = std::path::absolute(path).map_err(|_| PatternError::Relative)?;
+        let folder = path.parent().unwrap_or(&path).to_owned();
         Self::new(&Pattern::escape(&path.to_string_lossy()), &[folder])
     }
 

@@ -19,6 +19,7 @@ mod catalogue;
 mod checkpoint;
 mod config;
 mod error;
+mod facets;
 mod folders;
 mod follow;
 mod format;

@@ -23,6 +23,8 @@ use crate::{
 
 const DEFAULT_LIMIT: u32 = 50;
 const MAX_LIMIT: u32 = 500;
+/// Every page counts all that match, so that fewer are better.
+const MAX_EXPORT_PAGE: u32 = 5_000;
 /// Neighbours of a line, in each direction.
 const MAX_CONTEXT: u64 = 500;
 
@@ -32,12 +34,24 @@ impl LogStore {
     /// # Errors
     /// When the query, the limit or the cursor cannot be read, or the index fails.
     pub fn search(&self, search: &LogSearch) -> Result<LogPage, SearchError> {
-        let started = started();
         let limit = search.limit.unwrap_or(DEFAULT_LIMIT);
         if !(1..=MAX_LIMIT).contains(&limit) {
             return Err(SearchError::InvalidParameter("The limit must be between 1 and 500."));
         }
-        let limit = limit as usize;
+        self.page(search, limit as usize)
+    }
+
+    /// The same for whoever goes through all that match: in pages of up to 5,000.
+    ///
+    /// # Errors
+    /// As [`LogStore::search`].
+    pub fn search_all(&self, search: &LogSearch) -> Result<LogPage, SearchError> {
+        let limit = search.limit.unwrap_or(MAX_EXPORT_PAGE);
+        self.page(search, limit.clamp(1, MAX_EXPORT_PAGE) as usize)
+    }
+
+    fn page(&self, search: &LogSearch, limit: usize) -> Result<LogPage, SearchError> {
+        let started = started();
         let snapshot = self.snapshot();
         let range = TimeRange { from: search.from, to: search.to };
         let filter = Filter { q: &search.q, range, level: search.level, source: search.source_id };
@@ -184,7 +198,7 @@ impl Snapshot {
 
     /// The source of a number. Lines of a source that the catalogue does not know yet were
     /// committed by another process since this one opened the index.
-    fn source(&self, number: u32) -> (SourceId, String) {
+    pub(crate) fn source(&self, number: u32) -> (SourceId, String) {
         match self.catalogue.sources.get(number as usize) {
             Some(source) => (source.id, source.name.clone()),
             None => (SourceId(uuid::Uuid::nil()), String::new()),

@@ -153,6 +153,101 @@ pub struct LogPage {
     pub took_us: u64,
 }
 
+/// Which lines are meant: the query string of `GET /logs/facets`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct LineFilter {
+    /// As in `GET /logs/search`; empty means everything.
+    #[serde(default)]
+    pub q: String,
+    /// The first instant; a date alone, such as `2026-11-21`, is its midnight in UTC.
+    #[serde(default, deserialize_with = "crate::timestamp::optional_from")]
+    pub from: Option<Timestamp>,
+    /// The first instant after; a date alone is the midnight at its end, so that the day counts.
+    #[serde(default, deserialize_with = "crate::timestamp::optional_to")]
+    pub to: Option<Timestamp>,
+    /// At least this grave.
+    #[serde(default)]
+    pub level: Option<Level>,
+    /// Only this source.
+    #[serde(default)]
+    pub source_id: Option<SourceId>,
+}
+
+/// How many lines of each kind there are.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct LogFacets {
+    /// Lines that match.
+    pub matched: u64,
+    /// The span that they cover.
+    pub covered: TimeRange,
+    /// By level, the least grave first.
+    pub levels: Vec<LevelCount>,
+    /// By source, the most lines first.
+    pub sources: Vec<SourceCount>,
+    /// Over time.
+    pub histogram: Vec<Bucket>,
+    /// The width of a slice of the histogram, in milliseconds.
+    pub bucket_ms: u64,
+    /// How long it took, in microseconds.
+    pub took_us: u64,
+}
+
+/// Lines of one source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SourceCount {
+    /// The source.
+    pub id: SourceId,
+    /// Its name.
+    pub name: String,
+    /// How many lines.
+    pub count: u64,
+}
+
+/// The query string of `GET /logs/export`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct LogExport {
+    /// As in `GET /logs/search`; empty means everything.
+    #[serde(default)]
+    pub q: String,
+    /// The first instant; a date alone, such as `2026-11-21`, is its midnight in UTC.
+    #[serde(default, deserialize_with = "crate::timestamp::optional_from")]
+    pub from: Option<Timestamp>,
+    /// The first instant after; a date alone is the midnight at its end, so that the day counts.
+    #[serde(default, deserialize_with = "crate::timestamp::optional_to")]
+    pub to: Option<Timestamp>,
+    /// At least this grave.
+    #[serde(default)]
+    pub level: Option<Level>,
+    /// Only this source.
+    #[serde(default)]
+    pub source_id: Option<SourceId>,
+    /// As what.
+    #[serde(default)]
+    pub format: ExportFormat,
+    /// At most so many lines, the newest; 1,000,000 when absent.
+    #[serde(default)]
+    #[param(minimum = 1, maximum = 1_000_000)]
+    pub limit: Option<u64>,
+}
+
+/// What lines are exported as.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ExportFormat {
+    /// The lines as they are.
+    #[default]
+    Text,
+    /// A JSON object on each line, with all that is known of a log line.
+    Ndjson,
+    /// Id, timestamp, level, source and text. A cell that a spreadsheet would take for a formula has
+    /// an apostrophe before it.
+    Csv,
+}
+
 /// The query string of `GET /logs/tail`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, IntoParams)]
 #[serde(deny_unknown_fields)]

@@ -4,7 +4,8 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use callboard_actors::Jobs;
 use callboard_logs::SearchError;
 use callboard_protocol::{
-    ErrorCode, Job, LineContext, LineId, LogPage, LogSearch, LogStats, PatternPage, PatternSearch,
+    ErrorCode, Job, LineContext, LineFilter, LineId, LogFacets, LogPage, LogSearch, LogStats,
+    PatternPage, PatternSearch,
 };
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
@@ -79,6 +80,19 @@ pub(crate) async fn log_patterns(
     bounded(&state, &query.q)?;
     let query = query.into_inner();
     Ok(web::Json(state.edge().read_logs(move |logs| logs.patterns(&query)).await?))
+}
+
+/// How many lines match, of which levels and sources, and when: one snapshot answers it all.
+#[utoipa::path(get, path = "/logs/facets", tag = "logs", params(LineFilter),
+    responses((status = 200, body = LogFacets)))]
+pub(crate) async fn log_facets(
+    _: Allowed<permit::LogsRead>,
+    state: State,
+    query: web::Query<LineFilter>,
+) -> Result<web::Json<LogFacets>, ApiError> {
+    bounded(&state, &query.q)?;
+    let query = query.into_inner();
+    Ok(web::Json(state.edge().read_logs(move |logs| logs.facets(&query)).await?))
 }
 
 /// Refuses a query that is longer than anybody writes.

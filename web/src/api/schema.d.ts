@@ -449,6 +449,47 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/logs/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The lines that match, the newest first, as a file: text, JSON lines or CSV. It is sent as it is read;
+         *     newer lines that come in meanwhile are not in it.
+         * @description For the role `viewer` and above. An API key needs the scope `logs_read`.
+         */
+        get: operations["export_logs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/logs/facets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How many lines match, of which levels and sources, and when: one snapshot answers it all.
+         * @description For the role `viewer` and above. An API key needs the scope `logs_read`.
+         */
+        get: operations["log_facets"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/logs/ingest": {
         parameters: {
             query?: never;
@@ -1483,6 +1524,11 @@ export interface components {
             wanted?: components["schemas"]["Wanted"];
         };
         /**
+         * @description What lines are exported as.
+         * @enum {string}
+         */
+        ExportFormat: "text" | "ndjson" | "csv";
+        /**
          * @description Why an answer ended.
          * @enum {string}
          */
@@ -1678,6 +1724,32 @@ export interface components {
             uptime_s: number;
             /** @description The version of the server. */
             version: string;
+        };
+        /** @description How many lines of each kind there are. */
+        LogFacets: {
+            /**
+             * Format: int64
+             * @description The width of a slice of the histogram, in milliseconds.
+             */
+            bucket_ms: number;
+            /** @description The span that they cover. */
+            covered: components["schemas"]["TimeRange"];
+            /** @description Over time. */
+            histogram: components["schemas"]["Bucket"][];
+            /** @description By level, the least grave first. */
+            levels: components["schemas"]["LevelCount"][];
+            /**
+             * Format: int64
+             * @description Lines that match.
+             */
+            matched: number;
+            /** @description By source, the most lines first. */
+            sources: components["schemas"]["SourceCount"][];
+            /**
+             * Format: int64
+             * @description How long it took, in microseconds.
+             */
+            took_us: number;
         };
         /** @description One record of a log: a line, or several that belong together, such as a stack trace. */
         LogLine: {
@@ -2415,6 +2487,18 @@ export interface components {
             path?: string | null;
             /** @description Whether to follow no further for now. It goes on where it was. */
             paused?: boolean | null;
+        };
+        /** @description Lines of one source. */
+        SourceCount: {
+            /**
+             * Format: int64
+             * @description How many lines.
+             */
+            count: number;
+            /** @description The source. */
+            id: components["schemas"]["SourceId"];
+            /** @description Its name. */
+            name: string;
         };
         /**
          * Format: uuid
@@ -3502,6 +3586,92 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    export_logs: {
+        parameters: {
+            query?: {
+                /** @description As in `GET /logs/search`; empty means everything. */
+                q?: string;
+                /** @description The first instant; a date alone, such as `2026-11-21`, is its midnight in UTC. */
+                from?: components["schemas"]["Timestamp"];
+                /** @description The first instant after; a date alone is the midnight at its end, so that the day counts. */
+                to?: components["schemas"]["Timestamp"];
+                /** @description At least this grave. */
+                level?: components["schemas"]["Level"];
+                /** @description Only this source. */
+                source_id?: components["schemas"]["SourceId"];
+                /** @description As what. */
+                format?: components["schemas"]["ExportFormat"];
+                /** @description At most so many lines, the newest; 1,000,000 when absent. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                    "application/x-ndjson": string;
+                    "text/csv": string;
+                };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    log_facets: {
+        parameters: {
+            query?: {
+                /** @description As in `GET /logs/search`; empty means everything. */
+                q?: string;
+                /** @description The first instant; a date alone, such as `2026-11-21`, is its midnight in UTC. */
+                from?: components["schemas"]["Timestamp"];
+                /** @description The first instant after; a date alone is the midnight at its end, so that the day counts. */
+                to?: components["schemas"]["Timestamp"];
+                /** @description At least this grave. */
+                level?: components["schemas"]["Level"];
+                /** @description Only this source. */
+                source_id?: components["schemas"]["SourceId"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogFacets"];
+                };
             };
             /** @description It failed; `code` says why. */
             default: {

@@ -53,6 +53,15 @@ export function EvidencePanel({ id, cited, opener, onClose, inLogs }: EvidencePa
               </Button>
             )}
             <CopyButton text={context.data.line.text} label="Copy line" />
+            {context.data.line.pattern && (
+              <Link
+                to="/logs"
+                search={{ q: `pattern:${context.data.line.pattern}` }}
+                className={buttonClass("plain")}
+              >
+                Lines like this
+              </Link>
+            )}
             {!inLogs && (
               <Link to="/logs" search={{ line: id }} className={buttonClass("plain")}>
                 Open in log search

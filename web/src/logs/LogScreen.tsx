@@ -1,5 +1,5 @@
 // The log search. Everything that says what is shown stands in the address.
-import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
+import { useInfiniteQuery, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useCallback, useMemo, useState } from "react";
 import { ApiError } from "../api/error";
@@ -14,6 +14,7 @@ import { EvidencePanel } from "./EvidencePanel";
 import { Histogram } from "./Histogram";
 import { LogFilters } from "./LogFilters";
 import { LogGrid } from "./LogGrid";
+import { PatternList } from "./PatternList";
 import { type FoundPage, logSearchQuery } from "./searchQuery";
 import { UploadButton } from "./UploadButton";
 import { UploadList } from "./UploadList";
@@ -25,12 +26,21 @@ function queryErrorOf(error: unknown): string | undefined {
   return error instanceof ApiError && QUERY_ERRORS.has(error.code) ? error.message : undefined;
 }
 
+/** The other way to look at the same lines. */
+function withPatterns({ patterns, line: _, ...view }: LogView): LogView {
+  return patterns ? view : { ...view, patterns: "count" };
+}
+
 export function LogScreen() {
   useTitle("Log search");
   const view = useSearch({ from: "/app/logs" });
   const navigate = useNavigate({ from: "/logs" });
   const { data: me } = useQuery(meQuery);
   const found = useInfiniteQuery(logSearchQuery(view));
+  const queries = useQueryClient();
+  const again = (): void => {
+    void queries.invalidateQueries({ queryKey: ["logs"] });
+  };
   const [opener, setOpener] = useState<HTMLElement | null>(null);
   const change = useCallback(
     (next: LogView, replace = false) => void navigate({ search: next, replace }),
@@ -50,24 +60,22 @@ export function LogScreen() {
       <main className="flex min-w-0 flex-1 flex-col">
         <div className="flex h-12 shrink-0 items-center gap-2 border-b border-line px-4">
           <h1 className="flex-1 font-semibold">Log search</h1>
-          <IconButton
-            label="Search again"
-            disabled={found.isFetching}
-            onClick={() => void found.refetch()}
+          <Button
+            aria-pressed={view.patterns !== undefined}
+            onClick={() => change(withPatterns(view))}
           >
+            {view.patterns ? "Lines" : "Patterns"}
+          </Button>
+          <IconButton label="Search again" disabled={found.isFetching} onClick={again}>
             <RefreshIcon />
           </IconButton>
           {me?.permissions.includes("logs_ingest") && <UploadButton />}
         </div>
         <UploadList />
-        <LogFilters
-          view={view}
-          onChange={change}
-          queryError={queryError}
-          onAgain={() => void found.refetch()}
-        />
+        <LogFilters view={view} onChange={change} queryError={queryError} onAgain={again} />
         <Boundary title="The lines could not be shown" resetKey={found.dataUpdatedAt}>
-          {queryError ? null : (
+          {view.patterns && <PatternList view={view} onChange={change} />}
+          {!view.patterns && !queryError && (
             <Results found={found} view={view} onChange={change} onOpen={openLine} />
           )}
         </Boundary>
@@ -105,7 +113,7 @@ function Results({ found, view, onChange, onOpen }: ResultsProps) {
       <Failure title="The search failed" error={found.error} onRetry={() => void found.refetch()} />
     );
   }
-  const limited = Object.keys(view).some((key) => key !== "line" && key !== "order");
+  const limited = Object.keys(view).some((key) => !["line", "order", "patterns"].includes(key));
   if (lines.length === 0) return <Empty limited={limited} onClear={() => onChange({})} />;
   const { last: _, ...lasting } = view;
   return (

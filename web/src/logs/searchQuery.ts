@@ -1,6 +1,6 @@
-import { infiniteQueryOptions, keepPreviousData } from "@tanstack/react-query";
+import { infiniteQueryOptions, keepPreviousData, queryOptions } from "@tanstack/react-query";
 import { api } from "../api/client";
-import type { LogPage } from "../api/types";
+import type { LogPage, PatternPage } from "../api/types";
 import { type LogView, requestOf } from "./view";
 
 const PAGE = 200;
@@ -15,10 +15,26 @@ interface PageParam {
   began?: Date;
 }
 
+const MOST_PATTERNS = 200;
+
+/** What the lines of a search have in common. */
+export function patternsQuery({ line: _, order: __, ...view }: LogView) {
+  return queryOptions({
+    queryKey: ["logs", "patterns", view],
+    queryFn: ({ signal }) =>
+      api.request<PatternPage>("/logs/patterns", {
+        query: { ...requestOf(view, new Date()), order: view.patterns, limit: MOST_PATTERNS },
+        signal,
+      }),
+    placeholderData: keepPreviousData,
+  });
+}
+
 /** One search and its further pages; the line whose context is open is no part of it. */
-export function logSearchQuery({ line: _, ...view }: LogView) {
+export function logSearchQuery({ line: _, patterns, ...view }: LogView) {
   return infiniteQueryOptions({
     queryKey: ["logs", "search", view],
+    enabled: patterns === undefined,
     queryFn: async ({ pageParam, signal }): Promise<FoundPage> => {
       const began = pageParam.began ?? new Date();
       const page = await api.request<LogPage>("/logs/search", {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { fromInput, type LogView, readView, requestOf, toInput } from "./view";
+import { fromInput, type LogView, ofPattern, readView, requestOf, toInput } from "./view";
 
 const NOW = new Date("2026-11-21T10:00:00.000Z");
 
@@ -12,10 +12,18 @@ describe("the address of a log search", () => {
       level: "warn",
       source: "s1",
       order: "best",
+      patterns: "rising",
       line: "L7",
     };
     const address = new URLSearchParams(view as Record<string, string>).toString();
     expect(readView(Object.fromEntries(new URLSearchParams(address)))).toEqual(view);
+  });
+
+  it("goes from a pattern to its lines", () => {
+    const view: LogView = { q: "failed", level: "warn", patterns: "rising", line: "L7" };
+    expect(ofPattern(view, "P3")).toEqual({ q: "failed pattern:P3", level: "warn" });
+    expect(ofPattern({}, "P3")).toEqual({ q: "pattern:P3" });
+    expect(readView({ patterns: "loudest" })).toEqual({});
   });
 
   it("keeps a query of digits as text", () => {

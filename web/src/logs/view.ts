@@ -1,9 +1,11 @@
 // The state of the log search, as it stands in the address.
-import type { Level, LineId, SearchOrder, SourceId } from "../api/types";
+import type { Level, LineId, PatternOrder, SearchOrder, SourceId } from "../api/types";
 
 export const LEVELS: Level[] = ["trace", "debug", "info", "notice", "warn", "error", "fatal"];
 export const SPANS = { "15m": 15, "1h": 60, "6h": 360, "24h": 1440, "7d": 10_080, "30d": 43_200 };
 export type Span = keyof typeof SPANS;
+
+const PATTERN_ORDERS: PatternOrder[] = ["count", "rising", "newest"];
 
 export interface LogView {
   q?: string;
@@ -14,6 +16,8 @@ export interface LogView {
   level?: Level;
   source?: SourceId;
   order?: SearchOrder;
+  /** What the lines have in common, in this order, instead of the lines. */
+  patterns?: PatternOrder;
   /** The line whose context is open. */
   line?: LineId;
 }
@@ -47,9 +51,16 @@ export function readView(search: Record<string, unknown>): LogView {
   const source = text(search.source);
   if (source) view.source = source;
   if (search.order === "best") view.order = "best";
+  const patterns = PATTERN_ORDERS.find((known) => known === search.patterns);
+  if (patterns) view.patterns = patterns;
   const line = text(search.line);
   if (line && /^L\d+$/.test(line)) view.line = line;
   return view;
+}
+
+/** The lines of a pattern, among those that are searched. */
+export function ofPattern({ patterns: _, line: __, ...view }: LogView, id: string): LogView {
+  return { ...view, q: [view.q, `pattern:${id}`].filter(Boolean).join(" ") };
 }
 
 /** The query string of `GET /logs/search`; `now` stands still over all pages of one search. */

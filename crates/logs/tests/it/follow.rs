@@ -331,6 +331,21 @@ fn what_cannot_be_read_is_a_problem_and_not_the_end() {
 }
 
 #[test]
+fn a_single_file_may_have_any_name_and_a_relative_path() {
+    let folder = tempfile::tempdir_in(".").unwrap();
+    let path = folder.path().join("own [*] log");
+    let relative = Path::new(".").join(path.file_name().unwrap());
+    assert!(Follower::of_file(&relative).is_ok());
+    let store = LogStore::open(&folder.path().join("index"), &config()).unwrap();
+    fs::write(&path, "one\ntwo\n").unwrap();
+    fs::write(folder.path().join("own x log"), "three\n").unwrap();
+    let mut follower = Follower::of_file(&path).unwrap();
+    let mut source_of = |_: &Path| Some((SourceId::new(), "own".to_owned()));
+    let looked = follower.look((&store, now()), &mut source_of, &mut go_on).unwrap();
+    assert_eq!((looked.files, looked.lines), (1, 2));
+}
+
+#[test]
 fn only_some_folders_may_be_followed() {
     let roots = [PathBuf::from("/var/log"), PathBuf::from("/srv/logs")];
     assert!(Follower::new("/var/log/**/*.log", &roots).is_ok());
