@@ -116,7 +116,13 @@ impl LogSource {
 
     fn arm(&mut self, ctx: &mut Context<Self>) {
         self._address = Some(ctx.address());
-        self.look(ctx);
+        match self.seed.followed {
+            // Somebody may wait for it.
+            Followed::Pattern(_) => self.look(ctx),
+            Followed::OwnLog(_) => {
+                ctx.run_later(LOOK, Self::look);
+            }
+        }
     }
 
     fn look(&mut self, ctx: &mut Context<Self>) {

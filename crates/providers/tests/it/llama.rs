@@ -46,7 +46,9 @@ async fn llama_answers_on_three_wires_streamed_and_whole() {
 async fn llama_reads_a_loop_of_tools() {
     let Some(llama) = Llama::start().await else { return };
     for kind in [ProviderKind::OpenAi, ProviderKind::OpenAiResponses, ProviderKind::Anthropic] {
-        let answer = hear(&client(&llama, kind), tool_request()).await;
+        // Its weights are random: hotter, it may write what its server takes for a broken call.
+        let request = ChatRequest { temperature: Some(0.0), ..tool_request() };
+        let answer = hear(&client(&llama, kind), request).await;
         assert!(answer.failure.is_none(), "{kind:?}: {}", answer.cause());
     }
 }
