@@ -50,8 +50,10 @@ test: ## Run everything: installs what it lacks, SQLite and PostgreSQL, page, br
 
 .PHONY: wall
 wall: $(page) ## Meet every fault a thousand times, and hold 10,000 calls against the bills
-	CALLBOARD_WALL_REPETITIONS=1000 CALLBOARD_TEST_CALLS=10000 scripts/with-services \
-		cargo test --workspace --test api $(CARGO_FLAGS) -- wall:: bills:: --nocapture
+	CALLBOARD_WALL_REPETITIONS=1000 scripts/with-services \
+		cargo test --workspace --test api $(CARGO_FLAGS) -- wall:: --nocapture
+	CALLBOARD_TEST_CALLS=10000 scripts/with-services \
+		cargo test --workspace --test api $(CARGO_FLAGS) -- bills:: --nocapture
 
 .PHONY: test-fast
 test-fast: $(page) ## Run the unit tests of the crates and of the page, without services
