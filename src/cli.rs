@@ -24,6 +24,7 @@ mod client;
 mod config_commands;
 mod health;
 mod ingest;
+mod job;
 mod keys;
 mod migrate;
 mod reindex;

@@ -1,23 +1,19 @@
 //! `ingest PATH…`: one job for each file, with a progress bar. Success means that something of what
 //! was named could be indexed and nothing failed; files that are not text are skipped and named.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use callboard_protocol::{Job, JobState};
 use indicatif::{ProgressBar, ProgressStyle};
 use reqwest::Method;
 use serde_json::json;
-use tokio::time::sleep;
 
-use super::client::{Client, Folder, accepted, body};
+use super::{
+    client::{Client, Folder},
+    job,
+};
 use crate::{config::Config, wiring};
-
-/// How often the progress is asked for.
-const LOOK: Duration = Duration::from_millis(100);
 
 /// Files below one folder at most: more is likely the wrong folder.
 const MAX_FILES: usize = 10_000;
@@ -143,23 +139,18 @@ async fn ingest(client: &Client, file: &Path) -> anyhow::Result<Outcome> {
     let path = std::path::absolute(file)?;
     let path = path.to_str().context("its path is not valid UTF-8; rename it")?;
     let asked = client.request(Method::POST, "/logs/ingest").json(&json!({ "path": path }));
-    let mut job: Job = read(asked).await?;
+    let job = job::begun(asked).await?;
     let bar = ProgressBar::new(job.progress.bytes_total);
     let style = "{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec}";
     bar.set_style(ProgressStyle::with_template(style)?);
     bar.set_message(name(file));
-    while !job.state.is_final() {
-        sleep(LOOK).await;
-        job = read(client.request(Method::GET, &format!("/jobs/{}", job.id))).await?;
+    let job = job::ended(client, job, |job| {
         bar.set_length(job.progress.bytes_total);
         bar.set_position(job.progress.bytes_done);
-    }
+    })
+    .await?;
     bar.finish_and_clear();
     report(file, &job)
-}
-
-async fn read(request: reqwest::RequestBuilder) -> anyhow::Result<Job> {
-    Ok(serde_json::from_slice(&body(accepted(request.send().await?).await?).await?)?)
 }
 
 fn report(file: &Path, job: &Job) -> anyhow::Result<Outcome> {

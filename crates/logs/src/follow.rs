@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// Files that one pattern may follow; more is likely the wrong pattern.
-pub const MOST_FILES: usize = 1_000;
+const MOST_FILES: usize = 1_000;
 
 /// A file that was renamed or deleted is read on for this long after it last grew: programs write to
 /// it until they are told to open another one.

@@ -45,7 +45,7 @@ mod writer;
 
 pub use config::LogsConfig;
 pub use error::{IngestError, OpenError, SearchError};
-pub use follow::{Follower, Looked, MOST_FILES, PatternError, SourceOf};
+pub use follow::{Follower, Looked, PatternError, SourceOf};
 pub use ingest::{IngestMode, IngestOptions, OnProgress};
 pub use investigate::InvestigateOptions;
 pub use mining::{Miner, PatternId, VALUE};

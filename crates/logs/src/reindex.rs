@@ -43,7 +43,7 @@ impl LogStore {
             let snapshot = self.snapshot();
             let (at, end) = (remake.at(), snapshot.catalogue.next_line);
             remake.progress.lines_total = Some(snapshot.catalogue.lines());
-            if end - at.min(end) <= chunk / LAST_PART {
+            if end.saturating_sub(at) <= chunk / LAST_PART {
                 break;
             }
             remake.copy(&snapshot, end.min(at + chunk))?;
@@ -63,7 +63,7 @@ impl LogStore {
             *writer = new;
             info!(
                 lines = progress.lines,
-                patterns = self.stats().patterns,
+                patterns = self.snapshot().patterns.len(),
                 "the index is made anew"
             );
             // The old one is dropped now, and its files may go.

@@ -45,14 +45,7 @@ pub async fn ensure(
 ) -> Result<LogSource, StoreError> {
     store
         .run("sources.ensure", async {
-            let row = Model {
-                id: SourceId::new().0,
-                kind: clean(kind),
-                name: clean(name),
-                config: to_json(config)?,
-                created_at: now.as_millis(),
-                updated_at: now.as_millis(),
-            };
+            let row = new_row((kind, name), config, now)?;
             let change = OnConflict::column(Column::Name)
                 .update_columns([Column::Kind, Column::Config, Column::UpdatedAt])
                 .action_and_where(Expr::col((Entity, Column::Kind)).ne(FILES))
@@ -105,14 +98,7 @@ pub async fn create(
 ) -> Result<LogSource, StoreError> {
     store
         .run("sources.create", async {
-            let row = Model {
-                id: SourceId::new().0,
-                kind: clean(kind),
-                name: clean(name),
-                config: to_json(config)?,
-                created_at: now.as_millis(),
-                updated_at: now.as_millis(),
-            };
+            let row = new_row((kind, name), config, now)?;
             match Entity::insert(row.clone().into_active_model())
                 .exec_without_returning(store.writer())
                 .await
@@ -177,6 +163,21 @@ pub async fn get(store: &Store, id: SourceId) -> Result<LogSource, StoreError> {
             row.map(source_of).ok_or(StoreError::NotFound(Record::Source))
         })
         .await
+}
+
+fn new_row(
+    (kind, name): (&str, &str),
+    config: &Value,
+    now: Timestamp,
+) -> Result<Model, StoreError> {
+    Ok(Model {
+        id: SourceId::new().0,
+        kind: clean(kind),
+        name: clean(name),
+        config: to_json(config)?,
+        created_at: now.as_millis(),
+        updated_at: now.as_millis(),
+    })
 }
 
 fn source_of(row: Model) -> LogSource {

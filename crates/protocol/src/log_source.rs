@@ -1,0 +1,79 @@
+//! Sources that follow files.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{SourceId, Timestamp};
+
+/// A source that follows files, to be made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewSource {
+    /// What people call it; no two sources share a name.
+    #[schema(min_length = 1, max_length = 200)]
+    pub name: String,
+    /// The absolute path of a file, or a pattern: `/var/log/nginx/*.log`, `/var/log/**/*.log`.
+    #[schema(min_length = 1, max_length = 1000)]
+    pub path: String,
+}
+
+/// What to change of a source.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SourceChange {
+    /// Another path or pattern.
+    #[serde(default)]
+    #[schema(min_length = 1, max_length = 1000)]
+    pub path: Option<String>,
+    /// Whether to follow no further for now. It goes on where it was.
+    #[serde(default)]
+    pub paused: Option<bool>,
+}
+
+/// What has become of a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SourceState {
+    /// It follows its files.
+    Following,
+    /// It waits to be resumed.
+    Paused,
+    /// It follows what it can; `problem` says what it cannot.
+    Degraded,
+}
+
+/// A source that follows files.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct FollowedSource {
+    /// Its id.
+    pub id: SourceId,
+    /// What people call it. In lines each file's path is the name of its source.
+    pub name: String,
+    /// The path or pattern.
+    pub path: String,
+    /// How it does.
+    pub state: SourceState,
+    /// Files that match.
+    pub files: usize,
+    /// Records indexed since the server started.
+    pub lines: u64,
+    /// When records were indexed last.
+    #[schema(required)]
+    pub last_line_at: Option<Timestamp>,
+    /// Seconds since all its files were last read to their ends.
+    pub lag_s: f64,
+    /// What went wrong at the last look.
+    #[schema(required)]
+    pub problem: Option<String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+/// The reply of `GET /logs/sources`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SourceList {
+    /// By name.
+    pub items: Vec<FollowedSource>,
+}
