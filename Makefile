@@ -14,6 +14,8 @@ CARGO_FLAGS ?= --locked
 ARGS ?=
 # Arguments for the load generator: make bench BENCH="turns --sockets 200 --out result.md"
 BENCH ?=
+# Megabytes of logs for bench-logs.
+LOGS ?= 800
 # The folder of labelled logs for bench-patterns: one folder a system, as loghub lays them out.
 LOGHUB ?= ../shared/data/loghub
 
@@ -92,6 +94,10 @@ bench-gateway: $(page) ## Measure the gateway on one core, beside the direct cal
 .PHONY: bench-patterns
 bench-patterns: ## Measure template mining on the samples in LOGHUB
 	cargo bench --workspace --bench patterns $(CARGO_FLAGS) -- $(abspath $(LOGHUB))
+
+.PHONY: bench-logs
+bench-logs: ## Measure indexing and searching of 800 MB, beside plain tantivy: LOGS=100 for 100 MB
+	cargo bench --workspace --bench corpus $(CARGO_FLAGS) -- $(LOGS)
 
 .PHONY: generate
 generate: build ## Write the generated files: OpenAPI, the page's types, errors, configuration

@@ -21,7 +21,7 @@ impl LogStore {
         let range = TimeRange { from: search.from, to: search.to };
         let filter = Filter { q: &search.q, range, level: search.level, source: search.source_id };
         let query = snapshot.query(&filter)?;
-        let found = snapshot.searcher.search(&*query, &Survey::default())?;
+        let found = snapshot.survey(&*query, Survey::default())?.counts;
         let counted = found.sources.iter().zip(0_u32..).filter(|(count, _)| **count > 0);
         let mut sources: Vec<SourceCount> = counted
             .map(|(count, number)| {

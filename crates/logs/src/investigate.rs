@@ -93,6 +93,7 @@ impl LogStore {
         let (found, addresses) = inquiry.find(order, wanted, &*query)?;
         let (rankings, counted) = inquiry.rank(&question, &*query)?;
         let lines = inquiry.lines(&addresses, &rankings)?;
+        let found = found.counts;
         let (histogram, bucket_ms) = found.timeline.finish_in(question.shape.slice_ms);
         inquiry.say_shape(&question.shape, bucket_ms);
         Ok(Evidence {
@@ -199,7 +200,7 @@ impl Inquiry<'_> {
             return self.snapshot.best(query, most);
         }
         let survey = Survey { most, before: None, oldest: order == LineOrder::Oldest };
-        let found = self.snapshot.searcher.search(query, &survey)?;
+        let found = self.snapshot.survey(query, survey)?;
         let addresses = found.lines.iter().map(|(_, address)| *address).collect();
         Ok((found, addresses))
     }

@@ -145,7 +145,7 @@ impl Columns {
     }
 
     pub(crate) fn source(&self, doc: DocId) -> u32 {
-        u32::try_from(self.source.first(doc).unwrap_or_default()).unwrap_or(u32::MAX)
+        Self::to_source(self.source.first(doc))
     }
 
     pub(crate) fn position(&self, doc: DocId) -> u64 {
@@ -156,10 +156,41 @@ impl Columns {
         self.timestamp.first(doc).map(Timestamp::from_millis)
     }
 
+    /// The first and the last instant; none when no line has one.
+    pub(crate) fn span(&self) -> Option<(i64, i64)> {
+        let (first, last) = (self.timestamp.min_value(), self.timestamp.max_value());
+        (self.timestamp.values.num_vals() > 0).then_some((first, last))
+    }
+
+    /// The instants of several documents, in milliseconds.
+    pub(crate) fn timestamps(&self, docs: &[DocId], out: &mut [Option<i64>]) {
+        out.fill(None);
+        self.timestamp.first_vals(docs, out);
+    }
+
+    /// What stands for their levels.
+    pub(crate) fn levels(&self, docs: &[DocId], out: &mut [Option<u64>]) {
+        out.fill(None);
+        self.level.first_vals(docs, out);
+    }
+
+    /// What stands for their sources.
+    pub(crate) fn sources(&self, docs: &[DocId], out: &mut [Option<u64>]) {
+        out.fill(None);
+        self.source.first_vals(docs, out);
+    }
+
+    pub(crate) fn to_source(number: Option<u64>) -> u32 {
+        u32::try_from(number.unwrap_or_default()).unwrap_or(u32::MAX)
+    }
+
+    pub(crate) fn to_level_index(number: Option<u64>) -> usize {
+        usize::try_from(number.unwrap_or_default()).unwrap_or_default().min(Level::ALL.len() - 1)
+    }
+
     /// The place of the level in [`Level::ALL`].
     pub(crate) fn level_index(&self, doc: DocId) -> usize {
-        let index = self.level.first(doc).unwrap_or_default();
-        usize::try_from(index).unwrap_or_default().min(Level::ALL.len() - 1)
+        Self::to_level_index(self.level.first(doc))
     }
 
     pub(crate) fn level(&self, doc: DocId) -> Level {

@@ -60,7 +60,7 @@ impl LogStore {
             SearchOrder::Newest => {
                 let before = search.cursor.as_deref().map(read_cursor).transpose()?;
                 let survey = Survey { most: limit + 1, before, oldest: false };
-                let found = snapshot.searcher.search(&*query, &survey)?;
+                let found = snapshot.survey(&*query, survey)?;
                 let addresses = found.lines.iter().map(|(_, address)| *address).collect();
                 (found, addresses)
             }
@@ -73,9 +73,10 @@ impl LogStore {
             (found.lines.len() > limit).then(|| write_cursor(found.lines[limit - 1].0));
         let page: Vec<DocAddress> = addresses.into_iter().take(limit).collect();
         let lines = snapshot.lines(&page)?;
-        let (histogram, bucket_ms) = found.timeline.finish();
+        let matched = found.counts.matched;
+        let (histogram, bucket_ms) = found.counts.timeline.finish();
         let took_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-        Ok(LogPage { lines, matched: found.matched, histogram, bucket_ms, next_cursor, took_us })
+        Ok(LogPage { lines, matched, histogram, bucket_ms, next_cursor, took_us })
     }
 
     /// One line.
@@ -162,7 +163,8 @@ impl Snapshot {
         limit: usize,
     ) -> Result<(Surveyed, Vec<DocAddress>), SearchError> {
         let top = TopDocs::with_limit(limit).order_by_score();
-        let (found, best) = self.searcher.search(query, &(Survey::default(), top))?;
+        let best = self.searcher.search(query, &top)?;
+        let found = self.survey(query, Survey::default())?;
         Ok((found, best.into_iter().map(|(_, address)| address).collect()))
     }
 

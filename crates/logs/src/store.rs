@@ -20,6 +20,7 @@ use crate::{
     folders::Folders,
     patterns::{self, Patterns},
     schema::{self, Fields},
+    survey::Rollups,
     writer::Writer,
 };
 
@@ -44,6 +45,7 @@ pub(crate) struct Opened {
     pub(crate) folder: PathBuf,
     pub(crate) index: Index,
     pub(crate) fields: Fields,
+    pub(crate) rollups: Rollups,
     reader: IndexReader,
 }
 
@@ -136,7 +138,7 @@ impl Opened {
         schema::register_tokenizer(&index);
         let fields = Fields::of(&index.schema())?;
         let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
-        Ok(Self { folder: folder.to_owned(), index, fields, reader })
+        Ok(Self { folder: folder.to_owned(), index, fields, rollups: Rollups::default(), reader })
     }
 
     /// Another process may commit in between: its lines are then seen, and its catalogue is not,

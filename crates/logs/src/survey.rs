@@ -1,17 +1,28 @@
 //! One pass over all lines that match: how many, which levels, when, and the newest of them.
 //!
-//! A tantivy collector, used by `search` and `investigate`. One pass over one searcher, so that
-//! the count, the histogram and the lines agree.
+//! Used by `search` and `investigate`; all of it comes from one snapshot, so that the count, the
+//! histogram and the lines agree. Segments are visited from the newest to the oldest: once enough
+//! newer lines are found, older segments are counted alone. Of a segment whose lines all match the
+//! counts are known: they are kept as long as the segment is there.
 
-use std::{cmp::Reverse, collections::BinaryHeap};
-
-use callboard_protocol::Level;
-use tantivy::{
-    DocAddress, DocId, Score, SegmentOrdinal, SegmentReader,
-    collector::{Collector, SegmentCollector},
+use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, HashMap},
+    sync::Arc,
 };
 
-use crate::{schema::Columns, timeline::Timeline};
+use callboard_protocol::Level;
+use parking_lot::Mutex;
+use tantivy::{
+    DocAddress, DocId, SegmentReader,
+    index::SegmentId,
+    query::{AllScorer, EnableScoring, Query, Weight},
+};
+
+use crate::{schema::Columns, store::Snapshot, timeline::Timeline};
+
+/// As many documents as tantivy gives out at once.
+const BLOCK: usize = 64;
 
 /// The order "newest first": lines without a timestamp come last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,7 +40,7 @@ impl Recency {
     }
 }
 
-/// What to collect.
+/// What to look for.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Survey {
     /// How many of the newest lines.
@@ -40,9 +51,17 @@ pub(crate) struct Survey {
     pub(crate) oldest: bool,
 }
 
-/// What was collected.
+/// What was found.
 #[derive(Default)]
 pub(crate) struct Surveyed {
+    pub(crate) counts: Counts,
+    /// The newest first, or the oldest.
+    pub(crate) lines: Vec<(Recency, DocAddress)>,
+}
+
+/// How many lines, and what they are.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Counts {
     pub(crate) matched: u64,
     /// In the order of [`Level::ALL`].
     pub(crate) levels: [u64; Level::ALL.len()],
@@ -52,109 +71,214 @@ pub(crate) struct Surveyed {
     pub(crate) last: Option<i64>,
     /// Lines by the number of their source.
     pub(crate) sources: Vec<u64>,
-    /// The newest first, or the oldest.
-    pub(crate) lines: Vec<(Recency, DocAddress)>,
 }
 
-impl Collector for Survey {
-    type Fruit = Surveyed;
-    type Child = SegmentSurvey;
+/// The counts of whole segments, which never change.
+#[derive(Default)]
+pub(crate) struct Rollups(Mutex<HashMap<SegmentId, Arc<Counts>>>);
 
-    fn for_segment(
-        &self,
-        segment: SegmentOrdinal,
-        reader: &SegmentReader,
-    ) -> tantivy::Result<SegmentSurvey> {
-        Ok(SegmentSurvey {
-            survey: *self,
-            segment,
-            columns: Columns::open(reader)?,
-            found: Surveyed::default(),
-            heap: BinaryHeap::new(),
-        })
+impl Snapshot {
+    /// Looks at every line that matches.
+    pub(crate) fn survey(&self, query: &dyn Query, survey: Survey) -> tantivy::Result<Surveyed> {
+        let scoring = EnableScoring::disabled_from_searcher(&self.searcher);
+        let weight = query.weight(scoring)?;
+        let mut segments = (0..)
+            .zip(self.searcher.segment_readers())
+            .map(|(ordinal, reader)| Segment::open(ordinal, reader, survey.oldest))
+            .collect::<tantivy::Result<Vec<_>>>()?;
+        segments.sort_by_key(|segment| Reverse(segment.best));
+        let mut newest = Newest { survey, heap: BinaryHeap::new() };
+        let mut counts = Counts::default();
+        for segment in &segments {
+            let whole = weight.scorer(segment.reader, 1.0)?.is::<AllScorer>();
+            if whole && !segment.reader.has_deletes() {
+                counts.merge(&*self.rollup(segment)?);
+                if newest.may_take(segment.best) {
+                    segment.each_block(&*weight, |block| newest.offer(segment, block))?;
+                }
+            } else {
+                let mut found = Counts::over(segment);
+                segment.each_block(&*weight, |block| {
+                    found.add(block);
+                    newest.offer(segment, block);
+                })?;
+                counts.merge(&found);
+            }
+        }
+        let mut lines: Vec<_> = newest.heap.into_iter().map(|Reverse(line)| line).collect();
+        lines.sort_unstable_by_key(|(recency, _)| Reverse(*recency));
+        Ok(Surveyed { counts, lines })
     }
 
-    fn requires_scoring(&self) -> bool {
-        false
+    /// Counts the segments that are new, so that nobody waits for it, and forgets those that are gone.
+    pub(crate) fn roll_up(&self) -> tantivy::Result<()> {
+        let mut known = self.opened.rollups.0.lock();
+        let readers = self.searcher.segment_readers();
+        known.retain(|id, _| readers.iter().any(|reader| reader.segment_id() == *id));
+        drop(known);
+        for (ordinal, reader) in (0..).zip(readers) {
+            self.rollup(&Segment::open(ordinal, reader, false)?)?;
+        }
+        Ok(())
     }
 
-    fn merge_fruits(&self, fruits: Vec<Surveyed>) -> tantivy::Result<Surveyed> {
-        let mut all = fruits.into_iter().fold(Surveyed::default(), Surveyed::merge);
-        all.lines.sort_unstable_by_key(|(recency, _)| Reverse(*recency));
-        all.lines.truncate(self.most);
-        Ok(all)
+    fn rollup(&self, segment: &Segment<'_>) -> tantivy::Result<Arc<Counts>> {
+        let rollups = &self.opened.rollups.0;
+        let id = segment.reader.segment_id();
+        if let Some(known) = rollups.lock().get(&id) {
+            return Ok(Arc::clone(known));
+        }
+        let mut counts = Counts::over(segment);
+        let docs: Vec<DocId> = (0..segment.reader.max_doc()).collect();
+        docs.chunks(BLOCK).for_each(|docs| counts.add(&Block::read(&segment.columns, docs)));
+        let counts = Arc::new(counts);
+        rollups.lock().insert(id, Arc::clone(&counts));
+        Ok(counts)
     }
 }
 
-impl Surveyed {
-    fn merge(mut self, other: Self) -> Self {
+impl Counts {
+    fn over(segment: &Segment<'_>) -> Self {
+        let timeline = segment.columns.span().map(|(first, last)| Timeline::over(first, last));
+        Self { timeline: timeline.unwrap_or_default(), ..Self::default() }
+    }
+
+    fn add(&mut self, block: &Block<'_>) {
+        self.matched += block.docs.len() as u64;
+        for at in block.times().iter().flatten() {
+            self.timeline.add(*at);
+            self.first = Some(self.first.map_or(*at, |first| first.min(*at)));
+            self.last = self.last.max(Some(*at));
+        }
+        let mut numbers = [None; BLOCK];
+        let numbers = &mut numbers[..block.docs.len()];
+        block.columns.levels(block.docs, numbers);
+        for level in numbers.iter() {
+            self.levels[Columns::to_level_index(*level)] += 1;
+        }
+        block.columns.sources(block.docs, numbers);
+        for source in numbers.iter() {
+            let source = Columns::to_source(*source) as usize;
+            if self.sources.len() <= source {
+                self.sources.resize(source + 1, 0);
+            }
+            self.sources[source] += 1;
+        }
+    }
+
+    fn merge(&mut self, other: &Self) {
         self.matched += other.matched;
         self.levels.iter_mut().zip(other.levels).for_each(|(sum, count)| *sum += count);
-        self.timeline.merge(other.timeline);
+        self.timeline.merge(other.timeline.clone());
         self.first = self.first.into_iter().chain(other.first).min();
         self.last = self.last.max(other.last);
         if self.sources.len() < other.sources.len() {
             self.sources.resize(other.sources.len(), 0);
         }
-        self.sources.iter_mut().zip(other.sources).for_each(|(sum, count)| *sum += count);
-        self.lines.extend(other.lines);
-        self
+        self.sources.iter_mut().zip(&other.sources).for_each(|(sum, count)| *sum += count);
     }
 }
 
-/// The part of one segment.
-pub(crate) struct SegmentSurvey {
-    survey: Survey,
-    segment: SegmentOrdinal,
+/// A segment that is being looked at.
+struct Segment<'a> {
+    ordinal: u32,
+    reader: &'a SegmentReader,
     columns: Columns,
-    found: Surveyed,
-    /// The newest so far, the oldest of them on top.
-    heap: BinaryHeap<Reverse<(Recency, DocId)>>,
+    /// Its newest instant, or its oldest, in the order in which they are looked for.
+    best: i64,
 }
 
-impl SegmentSurvey {
-    fn offer(&mut self, recency: Recency, doc: DocId) {
-        if self.survey.most == 0 || self.survey.before.is_some_and(|before| recency >= before) {
-            return;
+impl<'a> Segment<'a> {
+    fn open(ordinal: u32, reader: &'a SegmentReader, oldest: bool) -> tantivy::Result<Self> {
+        let columns = Columns::open(reader)?;
+        let best = columns.span().map(|(first, last)| if oldest { !first } else { last });
+        Ok(Self { ordinal, reader, columns, best: best.unwrap_or(i64::MIN) })
+    }
+
+    fn each_block(
+        &self,
+        weight: &dyn Weight,
+        mut work: impl FnMut(&Block<'_>),
+    ) -> tantivy::Result<()> {
+        weight.for_each_no_score(self.reader, &mut |docs| {
+            let mut alive = [0; BLOCK];
+            let docs = self.alive(docs, &mut alive);
+            for docs in docs.chunks(BLOCK) {
+                work(&Block::read(&self.columns, docs));
+            }
+        })
+    }
+
+    /// Those of a block that are not deleted.
+    fn alive<'d>(&self, docs: &'d [DocId], kept: &'d mut [DocId; BLOCK]) -> &'d [DocId] {
+        if !self.reader.has_deletes() {
+            return docs;
         }
-        if self.heap.len() < self.survey.most {
-            self.heap.push(Reverse((recency, doc)));
-            return;
+        let mut count = 0;
+        for doc in docs.iter().filter(|doc| !self.reader.is_deleted(**doc)).take(BLOCK) {
+            kept[count] = *doc;
+            count += 1;
         }
-        if let Some(mut oldest) = self.heap.peek_mut()
-            && oldest.0.0 < recency
-        {
-            *oldest = Reverse((recency, doc));
-        }
+        &kept[..count]
     }
 }
 
-impl SegmentCollector for SegmentSurvey {
-    type Fruit = Surveyed;
+/// Documents that are looked at together.
+struct Block<'a> {
+    docs: &'a [DocId],
+    columns: &'a Columns,
+    times: [Option<i64>; BLOCK],
+}
 
-    fn collect(&mut self, doc: DocId, _: Score) {
-        self.found.matched += 1;
-        self.found.levels[self.columns.level_index(doc)] += 1;
-        let source = self.columns.source(doc) as usize;
-        if self.found.sources.len() <= source {
-            self.found.sources.resize(source + 1, 0);
-        }
-        self.found.sources[source] += 1;
-        let millis = self.columns.timestamp(doc).map(|at| at.as_millis());
-        if let Some(millis) = millis {
-            self.found.timeline.add(millis);
-            self.found.first = Some(self.found.first.map_or(millis, |first| first.min(millis)));
-            self.found.last = self.found.last.max(Some(millis));
-        }
-        let recency = Recency { millis: millis.unwrap_or(i64::MIN), id: self.columns.id(doc).0 };
-        self.offer(if self.survey.oldest { recency.turned() } else { recency }, doc);
+impl<'a> Block<'a> {
+    fn read(columns: &'a Columns, docs: &'a [DocId]) -> Self {
+        let mut times = [None; BLOCK];
+        columns.timestamps(docs, &mut times[..docs.len()]);
+        Self { docs, columns, times }
     }
 
-    fn harvest(mut self) -> Surveyed {
-        let segment = self.segment;
-        let address = |doc| DocAddress::new(segment, doc);
-        self.found.lines =
-            self.heap.into_iter().map(|Reverse((recency, doc))| (recency, address(doc))).collect();
-        self.found
+    fn times(&self) -> &[Option<i64>] {
+        &self.times[..self.docs.len()]
+    }
+}
+
+/// The newest lines so far.
+struct Newest {
+    survey: Survey,
+    /// The oldest of them on top.
+    heap: BinaryHeap<Reverse<(Recency, DocAddress)>>,
+}
+
+impl Newest {
+    /// Whether a line of this instant may be among them.
+    fn may_take(&self, millis: i64) -> bool {
+        let full = self.heap.len() >= self.survey.most;
+        let least = self.heap.peek().map_or(i64::MIN, |Reverse((oldest, _))| oldest.millis);
+        self.survey.most > 0 && (!full || millis >= least)
+    }
+
+    fn offer(&mut self, segment: &Segment<'_>, block: &Block<'_>) {
+        if !self.may_take(segment.best) {
+            return;
+        }
+        for (doc, at) in block.docs.iter().zip(block.times()) {
+            let millis = match at {
+                Some(at) if self.survey.oldest => !*at,
+                Some(at) => *at,
+                None => i64::MIN,
+            };
+            if !self.may_take(millis) {
+                continue;
+            }
+            let at = Recency { millis: at.unwrap_or(i64::MIN), id: block.columns.id(*doc).0 };
+            let recency = if self.survey.oldest { at.turned() } else { at };
+            if self.survey.before.is_some_and(|before| recency >= before) {
+                continue;
+            }
+            self.heap.push(Reverse((recency, DocAddress::new(segment.ordinal, *doc))));
+            if self.heap.len() > self.survey.most {
+                self.heap.pop();
+            }
+        }
     }
 }

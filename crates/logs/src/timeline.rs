@@ -1,10 +1,10 @@
 //! A histogram over time whose width of slices need not be known beforehand.
 //!
-//! Filled by `survey`, document by document. It starts with slices of a millisecond; when there
-//! are too many, they are joined to the next width. Every width is a multiple of the one before,
-//! so the counts stay exact.
+//! Filled by `survey`, document by document. It starts with slices of a millisecond, or of the width
+//! that fits a span that is known; when there are too many, they are joined to the next width. Every
+//! width is a multiple of the one before, so the counts stay exact.
 
-use std::collections::HashMap;
+use std::collections::VecDeque;
 
 use callboard_protocol::{Bucket, Timestamp};
 
@@ -41,44 +41,70 @@ const WIDTHS: [i64; 23] = [
 ];
 
 /// Counts by slice of time.
-#[derive(Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Timeline {
     /// The place of the width in [`WIDTHS`].
     scale: usize,
-    slots: HashMap<i64, u64>,
-    /// Neighbours mostly fall into the same slice: the latest is counted outside of the map.
-    latest: (i64, u64),
+    /// The slot of the first count.
+    first: i64,
+    /// At most [`MAX_OPEN`]; empty, or the first is of a slot that something was counted in.
+    counts: VecDeque<u64>,
 }
 
 impl Timeline {
+    /// For instants from the first to the last: none of them makes it coarser.
+    pub(crate) fn over(first: i64, last: i64) -> Self {
+        let fits = |width: &i64| {
+            let slots = last.div_euclid(*width).saturating_sub(first.div_euclid(*width));
+            usize::try_from(slots).is_ok_and(|slots| slots < MAX_OPEN)
+        };
+        let scale = WIDTHS.iter().position(fits).unwrap_or(WIDTHS.len() - 1);
+        Self { scale, ..Self::default() }
+    }
+
     /// Counts an instant.
     pub(crate) fn add(&mut self, millis: i64) {
         let slot = millis.div_euclid(WIDTHS[self.scale]);
-        if slot == self.latest.0 {
-            self.latest.1 += 1;
-            return;
+        let index = usize::try_from(slot.wrapping_sub(self.first)).unwrap_or(usize::MAX);
+        match self.counts.get_mut(index) {
+            Some(count) => *count += 1,
+            None => self.add_many(slot, 1),
         }
-        self.settle();
-        self.latest = (slot, 1);
-        while self.slots.len() > MAX_OPEN && self.scale + 1 < WIDTHS.len() {
-            self.settle();
-            self.coarsen();
-            self.latest = (millis.div_euclid(WIDTHS[self.scale]), 0);
+    }
+
+    /// Counts in a slot of the present scale, which becomes coarser when it lies too far away.
+    fn add_many(&mut self, mut slot: i64, count: u64) {
+        if self.counts.is_empty() {
+            self.first = slot;
+        }
+        loop {
+            let end = self.first.saturating_add_unsigned(self.counts.len() as u64);
+            let (first, end) = (self.first.min(slot), end.max(slot.saturating_add(1)));
+            let slots = usize::try_from(end.saturating_sub(first)).unwrap_or(usize::MAX);
+            if slots <= MAX_OPEN || self.scale + 1 == WIDTHS.len() {
+                for _ in first..self.first {
+                    self.counts.push_front(0);
+                }
+                self.first = first;
+                self.counts.resize(slots, 0);
+                self.counts[usize::try_from(slot - first).unwrap_or_default()] += count;
+                return;
+            }
+            slot = slot.div_euclid(self.coarsen());
         }
     }
 
     /// Adds the counts of another one.
     pub(crate) fn merge(&mut self, mut other: Self) {
-        self.settle();
-        other.settle();
         while self.scale < other.scale {
             self.coarsen();
         }
         while other.scale < self.scale {
             other.coarsen();
         }
-        for (slot, count) in other.slots {
-            *self.slots.entry(slot).or_default() += count;
+        let scale = self.scale;
+        for (slot, count) in (other.first..).zip(other.counts).filter(|(_, count)| *count > 0) {
+            self.add_many(slot.div_euclid(WIDTHS[self.scale] / WIDTHS[scale]), count);
         }
     }
 
@@ -90,44 +116,39 @@ impl Timeline {
 
     /// The same, in slices of this width unless there were too many.
     pub(crate) fn finish_in(mut self, width_ms: Option<u64>) -> (Vec<Bucket>, u64) {
-        self.settle();
+        if self.counts.is_empty() {
+            return (Vec::new(), 0);
+        }
         let asked = width_ms.unwrap_or_default();
-        while WIDTHS[self.scale].unsigned_abs() < asked && self.scale + 1 < WIDTHS.len() {
+        let last = WIDTHS.len() - 1;
+        while self.scale < last
+            && (WIDTHS[self.scale].unsigned_abs() < asked || self.counts.len() > MAX_BUCKETS)
+        {
             self.coarsen();
         }
-        loop {
-            let (Some(first), Some(last)) =
-                (self.slots.keys().min().copied(), self.slots.keys().max().copied())
-            else {
-                return (Vec::new(), 0);
-            };
-            if usize::try_from(last - first).is_ok_and(|span| span < MAX_BUCKETS)
-                || self.scale + 1 == WIDTHS.len()
-            {
-                let width = WIDTHS[self.scale];
-                let bucket = |slot: i64| Bucket {
-                    start: Timestamp::from_millis(slot.saturating_mul(width)),
-                    count: self.slots.get(&slot).copied().unwrap_or_default(),
-                };
-                return ((first..=last).map(bucket).collect(), width.unsigned_abs());
-            }
-            self.coarsen();
-        }
+        let width = WIDTHS[self.scale];
+        let bucket = |(slot, count): (i64, u64)| Bucket {
+            start: Timestamp::from_millis(slot.saturating_mul(width)),
+            count,
+        };
+        ((self.first..).zip(self.counts).map(bucket).collect(), width.unsigned_abs())
     }
 
-    fn settle(&mut self) {
-        let (slot, count) = std::mem::take(&mut self.latest);
-        if count > 0 {
-            *self.slots.entry(slot).or_default() += count;
-        }
-    }
-
-    fn coarsen(&mut self) {
+    /// Joins slots to the next width; how many become one.
+    fn coarsen(&mut self) -> i64 {
         let factor = WIDTHS[self.scale + 1] / WIDTHS[self.scale];
         self.scale += 1;
-        for (slot, count) in std::mem::take(&mut self.slots) {
-            *self.slots.entry(slot.div_euclid(factor)).or_default() += count;
+        let fine = std::mem::take(&mut self.counts);
+        let slots = self.first..;
+        self.first = self.first.div_euclid(factor);
+        for (slot, count) in slots.zip(fine) {
+            let index = usize::try_from(slot.div_euclid(factor) - self.first).unwrap_or_default();
+            if self.counts.len() <= index {
+                self.counts.resize(index + 1, 0);
+            }
+            self.counts[index] += count;
         }
+        factor
     }
 }
 
@@ -162,6 +183,17 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(24))]
+
+        #[test]
+        fn a_known_span_changes_nothing(millis in prop::collection::vec(any::<i32>(), 1..2000)) {
+            let millis: Vec<i64> = millis.into_iter().map(i64::from).collect();
+            let (first, last) = (millis.iter().min().unwrap(), millis.iter().max().unwrap());
+            let mut timeline = Timeline::over(*first, *last);
+            let scale = timeline.scale;
+            millis.iter().for_each(|at| timeline.add(*at));
+            prop_assert_eq!(timeline.scale, scale);
+            prop_assert_eq!(timeline.finish(), histogram(&millis));
+        }
 
         #[test]
         fn counts_are_exact_and_bounded(

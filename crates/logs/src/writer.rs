@@ -216,7 +216,9 @@ impl Writer {
     /// Shows readers what was committed.
     pub(crate) fn publish(&self, inner: &Inner) -> Result<(), IngestError> {
         let patterns = Arc::clone(&self.patterns);
-        inner.publish(self.opened.read(self.catalogue.clone(), patterns)?);
+        let snapshot = self.opened.read(self.catalogue.clone(), patterns)?;
+        snapshot.roll_up()?;
+        inner.publish(snapshot);
         Ok(())
     }
 }

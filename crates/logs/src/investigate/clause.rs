@@ -413,7 +413,7 @@ impl Inquiry<'_> {
     /// Matching lines by the number of their source.
     fn by_source(&self, clause: &Clause) -> Result<Vec<u64>, SearchError> {
         let query = self.snapshot.compiler().search(clause, self.range);
-        Ok(self.snapshot.searcher.search(&*query, &Survey::default())?.sources)
+        Ok(self.snapshot.survey(&*query, Survey::default())?.counts.sources)
     }
 }
 

@@ -25,10 +25,13 @@ pub(crate) struct Compiler<'a> {
 impl Compiler<'_> {
     /// The search for a query within a span of time.
     pub(crate) fn search(&self, clause: &Clause, range: TimeRange) -> Box<dyn Query> {
-        let query = self.compile(clause);
+        let everything = matches!(clause, Clause::All(clauses) if clauses.is_empty());
         match in_range(self.fields, range) {
-            Some(range) => Box::new(BooleanQuery::intersection(vec![query, range])),
-            None => query,
+            // Neither is wrapped: of a segment that they hold as a whole the counts are known.
+            None if everything => Box::new(AllQuery),
+            Some(range) if everything => range,
+            Some(range) => Box::new(BooleanQuery::intersection(vec![self.compile(clause), range])),
+            None => self.compile(clause),
         }
     }
 
@@ -144,7 +147,8 @@ fn in_range(fields: Fields, range: TimeRange) -> Option<Box<dyn Query>> {
         |at: callboard_protocol::Timestamp| Term::from_field_i64(fields.timestamp, at.as_millis());
     let from = range.from.map_or(Bound::Unbounded, |at| Bound::Included(term(at)));
     let to = range.to.map_or(Bound::Unbounded, |at| Bound::Excluded(term(at)));
-    Some(unscored(Box::new(RangeQuery::new(from, to))))
+    // It scores all lines alike.
+    Some(Box::new(RangeQuery::new(from, to)))
 }
 
 fn everything() -> Box<dyn Query> {
