@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     checkpoint::{Checkpoint, FileId, Head},
+    chunks::Committed,
     record::Record,
     schema::Place,
 };
@@ -27,6 +28,9 @@ pub(crate) struct Catalogue {
     /// Ids of patterns that were given: which of the pattern files belongs to the commit.
     #[serde(default)]
     pub(crate) patterns: u32,
+    /// How much of the chunks belongs to the commit.
+    #[serde(default)]
+    pub(crate) texts: Committed,
     /// The version that makes the index anew, as long as it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) made_by: Option<String>,
@@ -74,6 +78,7 @@ impl Default for Catalogue {
             next_line: 1,
             generation: 0,
             patterns: 0,
+            texts: Committed::default(),
             made_by: None,
             sources: Vec::new(),
         }

@@ -17,6 +17,7 @@
 
 mod catalogue;
 mod checkpoint;
+mod chunks;
 mod config;
 mod error;
 mod facets;
@@ -39,6 +40,7 @@ mod store;
 mod survey;
 mod tail;
 mod text;
+mod texts;
 mod timeline;
 mod tokenizer;
 mod writer;

@@ -9,7 +9,7 @@
 use std::{fs, io, path::Path, sync::Arc};
 
 use callboard_protocol::{IngestProgress, LineId};
-use tantivy::{DocAddress, TantivyDocument, collector::DocSetCollector, schema::Value};
+use tantivy::{DocAddress, collector::DocSetCollector};
 use tracing::{info, warn};
 
 use crate::{
@@ -92,7 +92,8 @@ impl LogStore {
     #[must_use]
     pub fn is_outdated(&self) -> bool {
         let snapshot = self.snapshot();
-        snapshot.fields.pattern.is_none() && snapshot.catalogue.lines() > 0
+        let fields = snapshot.fields;
+        (fields.pattern.is_none() || fields.stores_text) && snapshot.catalogue.lines() > 0
     }
 }
 
@@ -141,12 +142,12 @@ impl Remake {
         let mut lines: Vec<(LineId, DocAddress)> =
             found.iter().map(|address| (id(address), *address)).collect();
         lines.sort_unstable();
-        for (_, address) in &lines {
+        let mut texts = snapshot.texts();
+        for (id, address) in &lines {
             let (columns, doc) = (&columns[address.segment_ord as usize], address.doc_id);
-            let document: TantivyDocument = snapshot.searcher.doc(*address)?;
-            let text = document.get_first(snapshot.fields.text).and_then(|value| value.as_str());
+            let text = texts.of(*id, *address)?;
             let mut line = Line {
-                text: text.unwrap_or_default(),
+                text: &text,
                 timestamp: columns.timestamp(doc),
                 level: columns.level(doc),
                 truncated: columns.truncated(doc),
@@ -162,9 +163,11 @@ impl Remake {
     /// Gives it the catalogue of the old one.
     fn finish(&mut self, snapshot: &Snapshot) -> Result<(), IngestError> {
         let patterns = self.writer.catalogue.patterns;
+        let texts = self.writer.catalogue.texts;
         self.writer.catalogue = snapshot.catalogue.clone();
         self.writer.catalogue.generation += 1;
         self.writer.catalogue.patterns = patterns;
+        self.writer.catalogue.texts = texts;
         self.writer.make_durable()
     }
 }

@@ -5,7 +5,7 @@ use tantivy::{
     DocId, Index, SegmentReader, TantivyDocument,
     columnar::Column,
     schema::{
-        FAST, Field, INDEXED, IndexRecordOption, STORED, Schema, TextFieldIndexing, TextOptions,
+        FAST, Field, IndexRecordOption, NumericOptions, Schema, TextFieldIndexing, TextOptions,
     },
     tokenizer::TextAnalyzer,
 };
@@ -30,8 +30,10 @@ pub(crate) struct Fields {
     pub(crate) level: Field,
     /// Whether it was cut.
     pub(crate) truncated: Field,
-    /// Its text.
+    /// Its words.
     pub(crate) text: Field,
+    /// Whether the texts are in the index: in one that was made before there were chunks.
+    pub(crate) stores_text: bool,
     /// The number of its pattern, as it was given; none in an index that was made before there were
     /// patterns.
     pub(crate) pattern: Option<Field>,
@@ -60,15 +62,16 @@ pub(crate) fn schema() -> Schema {
     let indexing = TextFieldIndexing::default()
         .set_tokenizer(tokenizer::NAME)
         .set_index_option(IndexRecordOption::WithFreqsAndPositions);
-    let text = TextOptions::default().set_indexing_options(indexing) | STORED;
+    // Without norms, which only words need.
+    let number = NumericOptions::default().set_fast().set_indexed();
     builder.add_u64_field("id", FAST);
-    builder.add_u64_field("source", FAST | INDEXED);
+    builder.add_u64_field("source", number.clone());
     builder.add_u64_field("position", FAST);
     builder.add_i64_field("timestamp", FAST);
-    builder.add_u64_field("level", FAST | INDEXED);
+    builder.add_u64_field("level", number.clone());
     builder.add_bool_field("truncated", FAST);
-    builder.add_text_field("text", text);
-    builder.add_u64_field("pattern", FAST | INDEXED);
+    builder.add_text_field("text", TextOptions::default().set_indexing_options(indexing));
+    builder.add_u64_field("pattern", number);
     builder.build()
 }
 
@@ -80,6 +83,7 @@ pub(crate) fn register_tokenizer(index: &Index) {
 impl Fields {
     /// The fields of an index that was opened.
     pub(crate) fn of(schema: &Schema) -> tantivy::Result<Self> {
+        let text = schema.get_field("text")?;
         Ok(Self {
             id: schema.get_field("id")?,
             source: schema.get_field("source")?,
@@ -87,7 +91,8 @@ impl Fields {
             timestamp: schema.get_field("timestamp")?,
             level: schema.get_field("level")?,
             truncated: schema.get_field("truncated")?,
-            text: schema.get_field("text")?,
+            text,
+            stores_text: schema.get_field_entry(text).is_stored(),
             pattern: schema.get_field("pattern").ok(),
         })
     }

@@ -7,10 +7,10 @@ use callboard_protocol::{
     TimeRange,
 };
 use tantivy::{
-    DocAddress, TantivyDocument, Term,
+    DocAddress, Term,
     collector::{DocSetCollector, TopDocs},
     query::{BooleanQuery, Query, RangeQuery, TermQuery},
-    schema::{Field, IndexRecordOption, Value},
+    schema::{Field, IndexRecordOption},
 };
 
 use crate::{
@@ -19,6 +19,7 @@ use crate::{
     schema::Columns,
     store::Snapshot,
     survey::{Recency, Survey, Surveyed},
+    texts::Texts,
 };
 
 const DEFAULT_LIMIT: u32 = 50;
@@ -173,24 +174,26 @@ impl Snapshot {
     }
 
     pub(crate) fn lines(&self, addresses: &[DocAddress]) -> Result<Vec<LogLine>, SearchError> {
-        addresses.iter().map(|address| self.line(*address)).collect()
+        let mut texts = self.texts();
+        addresses.iter().map(|address| self.line_with(*address, &mut texts)).collect()
     }
 
     pub(crate) fn line(&self, address: DocAddress) -> Result<LogLine, SearchError> {
+        self.line_with(address, &mut self.texts())
+    }
+
+    fn line_with(&self, address: DocAddress, texts: &mut Texts<'_>) -> Result<LogLine, SearchError> {
         let columns = self.columns(address)?;
-        let document: TantivyDocument = self.searcher.doc(address)?;
-        let text = document
-            .get_first(self.fields.text)
-            .and_then(|value| value.as_str())
-            .unwrap_or_default();
+        let id = columns.id(address.doc_id);
+        let text = texts.of(id, address)?.into_owned();
         let (source_id, source) = self.source(columns.source(address.doc_id));
         Ok(LogLine {
-            id: columns.id(address.doc_id),
+            id,
             source_id,
             source,
             timestamp: columns.timestamp(address.doc_id),
             level: columns.level(address.doc_id),
-            text: text.to_owned(),
+            text,
             truncated: columns.truncated(address.doc_id),
             pattern: columns
                 .pattern(address.doc_id)

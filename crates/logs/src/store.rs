@@ -17,6 +17,7 @@ use tracing::warn;
 use crate::{
     Follower, LogsConfig, OpenError, PatternError,
     catalogue::Catalogue,
+    chunks::Chunks,
     folders::Folders,
     patterns::{self, Patterns},
     schema::{self, Fields},
@@ -55,6 +56,8 @@ pub(crate) struct Snapshot {
     pub(crate) fields: Fields,
     pub(crate) catalogue: Catalogue,
     pub(crate) patterns: Arc<Patterns>,
+    /// None when the texts are in the index.
+    pub(crate) chunks: Option<Chunks>,
     pub(crate) opened: Arc<Opened>,
 }
 
@@ -109,10 +112,7 @@ impl LogStore {
         let catalogue = &snapshot.catalogue;
         LogStats {
             lines: catalogue.lines(),
-            index_bytes: snapshot
-                .searcher
-                .space_usage()
-                .map_or(0, |usage| usage.total().get_bytes()),
+            index_bytes: snapshot.bytes(),
             covered: catalogue.covered(),
             levels: level_counts(&catalogue.levels()),
             sources: catalogue.sources.iter().map(|source| source.stats()).collect(),
@@ -146,7 +146,10 @@ impl Opened {
     pub(crate) fn snapshot(self: &Arc<Self>) -> Result<Snapshot, SnapshotError> {
         let catalogue = read_catalogue(&self.index)?;
         let miner = patterns::read(&self.folder, catalogue.patterns);
-        self.read(catalogue, Arc::new(Patterns::of(&miner))).map_err(SnapshotError::Index)
+        let patterns = Arc::new(Patterns::of(&miner));
+        let chunks = (!self.fields.stores_text).then(|| Chunks::open(&self.folder, catalogue.texts));
+        let chunks = chunks.transpose().map_err(|error| SnapshotError::Index(error.into()))?;
+        self.read(catalogue, patterns, chunks).map_err(SnapshotError::Index)
     }
 
     /// What was committed last, with what belongs to it.
@@ -154,11 +157,20 @@ impl Opened {
         self: &Arc<Self>,
         catalogue: Catalogue,
         patterns: Arc<Patterns>,
+        chunks: Option<Chunks>,
     ) -> tantivy::Result<Snapshot> {
         self.reader.reload()?;
         let searcher = self.reader.searcher();
         let opened = Arc::clone(self);
-        Ok(Snapshot { searcher, fields: self.fields, catalogue, patterns, opened })
+        Ok(Snapshot { searcher, fields: self.fields, catalogue, patterns, chunks, opened })
+    }
+}
+
+impl Snapshot {
+    /// Bytes on disk.
+    fn bytes(&self) -> u64 {
+        let index = self.searcher.space_usage().map_or(0, |usage| usage.total().get_bytes());
+        index + self.chunks.as_ref().map_or(0, Chunks::bytes)
     }
 }
 

@@ -15,6 +15,7 @@ use crate::{
     IngestError, LogStore, LogsConfig, Miner,
     catalogue::Catalogue,
     checkpoint::{FileId, Head},
+    chunks::ChunkWriter,
     format::message,
     mining::PatternId,
     patterns::{self, Patterns},
@@ -30,6 +31,8 @@ const LEAST_BYTES_PER_THREAD: usize = 16 << 20;
 pub(crate) struct Writer {
     opened: Arc<Opened>,
     index_writer: IndexWriter,
+    /// None when the texts are in the index.
+    chunks: Option<ChunkWriter>,
     miner: Miner,
     /// The patterns of the last commit.
     patterns: Arc<Patterns>,
@@ -129,14 +132,21 @@ impl Writer {
         })?;
         let miner = patterns::read(&opened.folder, catalogue.patterns);
         let patterns = Arc::new(Patterns::of(&miner));
+        let chunks = (!opened.fields.stores_text)
+            .then(|| ChunkWriter::open(&opened.folder, catalogue.texts))
+            .transpose()
+            .map_err(TantivyError::from)?;
         let (lines, bytes, changed) = (0, 0, false);
-        Ok(Self { opened, index_writer, miner, patterns, catalogue, lines, bytes, changed })
+        Ok(Self { opened, index_writer, chunks, miner, patterns, catalogue, lines, bytes, changed })
     }
 
     /// Where lines go whose numbers and places are known: for whoever makes an index anew.
     pub(crate) fn add_line(&mut self, place: Place, line: &mut Line<'_>) -> tantivy::Result<()> {
         if self.opened.fields.pattern.is_some() {
             line.pattern = self.miner.observe(message(line.text));
+        }
+        if let Some(chunks) = &mut self.chunks {
+            chunks.push(place.id, line.text)?;
         }
         self.index_writer.add_document(self.opened.fields.document(place, line))?;
         Ok(())
@@ -202,10 +212,16 @@ impl Writer {
                 .map_err(|error| IngestError::Index(error.into()))?;
             self.catalogue.patterns = given;
         }
+        if let Some(chunks) = &mut self.chunks {
+            self.catalogue.texts = chunks.flush().map_err(TantivyError::from)?;
+        }
         let payload = serde_json::to_string(&self.catalogue).map_err(IngestError::Catalogue)?;
         let mut commit = self.index_writer.prepare_commit()?;
         commit.set_payload(&payload);
         commit.commit()?;
+        if let Some(chunks) = &self.chunks {
+            chunks.sweep();
+        }
         if learned {
             patterns::sweep(&self.opened.folder, given);
             self.patterns = Arc::new(Patterns::of(&self.miner));
@@ -216,7 +232,9 @@ impl Writer {
     /// Shows readers what was committed.
     pub(crate) fn publish(&self, inner: &Inner) -> Result<(), IngestError> {
         let patterns = Arc::clone(&self.patterns);
-        let snapshot = self.opened.read(self.catalogue.clone(), patterns)?;
+        let chunks = self.chunks.as_ref().map(ChunkWriter::chunks).transpose();
+        let chunks = chunks.map_err(TantivyError::from)?;
+        let snapshot = self.opened.read(self.catalogue.clone(), patterns, chunks)?;
         snapshot.roll_up()?;
         inner.publish(snapshot);
         Ok(())

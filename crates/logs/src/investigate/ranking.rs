@@ -1,18 +1,14 @@
 //! Counts values over all matching lines. Called by `investigate`.
 //!
-//! Lines are read in the order of the index, segment by segment, so that each block of stored text
-//! is unpacked once. Bounded by a number of lines and by a number of different values.
+//! Lines are read in the order of the index, segment by segment, so that each chunk of text is
+//! unpacked once. Bounded by a number of lines and by a number of different values.
 
 use std::{cmp::Reverse, collections::HashMap};
 
 use callboard_protocol::{LineId, Ranking, Timestamp, ValueCount};
 use tantivy::{
-    DocId, SegmentReader,
+    DocAddress, DocId, SegmentOrdinal, SegmentReader,
     query::{EnableScoring, Query, Weight},
-    schema::{
-        OwnedValue,
-        document::{DeserializeError, DocumentDeserialize, DocumentDeserializer},
-    },
 };
 
 use super::values::{Kind, Line};
@@ -20,8 +16,6 @@ use crate::{SearchError, schema::Columns, store::Snapshot, survey::Recency};
 
 /// Different values that are counted of one kind; further ones are left out.
 const MAX_VALUES: usize = 200_000;
-/// Blocks of text that are kept unpacked: lines are read in order.
-const CACHED_BLOCKS: usize = 2;
 
 /// The values of several kinds.
 pub(crate) struct Counter {
@@ -44,20 +38,6 @@ struct Tally {
     last_seen: Option<Timestamp>,
 }
 
-/// The text of a stored line; the one field that is stored.
-struct StoredText(String);
-
-impl DocumentDeserialize for StoredText {
-    fn deserialize<'de, D: DocumentDeserializer<'de>>(
-        mut document: D,
-    ) -> Result<Self, DeserializeError> {
-        match document.next_field::<OwnedValue>()? {
-            Some((_, OwnedValue::Str(text))) => Ok(Self(text)),
-            Some(_) | None => Ok(Self(String::new())),
-        }
-    }
-}
-
 impl Counter {
     pub(crate) fn new(kinds: Vec<Kind>, limit: u64) -> Self {
         let tallies = kinds.iter().map(|_| HashMap::new()).collect();
@@ -73,11 +53,11 @@ impl Counter {
     ) -> Result<(), SearchError> {
         let scoring = EnableScoring::disabled_from_searcher(&snapshot.searcher);
         let weight = query.weight(scoring)?;
-        for segment in snapshot.searcher.segment_readers() {
+        for (ordinal, segment) in (0..).zip(snapshot.searcher.segment_readers()) {
             if self.counted >= self.limit {
                 break;
             }
-            self.count_segment(snapshot, segment, &*weight)?;
+            self.count_segment(snapshot, (ordinal, segment), &*weight)?;
         }
         Ok(())
     }
@@ -85,16 +65,17 @@ impl Counter {
     fn count_segment(
         &mut self,
         snapshot: &Snapshot,
-        segment: &SegmentReader,
+        (ordinal, segment): (SegmentOrdinal, &SegmentReader),
         weight: &dyn Weight,
     ) -> tantivy::Result<()> {
-        let store = segment.get_store_reader(CACHED_BLOCKS)?;
+        let mut texts = snapshot.texts();
         let columns = Columns::open(segment)?;
         let mut result = Ok(());
         weight.for_each_no_score(segment, &mut |docs| {
             for doc in docs {
                 if result.is_ok() && self.counted < self.limit && !segment.is_deleted(*doc) {
-                    result = store.get(*doc).map(|StoredText(text)| {
+                    let address = DocAddress::new(ordinal, *doc);
+                    result = texts.of(columns.id(*doc), address).map(|text| {
                         let source = snapshot.catalogue.sources.get(columns.source(*doc) as usize);
                         let source = source.map_or("", |source| source.name.as_str());
                         let (level, at) = (columns.level(*doc), columns.timestamp(*doc));
