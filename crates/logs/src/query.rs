@@ -9,6 +9,7 @@
 //! level:error level>=warn of this level, at least of this level
 //! source:auth.log         from the source of this name, or whose name contains it
 //! pattern:P12             instances of this pattern
+//! 2026-11-21 03:14:15     lines of that second, or that name it; a date alone: of that day
 //! ```
 //!
 //! A word with punctuation inside (`10.0.0.1`, `blk_-42`) is the phrase of its parts. Anything else

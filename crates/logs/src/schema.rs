@@ -77,7 +77,7 @@ pub(crate) fn schema() -> Schema {
 
 /// Tells an opened index how to cut text.
 pub(crate) fn register_tokenizer(index: &Index) {
-    index.tokenizers().register(tokenizer::NAME, TextAnalyzer::from(LogTokenizer::default()));
+    index.tokenizers().register(tokenizer::NAME, TextAnalyzer::from(LogTokenizer::of_lines()));
 }
 
 impl Fields {

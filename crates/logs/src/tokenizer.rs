@@ -5,10 +5,15 @@
 //! (pieces shorter than three letters are left out). The parts have consecutive positions, so that a phrase of parts finds any
 //! stretch of text; the whole makes a rare identifier weigh what it should. Used by the index when
 //! writing, and by `query` to cut words and phrases the same way.
+//!
+//! When a line was written is no part of its words: nearly every line would have its own, and time is
+//! searched as time. So the index leaves out the first date and time of day of a line.
 
 use std::ops::Range;
 
 use tantivy::tokenizer::{Token, TokenStream, Tokenizer};
+
+use crate::format::stamp::span;
 
 /// The name under which the index knows it.
 pub(crate) const NAME: &str = "log";
@@ -23,6 +28,15 @@ const MIN_PIECE_BYTES: usize = 3;
 #[derive(Clone, Default)]
 pub(crate) struct LogTokenizer {
     token: Token,
+    /// Whether the text is a line, which says when it was written.
+    of_line: bool,
+}
+
+impl LogTokenizer {
+    /// What the index cuts lines with.
+    pub(crate) fn of_lines() -> Self {
+        Self { of_line: true, ..Self::default() }
+    }
 }
 
 impl Tokenizer for LogTokenizer {
@@ -30,7 +44,8 @@ impl Tokenizer for LogTokenizer {
 
     fn token_stream<'a>(&'a mut self, text: &'a str) -> LogTokens<'a> {
         self.token.reset();
-        LogTokens { text, at: 0, parts: 0, run: None, pieces: 0..0, token: &mut self.token }
+        let stamp = if self.of_line { span::first(text).unwrap_or_default() } else { 0..0 };
+        LogTokens { text, at: 0, stamp, parts: 0, run: None, pieces: 0..0, token: &mut self.token }
     }
 }
 
@@ -52,6 +67,8 @@ pub(crate) fn parts(text: &str) -> Vec<String> {
 pub(crate) struct LogTokens<'a> {
     text: &'a str,
     at: usize,
+    /// What is left out.
+    stamp: Range<usize>,
     /// Parts given out so far.
     parts: usize,
     /// The identifier that is being read.
@@ -185,6 +202,14 @@ impl TokenStream for LogTokens<'_> {
             return true;
         }
         loop {
+            if self.at == self.stamp.start && !self.stamp.is_empty() {
+                let is_whole = self.emit_whole();
+                self.at = self.stamp.end;
+                self.stamp = 0..0;
+                if is_whole {
+                    return true;
+                }
+            }
             match self.class() {
                 Some((Class::Part, _)) => {
                     self.emit_part();
@@ -287,6 +312,22 @@ mod tests {
         );
         assert_eq!(tokens("PacketResponder").len(), 3);
         assert_eq!(tokens("ERROR Error error").len(), 3);
+    }
+
+    #[test]
+    fn when_a_line_was_written_is_no_part_of_its_words() {
+        let words = |line: &str| {
+            let mut tokenizer = LogTokenizer::of_lines();
+            let mut stream = tokenizer.token_stream(line);
+            let mut words = Vec::new();
+            while let Some(token) = stream.next() {
+                words.push((token.text.clone(), token.position));
+            }
+            words
+        };
+        assert_eq!(words("2026-11-21 03:14:15.926 disk full"), tokens("disk full"));
+        assert_eq!(words("a.b-2026-11-21T03:14:15Z/c"), tokens("a.b /c"));
+        assert_eq!(words("at 2026-11-21 03:14:15 till 03:20"), tokens("at till 03:20"));
     }
 
     #[test]

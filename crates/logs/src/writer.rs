@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use callboard_protocol::SourceId;
-use tantivy::{IndexWriter, TantivyError};
+use tantivy::{IndexWriter, TantivyError, indexer::UserOperation};
 use tracing::debug;
 
 use crate::{
@@ -27,10 +27,15 @@ use crate::{
 /// tantivy refuses to work with less per thread.
 const LEAST_BYTES_PER_THREAD: usize = 16 << 20;
 
+/// Documents that tantivy's threads are given at once: each time one of them wakes up.
+const DOCUMENTS: usize = 100;
+
 /// Holds tantivy's lock on the folder.
 pub(crate) struct Writer {
     opened: Arc<Opened>,
     index_writer: IndexWriter,
+    /// What is not handed over to it yet.
+    documents: Vec<UserOperation>,
     /// None when the texts are in the index.
     chunks: Option<ChunkWriter>,
     miner: Miner,
@@ -137,7 +142,8 @@ impl Writer {
             .transpose()
             .map_err(TantivyError::from)?;
         let (lines, bytes, changed) = (0, 0, false);
-        Ok(Self { opened, index_writer, chunks, miner, patterns, catalogue, lines, bytes, changed })
+        let documents = Vec::with_capacity(DOCUMENTS);
+        Ok(Self { opened, index_writer, documents, chunks, miner, patterns, catalogue, lines, bytes, changed })
     }
 
     /// Where lines go whose numbers and places are known: for whoever makes an index anew.
@@ -148,7 +154,12 @@ impl Writer {
         if let Some(chunks) = &mut self.chunks {
             chunks.push(place.id, line.text)?;
         }
-        self.index_writer.add_document(self.opened.fields.document(place, line))?;
+        self.documents.push(UserOperation::Add(self.opened.fields.document(place, line)));
+        if self.documents.len() >= DOCUMENTS { self.hand_over() } else { Ok(()) }
+    }
+
+    fn hand_over(&mut self) -> tantivy::Result<()> {
+        self.index_writer.run(self.documents.drain(..))?;
         Ok(())
     }
 
@@ -216,6 +227,7 @@ impl Writer {
             self.catalogue.texts = chunks.flush().map_err(TantivyError::from)?;
         }
         let payload = serde_json::to_string(&self.catalogue).map_err(IngestError::Catalogue)?;
+        self.hand_over()?;
         let mut commit = self.index_writer.prepare_commit()?;
         commit.set_payload(&payload);
         commit.commit()?;

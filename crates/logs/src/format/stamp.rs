@@ -3,6 +3,8 @@
 //!
 //! Every reader here takes any bytes and never panics.
 
+pub(crate) mod span;
+
 use callboard_protocol::Timestamp;
 use time::{Date, Duration, Month, OffsetDateTime, PrimitiveDateTime, Time, UtcOffset};
 

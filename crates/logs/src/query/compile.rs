@@ -13,7 +13,9 @@ use tantivy::{
 };
 
 use super::{Clause, excludable::Excludable};
-use crate::{catalogue::Catalogue, patterns::Patterns, schema::Fields, tokenizer};
+use crate::{
+    catalogue::Catalogue, format::stamp::span, patterns::Patterns, schema::Fields, tokenizer,
+};
 
 /// What names in a query refer to.
 pub(crate) struct Compiler<'a> {
@@ -96,8 +98,26 @@ impl Compiler<'_> {
         Box::new(Excludable(self.compile(clause)))
     }
 
-    /// The parts in their order; a line where they stand as one identifier fits better.
+    /// The words, or lines of the instant that the text names with the words beside it: when a line was
+    /// written is no part of its words.
     fn text(&self, text: &str) -> Box<dyn Query> {
+        let stamp = span::first(text).or_else(|| span::instant(text).map(|_| 0..text.len()));
+        let Some(stamp) = stamp else { return self.words(text) };
+        let instant = span::instant(&text[stamp.clone()]);
+        let instant = instant.and_then(|range| in_range(self.fields, range));
+        let beside = format!("{} {}", &text[..stamp.start], &text[stamp.end..]);
+        let beside = beside.trim();
+        let beside = (!tokenizer::parts(beside).is_empty()).then(|| self.words(beside));
+        let written: Vec<_> = instant.into_iter().chain(beside).collect();
+        if written.is_empty() {
+            return self.words(text);
+        }
+        let written: Box<dyn Query> = Box::new(BooleanQuery::intersection(written));
+        Box::new(BooleanQuery::union(vec![self.words(text), written]))
+    }
+
+    /// The parts in their order; a line where they stand as one identifier fits better.
+    fn words(&self, text: &str) -> Box<dyn Query> {
         let terms: Vec<Term> = tokenizer::parts(text)
             .iter()
             .map(|part| Term::from_field_text(self.fields.text, part))

@@ -3,7 +3,12 @@
 use callboard_protocol::Level;
 
 use super::Clause;
-use crate::{SearchError, format::level, mining::PatternId, tokenizer};
+use crate::{
+    SearchError,
+    format::{level, stamp::span},
+    mining::PatternId,
+    tokenizer,
+};
 
 /// A query is typed by a person or built by a page.
 const MAX_BYTES: usize = 4096;
@@ -159,6 +164,12 @@ impl<'q> Parser<'q> {
                 return Err(self.error_at(start, "source: needs a name, as in source:auth.log"));
             }
             return Ok(Clause::Source(name.to_owned()));
+        }
+        // A date and a time of day are one thing, as whoever pastes a line expects.
+        if let Some(stamp) = span::first(self.rest()).filter(|stamp| stamp.start == 0) {
+            let text = &self.rest()[stamp.clone()];
+            self.at += stamp.end;
+            return self.text_clause(start, text);
         }
         let word = self.bare();
         if let Some(id) = word.strip_prefix("pattern:") {
