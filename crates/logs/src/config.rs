@@ -37,10 +37,10 @@ impl Default for LogsConfig {
             max_line_bytes: 64 * 1024,
             max_record_lines: 1000,
             max_record_bytes: 256 * 1024,
-            writer_memory_mb: 64,
+            writer_memory_mb: 256,
             writer_threads: 2,
-            commit_every_lines: 500_000,
-            commit_every_mb: 64,
+            commit_every_lines: 2_000_000,
+            commit_every_mb: 256,
             count_limit: 1_000_000,
             follow_below: vec![PathBuf::from("/var/log")],
         }

@@ -26,9 +26,10 @@ mod values;
 
 use std::{
     collections::{BTreeMap, HashMap, hash_map::Entry},
-    hash::{BuildHasher, Hasher, RandomState},
+    hash::{BuildHasher, Hasher},
 };
 
+use ahash::RandomState;
 use serde::{Deserialize, Serialize};
 
 use self::{
@@ -48,6 +49,9 @@ const MAX_BYTES: usize = 2_048;
 
 /// Likewise, in pieces.
 const MAX_PIECES: usize = 400;
+
+/// Most messages have fewer pieces.
+const USUAL_PIECES: usize = 64;
 
 /// Forms that are remembered; a place is taken over by the next form that falls on it.
 const REMEMBERED: usize = 1 << 16;
@@ -90,7 +94,7 @@ impl Default for Miner {
 impl Miner {
     /// The pattern of a message: of its first line, without the time, level and name before it.
     pub fn observe(&mut self, message: &str) -> PatternId {
-        let mut pieces = Vec::new();
+        let mut pieces = Vec::with_capacity(USUAL_PIECES);
         cut(head(message), &mut pieces);
         pieces.truncate(MAX_PIECES);
         let form = self.form(&pieces);

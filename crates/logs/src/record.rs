@@ -3,7 +3,10 @@
 //! Called by `ingest`. A record is bounded in lines and bytes; what goes over starts another one,
 //! so no line is lost.
 
+use std::sync::LazyLock;
+
 use callboard_protocol::{Level, Timestamp};
+use memchr::memmem::Finder;
 
 use crate::{
     config::LogsConfig,
@@ -12,7 +15,9 @@ use crate::{
     text,
 };
 
-const TRACEBACK: &str = "Traceback (most recent call last):";
+/// What a Python traceback begins with.
+static TRACEBACK: LazyLock<Finder<'static>> =
+    LazyLock::new(|| Finder::new("Traceback (most recent call last):"));
 
 /// One record, ready to be indexed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,7 +78,7 @@ impl Assembler {
         }
         let next = Pending {
             lines: 1,
-            in_traceback: text.contains(TRACEBACK),
+            in_traceback: TRACEBACK.find(text.as_bytes()).is_some(),
             record: Record {
                 text: text.into_owned(),
                 timestamp: head.timestamp,
@@ -105,7 +110,7 @@ impl Pending {
         if self.in_traceback && !format::is_indented(line.as_bytes()) {
             self.in_traceback = false;
         }
-        self.in_traceback |= line.starts_with(TRACEBACK);
+        self.in_traceback |= line.as_bytes().starts_with(TRACEBACK.needle());
         if self.record.level == Level::Unknown {
             self.record.level = level;
         }

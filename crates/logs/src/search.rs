@@ -182,7 +182,11 @@ impl Snapshot {
         self.line_with(address, &mut self.texts())
     }
 
-    fn line_with(&self, address: DocAddress, texts: &mut Texts<'_>) -> Result<LogLine, SearchError> {
+    fn line_with(
+        &self,
+        address: DocAddress,
+        texts: &mut Texts<'_>,
+    ) -> Result<LogLine, SearchError> {
         let columns = self.columns(address)?;
         let id = columns.id(address.doc_id);
         let text = texts.of(id, address)?.into_owned();

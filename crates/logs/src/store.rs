@@ -147,7 +147,8 @@ impl Opened {
         let catalogue = read_catalogue(&self.index)?;
         let miner = patterns::read(&self.folder, catalogue.patterns);
         let patterns = Arc::new(Patterns::of(&miner));
-        let chunks = (!self.fields.stores_text).then(|| Chunks::open(&self.folder, catalogue.texts));
+        let chunks =
+            (!self.fields.stores_text).then(|| Chunks::open(&self.folder, catalogue.texts));
         let chunks = chunks.transpose().map_err(|error| SnapshotError::Index(error.into()))?;
         self.read(catalogue, patterns, chunks).map_err(SnapshotError::Index)
     }

@@ -35,7 +35,8 @@ impl Texts<'_> {
             None => {
                 self.chunk = chunks.of(id)?;
                 let found = self.chunk.as_ref().and_then(|chunk| chunk.find(id));
-                found.ok_or_else(|| TantivyError::InternalError(format!("line {id} has no text")))?
+                found
+                    .ok_or_else(|| TantivyError::InternalError(format!("line {id} has no text")))?
             }
         };
         Ok(Cow::Borrowed(self.chunk.as_ref().map_or("", |chunk| chunk.nth(at))))

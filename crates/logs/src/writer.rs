@@ -143,7 +143,18 @@ impl Writer {
             .map_err(TantivyError::from)?;
         let (lines, bytes, changed) = (0, 0, false);
         let documents = Vec::with_capacity(DOCUMENTS);
-        Ok(Self { opened, index_writer, documents, chunks, miner, patterns, catalogue, lines, bytes, changed })
+        Ok(Self {
+            opened,
+            index_writer,
+            documents,
+            chunks,
+            miner,
+            patterns,
+            catalogue,
+            lines,
+            bytes,
+            changed,
+        })
     }
 
     /// Where lines go whose numbers and places are known: for whoever makes an index anew.

@@ -53,7 +53,7 @@ impl Watch {
 }
 
 /// What the kernel says; zeros where it says nothing.
-fn look() -> Peak {
+pub(crate) fn look() -> Peak {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let of = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(":"));

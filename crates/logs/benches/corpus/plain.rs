@@ -1,5 +1,5 @@
 //! What anybody gets who puts the same lines into tantivy: no parsing, no patterns, its own words, its
-//! own store.
+//! own store; as many threads and as much memory as ours.
 
 use std::{
     fs::{self, File},

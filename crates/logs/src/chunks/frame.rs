@@ -40,8 +40,10 @@ pub(crate) struct Chunk {
 
 impl Frame {
     pub(super) fn read(header: &[u8; HEADER_BYTES], offset: u64) -> io::Result<Self> {
-        let mut words = header[4..12].chunks_exact(4).map(|word| word.try_into().map(u32::from_le_bytes));
-        let mut ids = header[12..].chunks_exact(8).map(|word| word.try_into().map(u64::from_le_bytes));
+        let mut words =
+            header[4..12].chunks_exact(4).map(|word| word.try_into().map(u32::from_le_bytes));
+        let mut ids =
+            header[12..].chunks_exact(8).map(|word| word.try_into().map(u64::from_le_bytes));
         let mut word = || words.next().and_then(Result::ok).ok_or_else(damaged);
         let mut id = || ids.next().and_then(Result::ok).ok_or_else(damaged);
         if header[..4] != MAGIC {
@@ -60,7 +62,8 @@ impl Frame {
             return Err(damaged());
         }
         let size = zstd::zstd_safe::get_frame_content_size(packed).ok().flatten();
-        let size = size.and_then(|size| usize::try_from(size).ok()).filter(|size| *size <= MOST_BYTES);
+        let size =
+            size.and_then(|size| usize::try_from(size).ok()).filter(|size| *size <= MOST_BYTES);
         let body = zstd::bulk::decompress(packed, size.ok_or_else(damaged)?)?;
         Chunk::read(&body, self.first).ok_or_else(damaged)
     }

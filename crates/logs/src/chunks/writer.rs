@@ -10,9 +10,7 @@ use std::{
 use callboard_protocol::LineId;
 
 use super::{
-    CHUNK_BYTES, Chunk, ChunkFile, Chunks, Committed, FILE_BYTES,
-    frame::Frame,
-    sealed, tail,
+    CHUNK_BYTES, Chunk, ChunkFile, Chunks, Committed, FILE_BYTES, frame::Frame, sealed, tail,
 };
 
 /// See the module.

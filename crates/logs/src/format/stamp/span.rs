@@ -58,16 +58,14 @@ pub(crate) fn instant(stamp: &str) -> Option<TimeRange> {
         return None;
     }
     let (at, _) = read(kind, bytes, &clock)?;
-    let fraction = matches!(bytes.get(len..), Some([b'.' | b',', digit, ..]) if digit.is_ascii_digit());
+    let fraction =
+        matches!(bytes.get(len..), Some([b'.' | b',', digit, ..]) if digit.is_ascii_digit());
     Some(span(at, if fraction { 1 } else { 1_000 }))
 }
 
 fn span(at: Timestamp, millis: i64) -> TimeRange {
     let from = at.as_millis();
-    TimeRange {
-        from: Some(at),
-        to: Some(Timestamp::from_millis(from.saturating_add(millis))),
-    }
+    TimeRange { from: Some(at), to: Some(Timestamp::from_millis(from.saturating_add(millis))) }
 }
 
 /// The kind and the length of the date and time that these bytes begin with.
