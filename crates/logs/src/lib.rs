@@ -30,6 +30,7 @@ mod lines;
 mod mining;
 mod pattern_counts;
 mod patterns;
+pub mod push;
 mod query;
 mod record;
 mod redaction;
