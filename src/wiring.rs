@@ -322,6 +322,8 @@ async fn open(config: &Config, metrics: Metrics, own_log: Option<&Path>) -> anyh
     let logs = tokio::task::spawn_blocking(move || LogStore::open(&index, &logs_config)).await??;
     let uploads = config.data.folder.join("uploads");
     make_folder(&uploads)?;
+    let pushed = config.data.folder.join("pushed");
+    make_folder(&pushed)?;
     let now = Timestamp::now();
     let identity = Identity::open(store.clone(), &config.auth, now).await?;
     let arbiters: Vec<Arbiter> = (0..arbiter_count()).map(|_| Arbiter::new()).collect();
@@ -341,6 +343,7 @@ async fn open(config: &Config, metrics: Metrics, own_log: Option<&Path>) -> anyh
         budgets: config.budgets.clone(),
         usage: config.data.folder.join("usage"),
         uploads: uploads.clone(),
+        pushed,
         own_log: own_log.map(Path::to_owned),
         restarts: RestartPolicy::default(),
         runtime: tokio::runtime::Handle::current(),

@@ -7,7 +7,9 @@ use callboard_entities::StoreError;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    intake::Intake,
     keeper::{Keeper, Placement},
+    listeners,
     log_source::{self, Followed, LogSource, SourceSeed},
     sources::Sources,
     system::Shared,
@@ -46,6 +48,23 @@ impl Background<'_> {
         let upkeep = UpkeepSeed { store, every: upkeep::EVERY, keep_days };
         let placement = Placement::on(&arbiters[0], upkeep::MAILBOX);
         drop(keeper.keep("upkeep", placement, move |_| Upkeep::new(upkeep)));
+    }
+
+    /// Starts those that take what programs push.
+    pub(crate) async fn intake(&self, folder: PathBuf, stopping: CancellationToken) -> Intake {
+        let Self { shared, keeper, arbiters } = self;
+        let (shared, keeper) = (Arc::clone(shared), (*keeper).clone());
+        Intake::start((shared, keeper), Arc::clone(arbiters), folder, stopping).await
+    }
+
+    /// Starts those that listen for senders of other ways than HTTP.
+    pub(crate) fn listen(
+        &self,
+        intake: &Arc<Intake>,
+        stopping: &CancellationToken,
+    ) -> std::io::Result<()> {
+        let Self { shared, keeper, arbiters } = self;
+        listeners::start(shared.logs.listen(), intake, keeper, arbiters, stopping)
     }
 
     /// Starts those that follow what somebody configured.

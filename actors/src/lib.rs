@@ -16,10 +16,12 @@ mod conversation;
 mod conversations;
 mod gateway;
 mod health;
+mod intake;
 mod job;
 mod jobs;
 mod keeper;
 mod ledger;
+mod listeners;
 mod log_source;
 mod mailbox;
 mod metrics;
@@ -31,6 +33,7 @@ mod session;
 mod socket;
 mod sockets;
 mod sources;
+mod spooler;
 mod storage;
 mod system;
 #[cfg(test)]
@@ -53,6 +56,7 @@ pub use gateway::{
     WholeReply, check_models, pattern_of_model, pattern_of_tag,
 };
 pub use health::starting;
+pub use intake::Intake;
 pub use jobs::Jobs;
 pub use keeper::{Keeper, KeptState, KeptStatus, RestartPolicy};
 pub use ledger::{

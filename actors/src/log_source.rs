@@ -30,6 +30,9 @@ use crate::{keeper::Life, storage::store_failed, system::Shared};
 /// The name of the source that holds the server's own log.
 pub(crate) const OWN_LOG: &str = "callboard";
 
+/// What stands in metrics for all sources that are pushed to.
+const PUSHED: &str = "push";
+
 /// Messages in the mailbox.
 pub(crate) const MAILBOX: usize = 4;
 
@@ -43,6 +46,8 @@ pub(crate) enum Followed {
     OwnLog(PathBuf),
     /// The files of a pattern, each a source of its own.
     Pattern(String),
+    /// What programs pushed to a source.
+    Spool { folder: PathBuf, source: SourceId },
 }
 
 /// How a source does.
@@ -88,6 +93,15 @@ impl SourceSeed {
         match &self.followed {
             Followed::OwnLog(path) => Follower::of_file(path),
             Followed::Pattern(pattern) => self.shared.logs.follower(pattern),
+            Followed::Spool { folder, .. } => Follower::of_spool(folder),
+        }
+    }
+
+    /// What it is called in metrics: names that strangers choose are none.
+    fn label(&self) -> &str {
+        match self.followed {
+            Followed::OwnLog(_) | Followed::Pattern(_) => &self.name,
+            Followed::Spool { .. } => PUSHED,
         }
     }
 }
@@ -118,7 +132,7 @@ impl LogSource {
         self._address = Some(ctx.address());
         match self.seed.followed {
             // Somebody may wait for it.
-            Followed::Pattern(_) => self.look(ctx),
+            Followed::Pattern(_) | Followed::Spool { .. } => self.look(ctx),
             Followed::OwnLog(_) => {
                 ctx.run_later(LOOK, Self::look);
             }
@@ -131,9 +145,11 @@ impl LogSource {
             ctx.stop();
             return;
         }
-        let lag = &self.seed.shared.metrics.log_lag;
-        let behind = self.seed.standing.lock().lag().as_secs_f64();
-        lag.with_label_values(&[self.seed.name.as_str()]).set(behind);
+        if !matches!(self.seed.followed, Followed::Spool { .. }) {
+            let lag = &self.seed.shared.metrics.log_lag;
+            let behind = self.seed.standing.lock().lag().as_secs_f64();
+            lag.with_label_values(&[self.seed.label()]).set(behind);
+        }
         let (seed, reading) = (self.seed.clone(), Arc::clone(&self.reading));
         let looked = self.seed.shared.runtime.spawn_blocking(move || read_on(&seed, &reading));
         ctx.spawn(looked.into_actor(self).map(|looked, source, ctx| {
@@ -178,9 +194,12 @@ fn read_on(seed: &SourceSeed, reading: &Mutex<Option<Reading>>) {
         }
     };
     let mut source_of = |path: &Path| {
+        if let Followed::Spool { source, .. } = seed.followed {
+            return Some((source, seed.name.clone()));
+        }
         let name = match &seed.followed {
             Followed::OwnLog(_) => OWN_LOG.to_owned(),
-            Followed::Pattern(_) => path.display().to_string(),
+            Followed::Pattern(_) | Followed::Spool { .. } => path.display().to_string(),
         };
         let id = match sources.get(path) {
             Some(id) => *id,
@@ -220,14 +239,14 @@ fn note(seed: &SourceSeed, at: Timestamp, looked: Result<Looked, IngestError>) {
     match looked {
         Ok(Looked { files, lines, problem }) => {
             let indexed = &seed.shared.metrics.log_lines;
-            indexed.with_label_values(&[seed.name.as_str()]).inc_by(lines);
+            indexed.with_label_values(&[seed.label()]).inc_by(lines);
             standing.files = files;
             standing.lines += lines;
             if lines > 0 {
                 standing.last_line_at = Some(at);
             }
             let is_new = problem.is_some() && problem != standing.problem;
-            if is_new && matches!(seed.followed, Followed::Pattern(_)) {
+            if is_new && !matches!(seed.followed, Followed::OwnLog(_)) {
                 warn!(source = seed.name, problem, "a source cannot be followed as a whole");
             }
             if problem.is_none() {

@@ -109,6 +109,11 @@ families! {
         (OF_CALLS, GAPS));
     log_lines: IntCounterVec = counters(
         "log_lines_indexed_total", "Log records indexed, by kind of source", &["source"]);
+    log_pushed: IntCounter = counter(
+        "log_records_pushed_total", "Log records that programs pushed and that were taken");
+    log_dropped: IntCounterVec = counters(
+        "log_records_dropped_total", "Log records of senders that cannot be told to wait, and that \
+         found no room or made no sense", &["listener"]);
     log_lag: GaugeVec = levels(
         "log_index_lag_seconds", "How far a followed source is behind its end", &["source"]);
     redactions: IntCounterVec = counters(

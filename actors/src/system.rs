@@ -27,6 +27,7 @@ use crate::{
     conversations::Conversations,
     gateway::{GatewayConfig, ModelConfig, Similar},
     health::{self, IndexProbe},
+    intake::Intake,
     job,
     jobs::Jobs,
     keeper::{Keeper, RestartPolicy},
@@ -88,6 +89,8 @@ pub struct Parts {
     pub usage: PathBuf,
     /// Where uploads wait for their jobs.
     pub uploads: PathBuf,
+    /// Where what programs push waits to be indexed.
+    pub pushed: PathBuf,
     /// The server's own log, to be indexed like any other.
     pub own_log: Option<PathBuf>,
     /// How often an actor may fail before it is given up.
@@ -132,6 +135,7 @@ struct Inner {
     sockets: Sockets,
     jobs: Jobs,
     sources: Sources,
+    intake: Arc<Intake>,
     keeper: Keeper,
     /// Cancelled when sockets are to say goodbye.
     goodbye: CancellationToken,
@@ -202,6 +206,8 @@ impl System {
         let background = Background { shared: &shared, keeper: &keeper, arbiters: &arbiters };
         background.keep(parts.own_log, jobs.stopping(), keep_days);
         let sources = background.sources(jobs.stopping()).await?;
+        let intake = Arc::new(background.intake(parts.pushed, jobs.stopping()).await);
+        background.listen(&intake, &jobs.stopping()).map_err(StartError::Listen)?;
         Ok(Self {
             inner: Arc::new(Inner {
                 conversations: Conversations::new(keeper.clone(), arbiters),
@@ -209,6 +215,7 @@ impl System {
                 shared,
                 jobs,
                 sources,
+                intake,
                 keeper,
                 goodbye: CancellationToken::new(),
                 draining,
@@ -322,6 +329,12 @@ impl System {
 
     pub(crate) fn keeper(&self) -> &Keeper {
         &self.inner.keeper
+    }
+
+    /// The sources that programs push to.
+    #[must_use]
+    pub fn intake(&self) -> &Intake {
+        &self.inner.intake
     }
 
     /// Background jobs.
@@ -476,6 +489,9 @@ pub enum StartError {
     /// The folder of the usage ledger.
     #[error("the usage journal cannot be opened: {0}")]
     Ledger(#[from] std::io::Error),
+    /// A socket for logs.
+    #[error("{0}")]
+    Listen(std::io::Error),
     /// The database.
     #[error(transparent)]
     Store(#[from] callboard_entities::StoreError),

@@ -89,6 +89,7 @@ impl World {
             restarts: crate::RestartPolicy::default(),
             usage: folder.path().join("usage"),
             uploads,
+            pushed: folder.path().join("pushed"),
             own_log: Some(folder.path().join("own.jsonl")),
             runtime: tokio::runtime::Handle::current(),
             arbiters: vec![Arbiter::current()],

@@ -101,6 +101,8 @@ pub struct EdgeLimits {
     pub json_bytes: usize,
     /// The largest uploaded log file, in bytes.
     pub upload_bytes: u64,
+    /// The largest body of logs that are pushed, when unpacked, in bytes.
+    pub push_bytes: usize,
     /// How long an upload may pause between two pieces, in seconds.
     pub upload_idle_s: u64,
     /// Uploads that may run at once; further ones are refused.
@@ -128,6 +130,7 @@ impl Default for EdgeLimits {
         Self {
             json_bytes: 256 * 1024,
             upload_bytes: 2 * 1024 * 1024 * 1024,
+            push_bytes: 16 * 1024 * 1024,
             upload_idle_s: 30,
             uploads: 8,
             tails: 64,
@@ -147,6 +150,7 @@ impl EdgeLimits {
         let counts = [
             ("limits.json_bytes", self.json_bytes as u64),
             ("limits.upload_bytes", self.upload_bytes),
+            ("limits.push_bytes", self.push_bytes as u64),
             ("limits.upload_idle_s", self.upload_idle_s),
             ("limits.uploads", self.uploads as u64),
             ("limits.tails", self.tails as u64),

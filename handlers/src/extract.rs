@@ -13,6 +13,7 @@ use actix_web::{
     http::{Method, header},
     middleware::Next,
 };
+use base64::Engine as _;
 use callboard_actors::Payer;
 use callboard_protocol::{
     ErrorCode, KeyScope, KeySecret, Permission, Timestamp, TokenFamilyId, User,
@@ -93,10 +94,10 @@ pub(crate) fn scope_of(permission: Permission) -> Option<KeyScope> {
     match permission {
         Permission::GatewayUse => Some(KeyScope::Chat),
         Permission::LogsRead => Some(KeyScope::LogsRead),
+        Permission::LogsIngest => Some(KeyScope::LogsWrite),
         Permission::UsageRead => Some(KeyScope::UsageRead),
         Permission::AccountUse
         | Permission::ChatUse
-        | Permission::LogsIngest
         | Permission::LogsManage
         | Permission::JobsRead
         | Permission::JobsManage
@@ -270,6 +271,9 @@ async fn authenticate(request: &HttpRequest) -> Result<Principal, ApiError> {
         return Ok(identity.local_operator());
     }
     let now = Timestamp::now();
+    if let Some(key) = shipper_key(request) {
+        return identity.check_key(&key, now).await;
+    }
     if let Some(token) = bearer(request)? {
         return if KeySecret::is_meant(token) {
             identity.check_key(token, now).await
@@ -288,6 +292,20 @@ async fn authenticate(request: &HttpRequest) -> Result<Principal, ApiError> {
         identity.check_csrf(csrf_token(request), family)?;
     }
     Ok(principal)
+}
+
+/// The API key of a shipper: as the password of `Authorization: Basic`, which all of them can send, or
+/// as Elasticsearch's `ApiKey`, with any name before it.
+fn shipper_key(request: &HttpRequest) -> Option<String> {
+    let value = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, packed) = value.split_once(' ')?;
+    if !["basic", "apikey"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
+        return None;
+    }
+    let bytes = base64::engine::general_purpose::STANDARD.decode(packed.trim()).ok()?;
+    let pair = String::from_utf8(bytes).ok()?;
+    let (_, secret) = pair.split_once(':')?;
+    KeySecret::is_meant(secret).then(|| secret.to_owned())
 }
 
 /// The token of `Authorization: Bearer`. Another scheme is an error: a caller who meant to show
@@ -379,6 +397,7 @@ mod tests {
         let open = [
             (Permission::GatewayUse, KeyScope::Chat),
             (Permission::LogsRead, KeyScope::LogsRead),
+            (Permission::LogsIngest, KeyScope::LogsWrite),
             (Permission::UsageRead, KeyScope::UsageRead),
         ];
         for permission in Permission::ALL {

@@ -18,6 +18,7 @@ mod keys;
 mod logs;
 mod models;
 mod providers;
+mod push;
 mod sources;
 mod tail;
 mod usage;
@@ -46,7 +47,7 @@ use crate::{
 
 pub(crate) use self::{
     actors::*, assistant::*, auth::*, cache::*, conversations::*, export::*, gateway::*, health::*,
-    jobs::*, keys::*, logs::*, models::*, providers::*, sources::*, tail::*, usage::*,
+    jobs::*, keys::*, logs::*, models::*, providers::*, push::*, sources::*, tail::*, usage::*,
 };
 
 /// The prefixes of the API; the second is for clients of the old system.
@@ -175,10 +176,10 @@ impl<F: Handler<Args>, Args: 'static> Handler<Args> for Guarded<F> {
 #[must_use]
 #[rustfmt::skip]
 pub fn table() -> Vec<Endpoint> {
-    use Access::{LocalOnly, Metrics, Needs, Public};
+    use Access::{Metrics, Needs, Public};
     use Permission::{
         AccountUse, CacheManage, CacheRead, ChatUse, JobsManage, JobsRead, KeysUse,
-        LogsIngest, LogsManage, LogsRead, ProvidersManage, ProvidersRead, UsageRead,
+        ProvidersManage, ProvidersRead, UsageRead,
     };
     let get = Method::GET;
     let post = Method::POST;
@@ -198,22 +199,6 @@ pub fn table() -> Vec<Endpoint> {
         endpoint(Method::PATCH, "/conversations/{id}", Needs(ChatUse), rename_conversation),
         endpoint(Method::DELETE, "/conversations/{id}", Needs(ChatUse), delete_conversation),
         endpoint(get.clone(), "/conversations/{id}/messages", Needs(ChatUse), list_messages),
-
-        endpoint(get.clone(), "/logs/search", Needs(LogsRead), search_logs),
-        endpoint(get.clone(), "/logs/patterns", Needs(LogsRead), log_patterns),
-        endpoint(get.clone(), "/logs/facets", Needs(LogsRead), log_facets),
-        endpoint(get.clone(), "/logs/export", Needs(LogsRead), export_logs),
-        endpoint(get.clone(), "/logs/tail", Needs(LogsRead), tail_logs),
-        endpoint(get.clone(), "/logs/lines/{id}", Needs(LogsRead), read_line),
-        endpoint(get.clone(), "/logs/stats", Needs(LogsRead), log_stats),
-        endpoint(get.clone(), "/logs/sources", Needs(LogsManage), list_sources),
-        endpoint(post.clone(), "/logs/sources", Needs(LogsManage), create_source),
-        endpoint(get.clone(), "/logs/sources/{id}", Needs(LogsManage), read_source),
-        endpoint(Method::PATCH, "/logs/sources/{id}", Needs(LogsManage), change_source),
-        endpoint(Method::DELETE, "/logs/sources/{id}", Needs(LogsManage), delete_source),
-        endpoint(post.clone(), "/logs/upload", Needs(LogsIngest), upload_logs),
-        endpoint(post.clone(), "/logs/reload", Needs(LogsManage), reload_logs),
-        endpoint(post.clone(), "/logs/ingest", LocalOnly, ingest_path),
 
         endpoint(get.clone(), "/jobs", Needs(JobsRead), list_jobs),
         endpoint(get.clone(), "/jobs/{id}", Needs(JobsRead), read_job),
@@ -251,8 +236,61 @@ pub fn table() -> Vec<Endpoint> {
         endpoint(get.clone(), "/ws/assistant", Needs(ChatUse), ws::open).at_root(),
         endpoint(get, "/ws/assistant/{session_id}", Needs(ChatUse), ws::open_again).at_root(),
     ];
+    table.extend(for_logs());
     table.extend(for_programs());
+    table.extend(for_shippers());
     table
+}
+
+/// Logs: how they are read, and how they come in.
+#[rustfmt::skip]
+fn for_logs() -> Vec<Endpoint> {
+    use Access::{LocalOnly, Needs};
+    use Permission::{LogsIngest, LogsManage, LogsRead};
+    let get = Method::GET;
+    let post = Method::POST;
+    vec![
+        endpoint(get.clone(), "/logs/search", Needs(LogsRead), search_logs),
+        endpoint(get.clone(), "/logs/patterns", Needs(LogsRead), log_patterns),
+        endpoint(get.clone(), "/logs/facets", Needs(LogsRead), log_facets),
+        endpoint(get.clone(), "/logs/export", Needs(LogsRead), export_logs),
+        endpoint(get.clone(), "/logs/tail", Needs(LogsRead), tail_logs),
+        endpoint(get.clone(), "/logs/lines/{id}", Needs(LogsRead), read_line),
+        endpoint(get.clone(), "/logs/stats", Needs(LogsRead), log_stats),
+        endpoint(get.clone(), "/logs/sources", Needs(LogsManage), list_sources),
+        endpoint(post.clone(), "/logs/sources", Needs(LogsManage), create_source),
+        endpoint(get, "/logs/sources/{id}", Needs(LogsManage), read_source),
+        endpoint(Method::PATCH, "/logs/sources/{id}", Needs(LogsManage), change_source),
+        endpoint(Method::DELETE, "/logs/sources/{id}", Needs(LogsManage), delete_source),
+        endpoint(post.clone(), "/logs/push", Needs(LogsIngest), push_lines),
+        endpoint(post.clone(), "/logs/upload", Needs(LogsIngest), upload_logs),
+        endpoint(post.clone(), "/logs/reload", Needs(LogsManage), reload_logs),
+        endpoint(post, "/logs/ingest", LocalOnly, ingest_path),
+    ]
+}
+
+/// The APIs of other products, for the programs that were made to push to those.
+#[rustfmt::skip]
+fn for_shippers() -> Vec<Endpoint> {
+    use Access::Needs;
+    use Permission::LogsIngest;
+    let get = Method::GET;
+    let post = Method::POST;
+    let put = Method::PUT;
+    let rows = vec![
+        endpoint(post.clone(), "/loki/api/v1/push", Needs(LogsIngest), push_loki),
+        endpoint(post.clone(), "/v1/logs", Needs(LogsIngest), push_otlp),
+        endpoint(post.clone(), "/journal/upload", Needs(LogsIngest), push_journal),
+        endpoint(get.clone(), "/elastic", Needs(LogsIngest), elastic_root),
+        endpoint(get.clone(), "/elastic/", Needs(LogsIngest), elastic_top),
+        endpoint(get.clone(), "/elastic/_license", Needs(LogsIngest), elastic_license),
+        endpoint(get, "/elastic/_cluster/health", Needs(LogsIngest), elastic_health),
+        endpoint(post.clone(), "/elastic/_bulk", Needs(LogsIngest), elastic_bulk),
+        endpoint(put.clone(), "/elastic/_bulk", Needs(LogsIngest), elastic_bulk_put),
+        endpoint(post, "/elastic/{index}/_bulk", Needs(LogsIngest), elastic_bulk_of),
+        endpoint(put, "/elastic/{index}/_bulk", Needs(LogsIngest), elastic_bulk_of_put),
+    ];
+    rows.into_iter().map(Endpoint::at_root).collect()
 }
 
 /// The API for programs.

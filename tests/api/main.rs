@@ -29,6 +29,7 @@ mod ingest;
 mod keys;
 mod llama;
 mod observability;
+mod push;
 mod reindex;
 mod replies;
 mod resume;

@@ -61,6 +61,18 @@ const ROUTES: &[(&str, &str, Least)] = &[
     ("GET",    "/v1/models",                          Least::Viewer),
     ("GET",    "/v1/models/{model}",                  Least::Viewer),
     ("POST",   "/api/v1/logs/upload",                 Least::Analyst),
+    ("POST",   "/api/v1/logs/push",                   Least::Analyst),
+    ("POST",   "/loki/api/v1/push",                   Least::Analyst),
+    ("POST",   "/v1/logs",                            Least::Analyst),
+    ("POST",   "/journal/upload",                     Least::Analyst),
+    ("GET",    "/elastic",                            Least::Analyst),
+    ("GET",    "/elastic/",                           Least::Analyst),
+    ("GET",    "/elastic/_license",                   Least::Analyst),
+    ("GET",    "/elastic/_cluster/health",            Least::Analyst),
+    ("POST",   "/elastic/_bulk",                      Least::Analyst),
+    ("PUT",    "/elastic/_bulk",                      Least::Analyst),
+    ("POST",   "/elastic/{index}/_bulk",              Least::Analyst),
+    ("PUT",    "/elastic/{index}/_bulk",              Least::Analyst),
     ("GET",    "/api/v1/jobs",                        Least::Analyst),
     ("GET",    "/api/v1/jobs/{id}",                   Least::Analyst),
     ("POST",   "/api/v1/jobs/{id}/cancel",            Least::Admin),
@@ -103,6 +115,7 @@ fn good(method: &str, path: &str) -> (&'static str, Option<Value>) {
     let query = match end {
         "conversations/search" => "?q=word",
         "logs/upload" => "?name=app.log",
+        "logs/push" => "?source=app",
         "cache/invalidate" => "?pattern=nothing",
         _ => "",
     };
@@ -132,6 +145,7 @@ fn filled(path: &str) -> String {
         .replace("{session_id}", id)
         .replace("{model}", "nobody")
         .replace("{name}", "nobody")
+        .replace("{index}", "nobody")
 }
 
 /// Whether an answer is one for a caller who is this and should be at least that.
@@ -220,7 +234,10 @@ async fn every_route_is_for_its_role_and_those_above() {
     ];
     for (method, path, least) in ROUTES {
         // The old system's clients know no version.
-        let old = path.replacen("/api/v1/", "/api/", 1);
+        let old = match path.strip_prefix("/api/v1/") {
+            Some(end) => format!("/api/{end}"),
+            None => (*path).to_owned(),
+        };
         for path in BTreeSet::from([filled(path), filled(&old)]) {
             for (client, is) in callers {
                 let method = Method::from_bytes(method.as_bytes()).unwrap();

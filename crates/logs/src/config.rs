@@ -1,7 +1,7 @@
 //! The `[logs]` part of the configuration. Read by the composition root, checked in
 //! [`LogStore::open`](crate::LogStore::open).
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 use serde::Deserialize;
 
@@ -29,6 +29,24 @@ pub struct LogsConfig {
     pub count_limit: u64,
     /// Folders whose files may be followed; a web administrator must not read all of the machine.
     pub follow_below: Vec<PathBuf>,
+    /// Of what programs push to one source so much may wait to be indexed, in MiB.
+    pub spool_mb: u64,
+    /// Where logs are taken that come by other ways than HTTP.
+    pub listen: ListenConfig,
+}
+
+/// `[logs.listen]`: addresses with ports; nothing listens where there is none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ListenConfig {
+    /// Syslog in datagrams.
+    pub syslog_udp: Option<SocketAddr>,
+    /// Syslog in streams.
+    pub syslog_tcp: Option<SocketAddr>,
+    /// GELF in datagrams.
+    pub gelf_udp: Option<SocketAddr>,
+    /// GELF in streams.
+    pub gelf_tcp: Option<SocketAddr>,
 }
 
 impl Default for LogsConfig {
@@ -43,6 +61,8 @@ impl Default for LogsConfig {
             commit_every_mb: 256,
             count_limit: 1_000_000,
             follow_below: vec![PathBuf::from("/var/log")],
+            spool_mb: 256,
+            listen: ListenConfig::default(),
         }
     }
 }
@@ -59,6 +79,7 @@ impl LogsConfig {
             ("commit_every_lines", self.commit_every_lines, 1, u64::MAX),
             ("commit_every_mb", self.commit_every_mb, 1, u64::MAX >> 20),
             ("count_limit", self.count_limit, 1, u64::MAX),
+            ("spool_mb", self.spool_mb, 8, u64::MAX >> 20),
         ];
         match bounds.into_iter().find(|(_, value, low, high)| !(low..=high).contains(&value)) {
             Some((key, value, low, high)) => Err(OpenError::Config { key, value, low, high }),

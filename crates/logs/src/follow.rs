@@ -12,7 +12,7 @@
 use std::{
     collections::HashMap,
     fs::{self, File, Metadata},
-    io,
+    io::{self, Read as _, Seek as _, SeekFrom},
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     time::{Duration, Instant, SystemTime},
@@ -22,10 +22,11 @@ use callboard_protocol::{IngestProgress, SourceId, Timestamp};
 use glob::{MatchOptions, Pattern, glob_with};
 
 use crate::{
-    IngestError, IngestOptions, LogStore, OnProgress,
+    IngestError, IngestMode, IngestOptions, LogStore, OnProgress,
     catalogue::MAX_CHECKPOINTS,
     checkpoint::{Checkpoint, FileId},
     ingest::KnownFile,
+    spool,
 };
 
 /// Files that one pattern may follow; more is likely the wrong pattern.
@@ -87,6 +88,8 @@ pub struct Follower {
     open: HashMap<FileId, Followed>,
     /// The files that stood at the paths at the last look.
     known: HashMap<PathBuf, FileId>,
+    /// Whether they are those of a spool, which are deleted when they were read.
+    spool: Option<PathBuf>,
 }
 
 /// A file that is open.
@@ -129,7 +132,20 @@ impl Follower {
                 .collect(),
             open: HashMap::new(),
             known: HashMap::new(),
+            spool: None,
         })
+    }
+
+    /// Follows the files of a [`Spool`](crate::Spool), and deletes those that were read, but for the
+    /// last, which may grow.
+    ///
+    /// # Errors
+    /// When the path of the folder cannot be made absolute.
+    pub fn of_spool(folder: &Path) -> Result<Self, PatternError> {
+        let folder = std::path::absolute(folder).map_err(|_| PatternError::Relative)?;
+        let pattern = Path::new(&Pattern::escape(&folder.to_string_lossy())).join("*.log");
+        let follower = Self::new(&pattern.to_string_lossy(), std::slice::from_ref(&folder))?;
+        Ok(Self { spool: Some(folder), ..follower })
     }
 
     /// Follows this file alone, whatever its name looks like.
@@ -153,6 +169,7 @@ impl Follower {
         source_of: SourceOf<'_>,
         on_progress: OnProgress<'_>,
     ) -> Result<Looked, IngestError> {
+        let mode = if self.spool.is_some() { IngestMode::Spool } else { IngestMode::Follow };
         let mut looked = Looked::default();
         self.open.values_mut().for_each(|followed| followed.listed = false);
         for path in self.paths(&mut looked) {
@@ -166,7 +183,7 @@ impl Follower {
         order.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         for (_, id) in order {
             let Some(followed) = self.open.get_mut(&id) else { continue };
-            match followed.read_on((store, at), on_progress) {
+            match followed.read_on((store, at), mode, on_progress) {
                 Ok(progress) if progress.skipped_files > 0 => {
                     looked.problem = Some(format!("{} is not text", followed.path.display()));
                 }
@@ -179,6 +196,11 @@ impl Follower {
             }
         }
         self.open.retain(|_, followed| followed.listed || followed.grew.elapsed() < LINGERS);
+        if let Some(folder) = &self.spool
+            && let Err(error) = delete_read(store, folder)
+        {
+            looked.problem = Some(format!("{}: {error}", folder.display()));
+        }
         Ok(looked)
     }
 
@@ -274,6 +296,23 @@ impl Follower {
     }
 }
 
+/// Deletes the files of a spool of which all whole lines are committed, but for the last.
+fn delete_read(store: &LogStore, folder: &Path) -> io::Result<()> {
+    let mut files = spool::files(folder)?;
+    files.pop();
+    for (_, path) in files {
+        let mut file = File::open(&path)?;
+        let Some(known) = store.known(&file)? else { continue };
+        file.seek(SeekFrom::Start(known.mark.offset))?;
+        let mut rest = Vec::new();
+        file.read_to_end(&mut rest)?;
+        if !rest.contains(&b'\n') {
+            fs::remove_file(path)?;
+        }
+    }
+    Ok(())
+}
+
 fn open(path: &Path) -> io::Result<(File, Metadata)> {
     let file = File::open(path)?;
     let metadata = file.metadata()?;
@@ -300,6 +339,7 @@ impl Followed {
     fn read_on(
         &mut self,
         (store, at): (&LogStore, Timestamp),
+        mode: IngestMode,
         on_progress: OnProgress<'_>,
     ) -> Result<IngestProgress, IngestError> {
         let in_read = |source| IngestError::Read { offset: 0, source };
@@ -308,7 +348,8 @@ impl Followed {
         if self.read == Some(state) {
             return Ok(IngestProgress::default());
         }
-        let options = IngestOptions::follow(self.source, self.name.clone(), at);
+        let follow = IngestOptions::follow(self.source, self.name.clone(), at);
+        let options = IngestOptions { mode, ..follow };
         let mut broken = false;
         let progress =
             store.ingest_marked(&self.file, &options, &mut self.mark, &mut |progress| {

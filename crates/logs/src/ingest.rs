@@ -20,7 +20,7 @@ use crate::{
     format::{Layout, stamp::Clock},
     lines::LineReader,
     record::{Assembler, Record},
-    text,
+    spool, text,
     writer::{Batch, Origin},
 };
 
@@ -44,6 +44,8 @@ pub enum IngestMode {
     Whole,
     /// The file is being written: a last line without a line feed is left for the next call.
     Follow,
+    /// The same for a file of a spool, whose first line is its name.
+    Spool,
 }
 
 /// Where lines come from, and how to read them.
@@ -269,6 +271,9 @@ impl<'a> Ingest<'a> {
         let config = &self.store.inner.config;
         let clock = Clock { reference: self.options.reference, zone: self.options.zone };
         let sample = start.split(|byte| *byte == b'\n').take(SAMPLE_LINES);
+        let is_name =
+            |line: &&[u8]| self.options.mode == IngestMode::Spool && spool::names_file(line);
+        let sample = sample.filter(|line| !is_name(line));
         let layout = Layout::detect(sample, &clock);
         self.progress.format = Some(layout.name().to_owned());
         self.progress.bytes_done = offset;
@@ -285,7 +290,13 @@ impl<'a> Ingest<'a> {
             if reached == 0 {
                 line.bytes = line.bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line.bytes);
             }
+            let is_name = reached == 0
+                && self.options.mode == IngestMode::Spool
+                && spool::names_file(line.bytes);
             reached = line.end;
+            if is_name {
+                continue;
+            }
             let Some(record) = assembler.push(&line) else { continue };
             let end = record.end;
             self.take(record);

@@ -15,7 +15,7 @@ use tantivy::{Index, IndexReader, ReloadPolicy, Searcher, directory::MmapDirecto
 use tracing::warn;
 
 use crate::{
-    Follower, LogsConfig, OpenError, PatternError,
+    Follower, ListenConfig, LogsConfig, OpenError, PatternError,
     catalogue::Catalogue,
     chunks::Chunks,
     folders::Folders,
@@ -97,6 +97,18 @@ impl LogStore {
     /// When it is no pattern, or leads elsewhere.
     pub fn follower(&self, pattern: &str) -> Result<Follower, PatternError> {
         Follower::new(pattern, &self.inner.config.follow_below)
+    }
+
+    /// What may wait in the spool of a source, in bytes.
+    #[must_use]
+    pub fn spool_bytes(&self) -> u64 {
+        self.inner.config.spool_mb << 20
+    }
+
+    /// Where logs are taken that come by other ways than HTTP.
+    #[must_use]
+    pub fn listen(&self) -> &ListenConfig {
+        &self.inner.config.listen
     }
 
     /// Grows with every commit; a part of every cache key.

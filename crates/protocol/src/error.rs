@@ -103,6 +103,7 @@ error_codes! {
     PayloadTooLarge, "payload_too_large", TooLarge, "The body, the frame or the message is over its limit.";
     UnsupportedMediaType, "unsupported_media_type", UnsupportedMedia, "This content type is not read here.";
     RateLimited, "rate_limited", RateLimited, "Too many requests; wait for `retry_after_ms`.";
+    SpoolFull, "spool_full", RateLimited, "More logs wait to be indexed than may wait; send them again after `retry_after_ms`.";
     BudgetExceeded, "budget_exceeded", RateLimited, "The budget is used up; it begins anew after `retry_after_ms`.";
     TooManyConnections, "too_many_connections", RateLimited, "Too many sockets are open for this user or address.";
     Overloaded, "overloaded", Unavailable, "The server is at its limit; try again.";

@@ -148,14 +148,22 @@ pub enum KeyScope {
     Models,
     /// Search logs and open lines.
     LogsRead,
+    /// Push and upload logs.
+    LogsWrite,
     /// See what the key's own calls used and cost.
     UsageRead,
 }
 
 impl KeyScope {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Chat, Self::Embeddings, Self::Models, Self::LogsRead, Self::UsageRead];
+    pub const ALL: [Self; 6] = [
+        Self::Chat,
+        Self::Embeddings,
+        Self::Models,
+        Self::LogsRead,
+        Self::LogsWrite,
+        Self::UsageRead,
+    ];
 
     /// The name, as on the wire and in the database.
     #[must_use]
@@ -165,6 +173,7 @@ impl KeyScope {
             Self::Embeddings => "embeddings",
             Self::Models => "models",
             Self::LogsRead => "logs_read",
+            Self::LogsWrite => "logs_write",
             Self::UsageRead => "usage_read",
         }
     }
@@ -177,7 +186,7 @@ impl FromStr for KeyScope {
         Self::ALL
             .into_iter()
             .find(|scope| scope.as_str() == text)
-            .ok_or("a scope is chat, embeddings, models, logs_read or usage_read")
+            .ok_or("a scope is chat, embeddings, models, logs_read, logs_write or usage_read")
     }
 }
 

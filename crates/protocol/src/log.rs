@@ -175,6 +175,13 @@ pub struct LineFilter {
     pub source_id: Option<SourceId>,
 }
 
+/// What a push came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PushTaken {
+    /// Records that are on the disk now, and in the index soon after.
+    pub taken: u64,
+}
+
 /// How many lines of each kind there are.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct LogFacets {

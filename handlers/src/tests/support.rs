@@ -181,6 +181,7 @@ async fn system(store: &Store, logs: &LogStore, metrics: &Metrics, uploads: &Pat
         restarts: callboard_actors::RestartPolicy::default(),
         usage: uploads.join("usage"),
         uploads: uploads.to_owned(),
+        pushed: uploads.join("pushed"),
         own_log: None,
         runtime: tokio::runtime::Handle::current(),
         arbiters: vec![Arbiter::current()],

@@ -552,6 +552,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/logs/push": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Push lines of text or of JSON, each of them a record; packed or not.
+         * @description For the role `analyst` and above. An API key needs the scope `logs_write`.
+         */
+        post: operations["push_lines"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/logs/reload": {
         parameters: {
             query?: never;
@@ -707,7 +727,7 @@ export interface paths {
          * @description For example `curl --data-binary @app.log -H "Authorization: Bearer $TOKEN"
          *     "https://HOST/api/v1/logs/upload?name=app.log"`. The job fails when the file is not text.
          *
-         *     For the role `analyst` and above.
+         *     For the role `analyst` and above. An API key needs the scope `logs_write`.
          */
         post: operations["upload_logs"];
         delete?: never;
@@ -841,6 +861,134 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/elastic": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Who is there, as Elasticsearch says it.
+         * @description For the role `analyst` and above. An API key needs the scope `logs_write`.
+         */
+        get: operations["elastic_root"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/elastic/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The same, as some clients write it.
+         * @description For the role `analyst` and above. An API key needs the scope `logs_write`.
+         */
+        get: operations["elastic_top"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/elastic/_bulk": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * The same; Elasticsearch takes both methods.
+         * @description For the role `analyst` and above. An API key needs the scope `logs_write`.
+         */
+        put: operations["elastic_bulk_put"];
+        /**
+         * Push as to Elasticsearch; actions that name no index are for `elastic`.
+         * @description For the role `analyst` and above. An API key needs the scope `logs_write`.
+         */
+        post: operations["elastic_bulk"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/elastic/_cluster/health": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Whether all is well, which shippers ask for as well.
+         * @description For the role `analyst` and above. An API key needs the scope `logs_write`.
+         */
+        get: operations["elastic_health"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/elastic/_license": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The licence, which shippers ask for before they send.
+         * @description For the role `analyst` and above. An API key needs the scope `logs_write`.
+         */
+        get: operations["elastic_license"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/elastic/{index}/_bulk": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * The same.
+         * @description For the role `analyst` and above. An API key needs the scope `logs_write`.
+         */
+        put: operations["elastic_bulk_of_put"];
+        /**
+         * Push as to an index of Elasticsearch.
+         * @description For the role `analyst` and above. An API key needs the scope `logs_write`.
+         */
+        post: operations["elastic_bulk_of"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/health/live": {
         parameters: {
             query?: never;
@@ -869,6 +1017,46 @@ export interface paths {
         get: operations["ready"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/journal/upload": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Push as `systemd-journal-upload` does.
+         * @description For the role `analyst` and above. An API key needs the scope `logs_write`.
+         */
+        post: operations["push_journal"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/loki/api/v1/push": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Push as to Loki.
+         * @description For the role `analyst` and above. An API key needs the scope `logs_write`.
+         */
+        post: operations["push_loki"];
         delete?: never;
         options?: never;
         head?: never;
@@ -931,6 +1119,26 @@ export interface paths {
          * @description For the role `viewer` and above. An API key needs the scope `embeddings`.
          */
         post: operations["embeddings"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/logs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Push as to a collector of OpenTelemetry's.
+         * @description For the role `analyst` and above. An API key needs the scope `logs_write`.
+         */
+        post: operations["push_otlp"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1495,7 +1703,7 @@ export interface components {
          * @description Every error that a client can meet, over REST and over WebSocket alike.
          * @enum {string}
          */
-        ErrorCode: "bad_request" | "invalid_json" | "invalid_parameter" | "invalid_query" | "validation_failed" | "weak_password" | "unknown_frame" | "unknown_model" | "unknown_mode" | "context_too_long" | "content_filtered" | "binary_input" | "unauthenticated" | "invalid_token" | "invalid_credentials" | "invalid_refresh_token" | "invalid_setup_token" | "forbidden" | "csrf_failed" | "origin_refused" | "not_found" | "conversation_not_found" | "turn_not_found" | "line_not_found" | "job_not_found" | "method_not_allowed" | "conflict" | "already_set_up" | "turn_running" | "payload_too_large" | "unsupported_media_type" | "rate_limited" | "budget_exceeded" | "too_many_connections" | "overloaded" | "draining" | "not_ready" | "provider_unavailable" | "storage_unavailable" | "timeout" | "query_too_expensive" | "internal";
+        ErrorCode: "bad_request" | "invalid_json" | "invalid_parameter" | "invalid_query" | "validation_failed" | "weak_password" | "unknown_frame" | "unknown_model" | "unknown_mode" | "context_too_long" | "content_filtered" | "binary_input" | "unauthenticated" | "invalid_token" | "invalid_credentials" | "invalid_refresh_token" | "invalid_setup_token" | "forbidden" | "csrf_failed" | "origin_refused" | "not_found" | "conversation_not_found" | "turn_not_found" | "line_not_found" | "job_not_found" | "method_not_allowed" | "conflict" | "already_set_up" | "turn_running" | "payload_too_large" | "unsupported_media_type" | "rate_limited" | "spool_full" | "budget_exceeded" | "too_many_connections" | "overloaded" | "draining" | "not_ready" | "provider_unavailable" | "storage_unavailable" | "timeout" | "query_too_expensive" | "internal";
         /** @description All that the engine found for a question. */
         Evidence: {
             /**
@@ -1678,7 +1886,7 @@ export interface components {
          * @description What a key may be used for.
          * @enum {string}
          */
-        KeyScope: "chat" | "embeddings" | "models" | "logs_read" | "usage_read";
+        KeyScope: "chat" | "embeddings" | "models" | "logs_read" | "logs_write" | "usage_read";
         /**
          * @description How grave a line is; least first.
          * @enum {string}
@@ -2106,6 +2314,14 @@ export interface components {
              * @description How often its actor was restarted.
              */
             restarts: number;
+        };
+        /** @description What a push came to. */
+        PushTaken: {
+            /**
+             * Format: int64
+             * @description Records that are on the disk now, and in the index soon after.
+             */
+            taken: number;
         };
         /** @description The most frequent values of one kind. */
         Ranking: {
@@ -3797,6 +4013,42 @@ export interface operations {
             };
         };
     };
+    push_lines: {
+        parameters: {
+            query: {
+                /** @description The name of the source; it is made when there is none. */
+                source: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "text/plain": string;
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PushTaken"];
+                };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     reload_logs: {
         parameters: {
             query?: never;
@@ -4378,6 +4630,258 @@ export interface operations {
             };
         };
     };
+    elastic_root: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    elastic_top: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    elastic_bulk_put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/x-ndjson": string;
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    elastic_bulk: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/x-ndjson": string;
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    elastic_health: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    elastic_license: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    elastic_bulk_of_put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                index: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/x-ndjson": string;
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    elastic_bulk_of: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                index: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/x-ndjson": string;
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     live: {
         parameters: {
             query?: never;
@@ -4433,6 +4937,68 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Readiness"];
                 };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    push_journal: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/vnd.fdo.journal": string;
+            };
+        };
+        responses: {
+            /** @description All of it was taken. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    push_loki: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": unknown;
+            };
+        };
+        responses: {
+            /** @description All of it was taken. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description It failed; `code` says why. */
             default: {
@@ -4528,6 +5094,39 @@ export interface operations {
                 };
                 content: {
                     "application/json": Record<string, never>;
+                };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    push_otlp: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": unknown;
+            };
+        };
+        responses: {
+            /** @description All of it was taken. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
                 };
             };
             /** @description It failed; `code` says why. */

@@ -80,13 +80,11 @@ impl Line {
     }
 
     fn flat_within(&mut self, key: &str, value: &Value, depth: usize) {
-        match value {
-            Value::Object(object) if depth > 0 => {
-                for (inner, value) in object {
-                    self.flat_within(&format!("{key}.{inner}"), value, depth - 1);
-                }
-            }
-            value => self.field(key, value),
+        let Some(object) = value.as_object().filter(|_| depth > 0) else {
+            return self.field(key, value);
+        };
+        for (inner, value) in object {
+            self.flat_within(&format!("{key}.{inner}"), value, depth - 1);
         }
     }
 

@@ -3,9 +3,10 @@
 use std::{
     collections::{HashMap, VecDeque},
     io::Read as _,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
+use callboard_protocol::Timestamp;
 use flate2::read::{GzDecoder, ZlibDecoder};
 use serde_json::{Map, Value};
 
@@ -60,7 +61,7 @@ fn unpack(packed: impl std::io::Read) -> Result<Vec<u8>, PushError> {
 pub struct Chunks {
     open: HashMap<[u8; 8], Pieces>,
     /// The oldest first.
-    order: VecDeque<([u8; 8], Instant)>,
+    order: VecDeque<([u8; 8], Timestamp)>,
 }
 
 struct Pieces {
@@ -73,7 +74,7 @@ impl Chunks {
     ///
     /// # Errors
     /// When it is a piece of nothing.
-    pub fn take(&mut self, datagram: &[u8], now: Instant) -> Result<Option<Vec<u8>>, PushError> {
+    pub fn take(&mut self, datagram: &[u8], now: Timestamp) -> Result<Option<Vec<u8>>, PushError> {
         if !datagram.starts_with(&CHUNK_MAGIC) {
             return Ok(Some(datagram.to_vec()));
         }
@@ -107,9 +108,9 @@ impl Chunks {
         Ok(whole.map(|parts| parts.into_iter().flatten().flatten().collect()))
     }
 
-    fn forget(&mut self, now: Instant) {
+    fn forget(&mut self, now: Timestamp) {
         while let Some((id, begun)) = self.order.front().copied() {
-            let is_late = now.saturating_duration_since(begun) > PATIENCE;
+            let is_late = begun.plus(PATIENCE) < now;
             if !is_late && self.order.len() < MOST_OPEN {
                 return;
             }

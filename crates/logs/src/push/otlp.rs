@@ -66,7 +66,9 @@ impl Record {
                 line.flat("body", &self.body);
             }
             Value::Null => {}
-            other => line.field("message", other),
+            Value::Bool(_) | Value::Number(_) | Value::Array(_) => {
+                line.field("message", &self.body);
+            }
         }
         line.text("trace_id", &self.trace_id);
         line.text("span_id", &self.span_id);

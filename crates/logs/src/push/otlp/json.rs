@@ -131,6 +131,6 @@ fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
         Value::String(text) if text.is_empty() => Ok(0),
         Value::String(text) => text.parse().map_err(D::Error::custom),
         Value::Null => Ok(0),
-        _ => Err(D::Error::custom("no time")),
+        Value::Bool(_) | Value::Array(_) | Value::Object(_) => Err(D::Error::custom("no time")),
     }
 }
