@@ -82,7 +82,8 @@ async fn log_index(shared: &Shared) -> Dependency {
             | Err(
                 SearchError::LineNotFound(_)
                 | SearchError::InvalidQuery { .. }
-                | SearchError::InvalidParameter(_),
+                | SearchError::InvalidParameter(_)
+                | SearchError::TooExpensive,
             ),
         )) => {}
     }

@@ -84,6 +84,10 @@ pub(crate) fn start(
     stopping: &CancellationToken,
 ) -> io::Result<()> {
     let arbiter = &arbiters[arbiters.len() - 1];
+    // So that nobody has to wait for the first loss to see that there was none.
+    for name in ["syslog_udp", "syslog_tcp", "gelf_udp", "gelf_tcp"] {
+        intake.lost(name, 0);
+    }
     let ears = |name, kind| {
         let (intake, stopping) = (Arc::clone(intake), stopping.clone());
         Ears { name, kind, intake, stopping }

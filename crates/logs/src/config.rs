@@ -27,6 +27,8 @@ pub struct LogsConfig {
     pub commit_every_mb: u64,
     /// At most this many matching lines are read to count the values of a question.
     pub count_limit: u64,
+    /// At most this many lines are read by a query for what the index cannot tell by their words.
+    pub scan_limit: u64,
     /// Folders whose files may be followed; a web administrator must not read all of the machine.
     pub follow_below: Vec<PathBuf>,
     /// Of what programs push to one source so much may wait to be indexed, in MiB.
@@ -60,6 +62,7 @@ impl Default for LogsConfig {
             commit_every_lines: 2_000_000,
             commit_every_mb: 256,
             count_limit: 1_000_000,
+            scan_limit: 2_000_000,
             follow_below: vec![PathBuf::from("/var/log")],
             spool_mb: 256,
             listen: ListenConfig::default(),
@@ -79,6 +82,7 @@ impl LogsConfig {
             ("commit_every_lines", self.commit_every_lines, 1, u64::MAX),
             ("commit_every_mb", self.commit_every_mb, 1, u64::MAX >> 20),
             ("count_limit", self.count_limit, 1, u64::MAX),
+            ("scan_limit", self.scan_limit, 1, u64::MAX),
             ("spool_mb", self.spool_mb, 8, u64::MAX >> 20),
         ];
         match bounds.into_iter().find(|(_, value, low, high)| !(low..=high).contains(&value)) {

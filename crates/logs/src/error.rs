@@ -123,6 +123,9 @@ pub enum SearchError {
     /// The limit or the cursor is no good.
     #[error("{0}")]
     InvalidParameter(&'static str),
+    /// It would have to read more lines than one query may.
+    #[error("too many lines would have to be read")]
+    TooExpensive,
     /// There is no line of this id.
     #[error("there is no line {0}")]
     LineNotFound(LineId),
@@ -142,6 +145,11 @@ impl SearchError {
             Self::InvalidParameter(message) => {
                 ClientError::new(ErrorCode::InvalidParameter, *message)
             }
+            Self::TooExpensive => ClientError::new(
+                ErrorCode::QueryTooExpensive,
+                "Too many lines would have to be read: name a shorter time, a source, or a word that \
+                 the lines have.",
+            ),
             Self::LineNotFound(id) => {
                 ClientError::new(ErrorCode::LineNotFound, format!("There is no line {id}."))
             }

@@ -1,11 +1,11 @@
 //! What the lines that match are: how many of each level and source, and when.
 
-use callboard_protocol::{LineFilter, LogFacets, SourceCount, TimeRange};
+use callboard_protocol::{LineFilter, LogFacets, SourceCount};
 
 use crate::{
     LogStore, SearchError,
     catalogue::covered,
-    search::{Filter, started},
+    search::{micros, started},
     store::level_counts,
     survey::Survey,
 };
@@ -18,10 +18,9 @@ impl LogStore {
     pub fn facets(&self, search: &LineFilter) -> Result<LogFacets, SearchError> {
         let started = started();
         let snapshot = self.snapshot();
-        let range = TimeRange { from: search.from, to: search.to };
-        let filter = Filter { q: &search.q, range, level: search.level, source: search.source_id };
-        let query = snapshot.query(&filter)?;
-        let found = snapshot.survey(&*query, Survey::default())?.counts;
+        let asked = snapshot.ask(search, self.inner.config.scan_limit)?;
+        let found = snapshot.survey(&*asked.query, Survey::default())?.counts;
+        asked.done()?;
         let counted = found.sources.iter().zip(0_u32..).filter(|(count, _)| **count > 0);
         let mut sources: Vec<SourceCount> = counted
             .map(|(count, number)| {
@@ -38,7 +37,7 @@ impl LogStore {
             sources,
             histogram,
             bucket_ms,
-            took_us: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+            took_us: micros(started),
         })
     }
 }

@@ -86,7 +86,7 @@ impl LogStore {
         inquiry.range = inquiry.range(&question, &sources)?;
         let range = inquiry.range;
         let Found { clause, by_words } = inquiry.clause(&question, sources, &terms)?;
-        let query = snapshot.compiler().search(&clause, range);
+        let query = snapshot.query(&clause, range);
         let by_default = if by_words { LineOrder::Best } else { LineOrder::Newest };
         let order = question.shape.order.unwrap_or(by_default);
         let wanted = question.shape.wanted;

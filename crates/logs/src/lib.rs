@@ -18,12 +18,16 @@
 mod catalogue;
 mod checkpoint;
 mod chunks;
+mod compare;
 mod config;
+mod count;
 mod error;
 mod facets;
+mod fields;
 mod folders;
 mod follow;
 mod format;
+mod histogram;
 mod ingest;
 mod investigate;
 mod lines;

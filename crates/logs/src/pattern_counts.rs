@@ -18,7 +18,7 @@ use crate::{
     catalogue::covered,
     mining,
     schema::Columns,
-    search::{Filter, started},
+    search::{micros, started},
     store::{Snapshot, level_counts},
     survey::Recency,
 };
@@ -44,14 +44,9 @@ impl LogStore {
             return Err(SearchError::InvalidParameter("The limit must be between 1 and 500."));
         }
         let snapshot = self.snapshot();
-        let range = TimeRange { from: search.from, to: search.to };
-        let filter = Filter { q: &search.q, range, level: search.level, source: search.source_id };
-        let query = snapshot.query(&filter)?;
-        let slices = Slices::of(range, snapshot.catalogue.covered());
-        let counted = snapshot.searcher.search(&*query, &Counter { slices })?;
-        let matched = counted.values().map(|stat| stat.count).sum();
-        let mut ranked: Vec<(mining::PatternId, Stat)> =
-            snapshot.joined(counted).into_iter().collect();
+        let counted = snapshot.count_patterns(search, self.inner.config.scan_limit)?;
+        let Counted { by_pattern, matched, slices } = counted;
+        let mut ranked: Vec<(mining::PatternId, Stat)> = by_pattern.into_iter().collect();
         let found = ranked.len() as u64;
         ranked.sort_unstable_by(|(a_id, a), (b_id, b)| {
             let by_count = b.count.cmp(&a.count).then(a_id.cmp(b_id));
@@ -72,12 +67,35 @@ impl LogStore {
             matched,
             span: slices.map(Slices::span).unwrap_or_default(),
             slice_ms: slices.map_or(0, |slices| u64::try_from(slices.width).unwrap_or(0)),
-            took_us: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+            took_us: micros(started),
         })
     }
 }
 
+/// The lines of a search by their patterns.
+pub(crate) struct Counted {
+    pub(crate) by_pattern: HashMap<mining::PatternId, Stat>,
+    /// Lines in all.
+    pub(crate) matched: u64,
+    slices: Option<Slices>,
+}
+
 impl Snapshot {
+    /// Counts the lines that match by their patterns; `limit` of them may be read.
+    pub(crate) fn count_patterns(
+        &self,
+        search: &PatternSearch,
+        limit: u64,
+    ) -> Result<Counted, SearchError> {
+        let asked = self.ask(&search.lines(), limit)?;
+        let range = TimeRange { from: search.from, to: search.to };
+        let slices = Slices::of(range, self.catalogue.covered());
+        let counted = self.searcher.search(&*asked.query, &Counter { slices })?;
+        asked.done()?;
+        let matched = counted.values().map(|stat| stat.count).sum();
+        Ok(Counted { by_pattern: self.joined(counted), matched, slices })
+    }
+
     /// Counts under the patterns that exist now. Lines of an index without patterns are left out.
     fn joined(&self, counted: HashMap<u32, Stat>) -> HashMap<mining::PatternId, Stat> {
         let mut joined: HashMap<mining::PatternId, Stat> = HashMap::new();
@@ -142,8 +160,8 @@ impl Slices {
 
 /// What was counted of one pattern.
 #[derive(Clone, Debug, Default)]
-struct Stat {
-    count: u64,
+pub(crate) struct Stat {
+    pub(crate) count: u64,
     /// In the order of [`Level::ALL`].
     levels: [u64; Level::ALL.len()],
     first: Option<i64>,
@@ -153,6 +171,11 @@ struct Stat {
 }
 
 impl Stat {
+    /// Where the newest line stands; there is one as soon as something was counted.
+    pub(crate) fn newest_address(&self) -> DocAddress {
+        self.newest.map_or(DocAddress::new(0, 0), |(_, address)| address)
+    }
+
     fn merge(&mut self, other: Self) {
         self.count += other.count;
         self.levels.iter_mut().zip(other.levels).for_each(|(sum, count)| *sum += count);

@@ -9,6 +9,10 @@
 //! level:error level>=warn of this level, at least of this level
 //! source:auth.log         from the source of this name, or whose name contains it
 //! pattern:P12             instances of this pattern
+//! refus* *fused re?used    a word that begins, ends or looks like this
+//! /time[d ]*out after \d+/  lines that the regular expression matches
+//! status>=500 user.id=7   the field has such a value; name=ad*, trace_id=* (there is one),
+//!                         bytes:[100 TO 200]
 //! 2026-11-21 03:14:15     lines of that second, or that name it; a date alone: of that day
 //! ```
 //!
@@ -18,7 +22,9 @@
 
 mod compile;
 mod excludable;
+mod field;
 mod parse;
+mod verified;
 
 use std::fmt;
 
@@ -27,7 +33,9 @@ use callboard_protocol::Level;
 use crate::mining::PatternId;
 
 pub(crate) use compile::Compiler;
+pub(crate) use field::{FieldClause, Order, Test};
 pub(crate) use parse::parse;
+pub(crate) use verified::Allowance;
 
 /// A query, or a part of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +48,12 @@ pub(crate) enum Clause {
     Source(String),
     /// An instance of this pattern.
     Pattern(PatternId),
+    /// A word that looks like this: `*` stands for anything, `?` for one character.
+    Like(String),
+    /// A line that this regular expression matches.
+    Regex(String),
+    /// A field with such a value.
+    Field(FieldClause),
     /// Not this.
     Not(Box<Clause>),
     /// All of these; everything if there are none.
@@ -96,6 +110,9 @@ impl fmt::Display for Clause {
                 write_text(f, name)
             }
             Self::Pattern(id) => write!(f, "pattern:P{}", id.0),
+            Self::Like(pattern) => f.write_str(pattern),
+            Self::Regex(pattern) => write!(f, "/{}/", pattern.replace('/', "\\/")),
+            Self::Field(field) => field.fmt(f),
             Self::Not(clause) if matches!(**clause, Self::Not(_)) => write!(f, "-({clause})"),
             Self::Not(clause) => {
                 f.write_str("-")?;
@@ -125,6 +142,9 @@ fn grouped(f: &mut fmt::Formatter<'_>, clause: &Clause) -> fmt::Result {
         | Clause::Level(_)
         | Clause::Source(_)
         | Clause::Pattern(_)
+        | Clause::Like(_)
+        | Clause::Regex(_)
+        | Clause::Field(_)
         | Clause::Not(_) => write!(f, "{clause}"),
     }
 }

@@ -1,9 +1,9 @@
 //! Finding lines: searches, single lines, and their neighbours.
 
-use std::ops::Bound;
+use std::{ops::Bound, sync::Arc};
 
 use callboard_protocol::{
-    Level, LineContext, LineId, LogLine, LogPage, LogSearch, PatternId, SearchOrder, SourceId,
+    LineContext, LineFilter, LineId, LogLine, LogPage, LogSearch, PatternId, SearchOrder, SourceId,
     TimeRange,
 };
 use tantivy::{
@@ -15,7 +15,7 @@ use tantivy::{
 
 use crate::{
     LogStore, SearchError,
-    query::{Clause, Compiler, parse},
+    query::{Allowance, Clause, Compiler, parse},
     schema::Columns,
     store::Snapshot,
     survey::{Recency, Survey, Surveyed},
@@ -54,29 +54,29 @@ impl LogStore {
     fn page(&self, search: &LogSearch, limit: usize) -> Result<LogPage, SearchError> {
         let started = started();
         let snapshot = self.snapshot();
-        let range = TimeRange { from: search.from, to: search.to };
-        let filter = Filter { q: &search.q, range, level: search.level, source: search.source_id };
-        let query = snapshot.query(&filter)?;
+        let asked = snapshot.ask(&search.lines(), self.inner.config.scan_limit)?;
+        let query = &asked.query;
         let (found, addresses) = match search.order {
             SearchOrder::Newest => {
                 let before = search.cursor.as_deref().map(read_cursor).transpose()?;
                 let survey = Survey { most: limit + 1, before, oldest: false };
-                let found = snapshot.survey(&*query, survey)?;
+                let found = snapshot.survey(&**query, survey)?;
                 let addresses = found.lines.iter().map(|(_, address)| *address).collect();
                 (found, addresses)
             }
             SearchOrder::Best if search.cursor.is_some() => {
                 return Err(SearchError::InvalidParameter("There are no pages in this order."));
             }
-            SearchOrder::Best => snapshot.best(&*query, limit)?,
+            SearchOrder::Best => snapshot.best(&**query, limit)?,
         };
+        asked.done()?;
         let next_cursor =
             (found.lines.len() > limit).then(|| write_cursor(found.lines[limit - 1].0));
         let page: Vec<DocAddress> = addresses.into_iter().take(limit).collect();
         let lines = snapshot.lines(&page)?;
         let matched = found.counts.matched;
         let (histogram, bucket_ms) = found.counts.timeline.finish();
-        let took_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let took_us = micros(started);
         Ok(LogPage { lines, matched, histogram, bucket_ms, next_cursor, took_us })
     }
 
@@ -132,29 +132,48 @@ impl LogStore {
     }
 }
 
-/// Which lines are meant.
-pub(crate) struct Filter<'a> {
-    /// In the query language.
-    pub(crate) q: &'a str,
-    pub(crate) range: TimeRange,
-    /// At least this grave.
-    pub(crate) level: Option<Level>,
-    pub(crate) source: Option<SourceId>,
+/// A search, and how many lines it may read.
+pub(crate) struct Asked {
+    pub(crate) query: Box<dyn Query>,
+    allowance: Arc<Allowance>,
+}
+
+impl Asked {
+    /// To be called when it was answered.
+    ///
+    /// # Errors
+    /// When the answer is not whole.
+    pub(crate) fn done(&self) -> Result<(), SearchError> {
+        self.allowance.check()
+    }
 }
 
 impl Snapshot {
-    pub(crate) fn query(&self, filter: &Filter<'_>) -> Result<Box<dyn Query>, SearchError> {
-        let level = filter.level.map(Clause::at_least);
-        let clause = Clause::all([parse(filter.q)?].into_iter().chain(level));
-        let query = self.compiler().search(&clause, filter.range);
-        let Some(source) = filter.source else { return Ok(query) };
-        let number = self.catalogue.find(source).map_or(u64::MAX, |number| number as u64);
-        let only = term_query(self.fields.source, number);
-        Ok(Box::new(BooleanQuery::intersection(vec![query, only])))
+    /// The search for these lines, which reads `limit` of them at most.
+    pub(crate) fn ask(&self, lines: &LineFilter, limit: u64) -> Result<Asked, SearchError> {
+        let level = lines.level.map(Clause::at_least);
+        let clause = Clause::all([parse(&lines.q)?].into_iter().chain(level));
+        let range = TimeRange { from: lines.from, to: lines.to };
+        let number = |source| self.catalogue.find(source).map_or(u64::MAX, |number| number as u64);
+        let source = lines.source_id.map(number);
+        let allowance = Allowance::new(limit);
+        let query = self.compiler(Arc::clone(&allowance)).search(&clause, range, source);
+        Ok(Asked { query, allowance })
     }
 
-    pub(crate) fn compiler(&self) -> Compiler<'_> {
-        Compiler { fields: self.fields, catalogue: &self.catalogue, patterns: &self.patterns }
+    /// The search for a clause that the index can tell by itself, within a span of time.
+    pub(crate) fn query(&self, clause: &Clause, range: TimeRange) -> Box<dyn Query> {
+        self.compiler(Allowance::new(0)).search(clause, range, None)
+    }
+
+    fn compiler(&self, allowance: Arc<Allowance>) -> Compiler<'_> {
+        Compiler {
+            fields: self.fields,
+            catalogue: &self.catalogue,
+            patterns: &self.patterns,
+            chunks: self.chunks.as_ref(),
+            allowance,
+        }
     }
 
     /// All that match, and where the best of them are; of equals the newest.
@@ -240,6 +259,11 @@ fn read_cursor(cursor: &str) -> Result<Recency, SearchError> {
         Some(Recency { millis, id: id.parse().ok()? })
     };
     read().ok_or(SearchError::InvalidParameter("The cursor is not one that a page gave out."))
+}
+
+/// How long ago it was started.
+pub(crate) fn micros(started: std::time::Instant) -> u64 {
+    u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX)
 }
 
 #[expect(clippy::disallowed_methods, reason = "measures work; no test depends on it")]

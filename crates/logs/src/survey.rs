@@ -14,15 +14,15 @@ use std::{
 use callboard_protocol::Level;
 use parking_lot::Mutex;
 use tantivy::{
-    DocAddress, DocId, SegmentReader,
+    COLLECT_BLOCK_BUFFER_LEN, DocAddress, DocId, SegmentReader,
     index::SegmentId,
-    query::{AllScorer, EnableScoring, Query, Weight},
+    query::{AllScorer, EnableScoring, Query, Scorer},
 };
 
 use crate::{schema::Columns, store::Snapshot, timeline::Timeline};
 
 /// As many documents as tantivy gives out at once.
-const BLOCK: usize = 64;
+const BLOCK: usize = COLLECT_BLOCK_BUFFER_LEN;
 
 /// The order "newest first": lines without a timestamp come last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -90,18 +90,18 @@ impl Snapshot {
         let mut newest = Newest { survey, heap: BinaryHeap::new() };
         let mut counts = Counts::default();
         for segment in &segments {
-            let whole = weight.scorer(segment.reader, 1.0)?.is::<AllScorer>();
-            if whole && !segment.reader.has_deletes() {
+            let mut scorer = weight.scorer(segment.reader, 1.0)?;
+            if scorer.is::<AllScorer>() && !segment.reader.has_deletes() {
                 counts.merge(&*self.rollup(segment)?);
                 if newest.may_take(segment.best) {
-                    segment.each_block(&*weight, |block| newest.offer(segment, block))?;
+                    segment.each_block(&mut *scorer, |block| newest.offer(segment, block));
                 }
             } else {
                 let mut found = Counts::over(segment);
-                segment.each_block(&*weight, |block| {
+                segment.each_block(&mut *scorer, |block| {
                     found.add(block);
                     newest.offer(segment, block);
-                })?;
+                });
                 counts.merge(&found);
             }
         }
@@ -145,16 +145,16 @@ impl Counts {
 
     fn add(&mut self, block: &Block<'_>) {
         self.matched += block.docs.len() as u64;
-        for at in block.times().iter().flatten() {
-            self.timeline.add(*at);
-            self.first = Some(self.first.map_or(*at, |first| first.min(*at)));
-            self.last = self.last.max(Some(*at));
-        }
         let mut numbers = [None; BLOCK];
         let numbers = &mut numbers[..block.docs.len()];
         block.columns.levels(block.docs, numbers);
-        for level in numbers.iter() {
-            self.levels[Columns::to_level_index(*level)] += 1;
+        for (at, level) in block.times().iter().zip(numbers.iter()) {
+            let level = Columns::to_level_index(*level);
+            self.levels[level] += 1;
+            let Some(at) = at else { continue };
+            self.timeline.add(*at, level);
+            self.first = Some(self.first.map_or(*at, |first| first.min(*at)));
+            self.last = self.last.max(Some(*at));
         }
         block.columns.sources(block.docs, numbers);
         for source in numbers.iter() {
@@ -195,18 +195,18 @@ impl<'a> Segment<'a> {
         Ok(Self { ordinal, reader, columns, best: best.unwrap_or(i64::MIN) })
     }
 
-    fn each_block(
-        &self,
-        weight: &dyn Weight,
-        mut work: impl FnMut(&Block<'_>),
-    ) -> tantivy::Result<()> {
-        weight.for_each_no_score(self.reader, &mut |docs| {
-            let mut alive = [0; BLOCK];
-            let docs = self.alive(docs, &mut alive);
-            for docs in docs.chunks(BLOCK) {
+    fn each_block(&self, scorer: &mut dyn Scorer, mut work: impl FnMut(&Block<'_>)) {
+        let (mut found, mut alive) = ([0; BLOCK], [0; BLOCK]);
+        loop {
+            let count = scorer.fill_buffer(&mut found);
+            let docs = self.alive(&found[..count], &mut alive);
+            if !docs.is_empty() {
                 work(&Block::read(&self.columns, docs));
             }
-        })
+            if count < BLOCK {
+                return;
+            }
+        }
     }
 
     /// Those of a block that are not deleted.

@@ -2,18 +2,14 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 
-use callboard_protocol::{LineId, LogTail, TailSearch, TimeRange};
+use callboard_protocol::{LineFilter, LineId, LogTail, TailSearch};
 use tantivy::{
     DocAddress, DocId, Score, SegmentOrdinal, SegmentReader,
     collector::{Collector, SegmentCollector},
     query::BooleanQuery,
 };
 
-use crate::{
-    LogStore, SearchError,
-    schema::Columns,
-    search::{Filter, number_range},
-};
+use crate::{LogStore, SearchError, schema::Columns, search::number_range};
 
 impl LogStore {
     /// The last line that is indexed; its lines may have left the index since.
@@ -35,16 +31,17 @@ impl LogStore {
     ) -> Result<LogTail, SearchError> {
         let snapshot = self.snapshot();
         let last = snapshot.catalogue.next_line.saturating_sub(1);
-        let range = TimeRange::default();
-        let filter = Filter { q: &search.q, range, level: search.level, source: search.source_id };
-        let query = snapshot.query(&filter)?;
+        let TailSearch { q, level, source_id, .. } = search.clone();
+        let lines = LineFilter { q, level, source_id, ..LineFilter::default() };
+        let asked = snapshot.ask(&lines, self.inner.config.scan_limit)?;
         let seen = LineId(last.max(after.0));
         if last <= after.0 {
             return Ok(LogTail { lines: Vec::new(), skipped: 0, seen });
         }
         let new = number_range(snapshot.fields.id, after.0.saturating_add(1), last);
-        let query = BooleanQuery::intersection(vec![query, new]);
+        let query = BooleanQuery::intersection(vec![asked.query.box_clone(), new]);
         let (count, mut latest) = snapshot.searcher.search(&query, &Latest { most })?;
+        asked.done()?;
         latest.sort_unstable();
         let addresses: Vec<DocAddress> = latest.into_iter().map(|(_, address)| address).collect();
         let lines = snapshot.lines(&addresses)?;

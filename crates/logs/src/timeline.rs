@@ -6,12 +6,12 @@
 
 use std::collections::VecDeque;
 
-use callboard_protocol::{Bucket, Timestamp};
+use callboard_protocol::{Bucket, Level, Timestamp};
 
 /// Slices of a finished histogram, at most.
 pub(crate) const MAX_BUCKETS: usize = 60;
 /// Slices while it is filled, at most: bounds the memory of a query.
-const MAX_OPEN: usize = 4096;
+const MAX_OPEN: usize = 2048;
 
 /// From a millisecond over hours, days, weeks, about a year, to about 9 000 years.
 const WIDTHS: [i64; 23] = [
@@ -40,7 +40,10 @@ const WIDTHS: [i64; 23] = [
     290_304_000_000_000,
 ];
 
-/// Counts by slice of time.
+/// The lines of a slice by level, in the order of [`Level::ALL`].
+type Slot = [u64; Level::ALL.len()];
+
+/// Counts by slice of time and level.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Timeline {
     /// The place of the width in [`WIDTHS`].
@@ -48,7 +51,7 @@ pub(crate) struct Timeline {
     /// The slot of the first count.
     first: i64,
     /// At most [`MAX_OPEN`]; empty, or the first is of a slot that something was counted in.
-    counts: VecDeque<u64>,
+    counts: VecDeque<Slot>,
 }
 
 impl Timeline {
@@ -62,18 +65,22 @@ impl Timeline {
         Self { scale, ..Self::default() }
     }
 
-    /// Counts an instant.
-    pub(crate) fn add(&mut self, millis: i64) {
+    /// Counts a line of an instant and of a level, by its place in [`Level::ALL`].
+    pub(crate) fn add(&mut self, millis: i64, level: usize) {
         let slot = millis.div_euclid(WIDTHS[self.scale]);
         let index = usize::try_from(slot.wrapping_sub(self.first)).unwrap_or(usize::MAX);
         match self.counts.get_mut(index) {
-            Some(count) => *count += 1,
-            None => self.add_many(slot, 1),
+            Some(slot) => slot[level] += 1,
+            None => {
+                let mut count = Slot::default();
+                count[level] = 1;
+                self.add_many(slot, &count);
+            }
         }
     }
 
     /// Counts in a slot of the present scale, which becomes coarser when it lies too far away.
-    fn add_many(&mut self, mut slot: i64, count: u64) {
+    fn add_many(&mut self, mut slot: i64, more: &Slot) {
         if self.counts.is_empty() {
             self.first = slot;
         }
@@ -83,11 +90,11 @@ impl Timeline {
             let slots = usize::try_from(end.saturating_sub(first)).unwrap_or(usize::MAX);
             if slots <= MAX_OPEN || self.scale + 1 == WIDTHS.len() {
                 for _ in first..self.first {
-                    self.counts.push_front(0);
+                    self.counts.push_front(Slot::default());
                 }
                 self.first = first;
-                self.counts.resize(slots, 0);
-                self.counts[usize::try_from(slot - first).unwrap_or_default()] += count;
+                self.counts.resize(slots, Slot::default());
+                add(&mut self.counts[usize::try_from(slot - first).unwrap_or_default()], more);
                 return;
             }
             slot = slot.div_euclid(self.coarsen());
@@ -103,7 +110,8 @@ impl Timeline {
             other.coarsen();
         }
         let scale = self.scale;
-        for (slot, count) in (other.first..).zip(other.counts).filter(|(_, count)| *count > 0) {
+        for (slot, count) in (other.first..).zip(&other.counts).filter(|(_, count)| sum(count) > 0)
+        {
             self.add_many(slot.div_euclid(WIDTHS[self.scale] / WIDTHS[scale]), count);
         }
     }
@@ -115,23 +123,32 @@ impl Timeline {
     }
 
     /// The same, in slices of this width unless there were too many.
-    pub(crate) fn finish_in(mut self, width_ms: Option<u64>) -> (Vec<Bucket>, u64) {
+    pub(crate) fn finish_in(self, width_ms: Option<u64>) -> (Vec<Bucket>, u64) {
+        let (slices, width) = self.finish_by_level(width_ms, MAX_BUCKETS);
+        let bucket = |(start, counts): (Timestamp, Slot)| Bucket { start, count: sum(&counts) };
+        (slices.into_iter().map(bucket).collect(), width)
+    }
+
+    /// The same, in at most so many slices, and by level.
+    pub(crate) fn finish_by_level(
+        mut self,
+        width_ms: Option<u64>,
+        most: usize,
+    ) -> (Vec<(Timestamp, Slot)>, u64) {
         if self.counts.is_empty() {
             return (Vec::new(), 0);
         }
         let asked = width_ms.unwrap_or_default();
         let last = WIDTHS.len() - 1;
         while self.scale < last
-            && (WIDTHS[self.scale].unsigned_abs() < asked || self.counts.len() > MAX_BUCKETS)
+            && (WIDTHS[self.scale].unsigned_abs() < asked || self.counts.len() > most)
         {
             self.coarsen();
         }
         let width = WIDTHS[self.scale];
-        let bucket = |(slot, count): (i64, u64)| Bucket {
-            start: Timestamp::from_millis(slot.saturating_mul(width)),
-            count,
-        };
-        ((self.first..).zip(self.counts).map(bucket).collect(), width.unsigned_abs())
+        let start = |slot: i64| Timestamp::from_millis(slot.saturating_mul(width));
+        let slices = (self.first..).zip(self.counts).map(|(slot, counts)| (start(slot), counts));
+        (slices.collect(), width.unsigned_abs())
     }
 
     /// Joins slots to the next width; how many become one.
@@ -144,12 +161,20 @@ impl Timeline {
         for (slot, count) in slots.zip(fine) {
             let index = usize::try_from(slot.div_euclid(factor) - self.first).unwrap_or_default();
             if self.counts.len() <= index {
-                self.counts.resize(index + 1, 0);
+                self.counts.resize(index + 1, Slot::default());
             }
-            self.counts[index] += count;
+            add(&mut self.counts[index], &count);
         }
         factor
     }
+}
+
+fn add(sums: &mut Slot, more: &Slot) {
+    sums.iter_mut().zip(more).for_each(|(sum, count)| *sum += count);
+}
+
+fn sum(counts: &Slot) -> u64 {
+    counts.iter().sum()
 }
 
 #[cfg(test)]
@@ -160,7 +185,7 @@ mod tests {
 
     fn histogram(millis: &[i64]) -> (Vec<Bucket>, u64) {
         let mut timeline = Timeline::default();
-        millis.iter().for_each(|at| timeline.add(*at));
+        millis.iter().for_each(|at| timeline.add(*at, 3));
         timeline.finish()
     }
 
@@ -190,7 +215,7 @@ mod tests {
             let (first, last) = (millis.iter().min().unwrap(), millis.iter().max().unwrap());
             let mut timeline = Timeline::over(*first, *last);
             let scale = timeline.scale;
-            millis.iter().for_each(|at| timeline.add(*at));
+            millis.iter().for_each(|at| timeline.add(*at, 3));
             prop_assert_eq!(timeline.scale, scale);
             prop_assert_eq!(timeline.finish(), histogram(&millis));
         }
@@ -203,8 +228,8 @@ mod tests {
             let split = split.min(millis.len());
             let mut left = Timeline::default();
             let mut right = Timeline::default();
-            millis[..split].iter().for_each(|at| left.add(*at));
-            millis[split..].iter().for_each(|at| right.add(*at));
+            millis[..split].iter().for_each(|at| left.add(*at, 0));
+            millis[split..].iter().for_each(|at| right.add(*at, 1));
             left.merge(right);
             let (buckets, width) = left.finish();
             prop_assert!(buckets.len() <= MAX_BUCKETS);

@@ -1,7 +1,7 @@
 //! Log lines, sources, and the answers of the log API.
 
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use crate::{Bucket, LevelCount, LineId, PatternId, SourceId, TimeRange, Timestamp};
 
@@ -92,49 +92,6 @@ pub struct LogLine {
     pub pattern: Option<PatternId>,
 }
 
-/// The query string of `GET /logs/search`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct LogSearch {
-    /// Words that must all occur, `"phrases"`, `-word` to exclude, `a OR b`, parentheses,
-    /// `level:error`, `level>=warn`, `source:name`, `pattern:P12`; empty finds everything.
-    #[serde(default)]
-    pub q: String,
-    /// The first instant; a date alone, such as `2026-11-21`, is its midnight in UTC.
-    #[serde(default, deserialize_with = "crate::timestamp::optional_from")]
-    pub from: Option<Timestamp>,
-    /// The first instant after; a date alone is the midnight at its end, so that the day counts.
-    #[serde(default, deserialize_with = "crate::timestamp::optional_to")]
-    pub to: Option<Timestamp>,
-    /// At least this grave.
-    #[serde(default)]
-    pub level: Option<Level>,
-    /// Only this source.
-    #[serde(default)]
-    pub source_id: Option<SourceId>,
-    /// Newest first, or what fits best first.
-    #[serde(default)]
-    pub order: SearchOrder,
-    /// At most this many lines, 1 to 500; 50 when absent.
-    #[serde(default)]
-    pub limit: Option<u32>,
-    /// From the page before.
-    #[serde(default)]
-    pub cursor: Option<String>,
-}
-
-/// How found lines are ordered.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum SearchOrder {
-    /// The newest line first.
-    #[default]
-    Newest,
-    /// The line that fits best first (BM25).
-    Best,
-}
-
 /// A page of found lines.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct LogPage {
@@ -151,28 +108,6 @@ pub struct LogPage {
     pub next_cursor: Option<String>,
     /// How long the search took, in microseconds.
     pub took_us: u64,
-}
-
-/// Which lines are meant: the query string of `GET /logs/facets`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct LineFilter {
-    /// As in `GET /logs/search`; empty means everything.
-    #[serde(default)]
-    pub q: String,
-    /// The first instant; a date alone, such as `2026-11-21`, is its midnight in UTC.
-    #[serde(default, deserialize_with = "crate::timestamp::optional_from")]
-    pub from: Option<Timestamp>,
-    /// The first instant after; a date alone is the midnight at its end, so that the day counts.
-    #[serde(default, deserialize_with = "crate::timestamp::optional_to")]
-    pub to: Option<Timestamp>,
-    /// At least this grave.
-    #[serde(default)]
-    pub level: Option<Level>,
-    /// Only this source.
-    #[serde(default)]
-    pub source_id: Option<SourceId>,
 }
 
 /// What a push came to.
@@ -201,6 +136,112 @@ pub struct LogFacets {
     pub took_us: u64,
 }
 
+/// How many lines there are, slice by slice.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct LogHistogram {
+    /// Lines that match.
+    pub matched: u64,
+    /// The span that they cover.
+    pub covered: TimeRange,
+    /// From the first slice with a line to the last.
+    pub slices: Vec<LogSlice>,
+    /// The width of a slice, in milliseconds.
+    pub slice_ms: u64,
+    /// How long it took, in microseconds.
+    pub took_us: u64,
+}
+
+/// The lines of a slice of time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LogSlice {
+    /// Its first instant.
+    pub start: Timestamp,
+    /// How many lines.
+    pub count: u64,
+    /// By level, the least grave first.
+    pub levels: Vec<LevelCount>,
+}
+
+/// How many lines there are, group by group.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct LogCount {
+    /// What they are counted by.
+    pub by: String,
+    /// Lines that match.
+    pub matched: u64,
+    /// Of these so many were counted: fields are read line by line, and not without end.
+    pub counted: u64,
+    /// Of these so many have no such field.
+    pub without: u64,
+    /// The groups, the largest first.
+    pub groups: Vec<CountGroup>,
+    /// How many groups there are in all.
+    pub found: u64,
+    /// How long it took, in microseconds.
+    pub took_us: u64,
+}
+
+/// Lines with the same value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CountGroup {
+    /// The value.
+    pub value: String,
+    /// How many lines.
+    pub count: u64,
+}
+
+/// What is different in a later span of time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct LogComparison {
+    /// The earlier span.
+    pub before: TimeRange,
+    /// The later span.
+    pub after: TimeRange,
+    /// Lines of the earlier one.
+    pub matched_before: u64,
+    /// Lines of the later one.
+    pub matched_after: u64,
+    /// The patterns that changed, those that changed most first.
+    pub changes: Vec<PatternChange>,
+    /// How many patterns changed in all.
+    pub found: u64,
+    /// How long it took, in microseconds.
+    pub took_us: u64,
+}
+
+/// A pattern that changed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PatternChange {
+    /// Its id, as in `pattern:P12`.
+    pub id: PatternId,
+    /// What its lines have in common; `<*>` stands for what differs.
+    pub template: String,
+    /// What became of it.
+    pub change: Change,
+    /// Lines of the earlier span.
+    pub before: u64,
+    /// Lines of the later span.
+    pub after: u64,
+    /// How many times as often it came, span for span; each counted one more.
+    pub ratio: f64,
+    /// The newest of its lines.
+    pub example: LogLine,
+}
+
+/// What became of a pattern.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Change {
+    /// It was not there before.
+    Appeared,
+    /// It is not there any more.
+    Vanished,
+    /// It comes more often.
+    Grew,
+    /// It comes less often.
+    Shrank,
+}
+
 /// Lines of one source.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SourceCount {
@@ -212,69 +253,6 @@ pub struct SourceCount {
     pub count: u64,
 }
 
-/// The query string of `GET /logs/export`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct LogExport {
-    /// As in `GET /logs/search`; empty means everything.
-    #[serde(default)]
-    pub q: String,
-    /// The first instant; a date alone, such as `2026-11-21`, is its midnight in UTC.
-    #[serde(default, deserialize_with = "crate::timestamp::optional_from")]
-    pub from: Option<Timestamp>,
-    /// The first instant after; a date alone is the midnight at its end, so that the day counts.
-    #[serde(default, deserialize_with = "crate::timestamp::optional_to")]
-    pub to: Option<Timestamp>,
-    /// At least this grave.
-    #[serde(default)]
-    pub level: Option<Level>,
-    /// Only this source.
-    #[serde(default)]
-    pub source_id: Option<SourceId>,
-    /// As what.
-    #[serde(default)]
-    pub format: ExportFormat,
-    /// At most so many lines, the newest; 1,000,000 when absent.
-    #[serde(default)]
-    #[param(minimum = 1, maximum = 1_000_000)]
-    pub limit: Option<u64>,
-}
-
-/// What lines are exported as.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ExportFormat {
-    /// The lines as they are.
-    #[default]
-    Text,
-    /// A JSON object on each line, with all that is known of a log line.
-    Ndjson,
-    /// Id, timestamp, level, source and text. A cell that a spreadsheet would take for a formula has
-    /// an apostrophe before it.
-    Csv,
-}
-
-/// The query string of `GET /logs/tail`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct TailSearch {
-    /// Of which lines; as in `GET /logs/search`.
-    #[serde(default)]
-    pub q: String,
-    /// At least this grave.
-    #[serde(default)]
-    pub level: Option<Level>,
-    /// Only this source.
-    #[serde(default)]
-    pub source_id: Option<SourceId>,
-    /// So many lines before the first that comes in, 0 to 500; 20 when absent.
-    #[serde(default)]
-    #[param(minimum = 0, maximum = 500)]
-    pub lines: Option<u32>,
-}
-
 /// Lines that came in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LogTail {
@@ -284,47 +262,6 @@ pub struct LogTail {
     pub skipped: u64,
     /// The last line that was looked at.
     pub seen: LineId,
-}
-
-/// The query string of `GET /logs/patterns`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct PatternSearch {
-    /// Of which lines; as in `GET /logs/search`.
-    #[serde(default)]
-    pub q: String,
-    /// The first instant; a date alone, such as `2026-11-21`, is its midnight in UTC.
-    #[serde(default, deserialize_with = "crate::timestamp::optional_from")]
-    pub from: Option<Timestamp>,
-    /// The first instant after; a date alone is the midnight at its end, so that the day counts.
-    #[serde(default, deserialize_with = "crate::timestamp::optional_to")]
-    pub to: Option<Timestamp>,
-    /// At least this grave.
-    #[serde(default)]
-    pub level: Option<Level>,
-    /// Only this source.
-    #[serde(default)]
-    pub source_id: Option<SourceId>,
-    /// Which come first.
-    #[serde(default)]
-    pub order: PatternOrder,
-    /// At most this many, 1 to 500; 50 when absent.
-    #[serde(default)]
-    pub limit: Option<u32>,
-}
-
-/// How patterns are ordered.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum PatternOrder {
-    /// Those with the most lines.
-    #[default]
-    Count,
-    /// Those that come more often lately than before, new ones among them.
-    Rising,
-    /// Those that were first seen last.
-    Newest,
 }
 
 /// The patterns of some lines.
@@ -407,30 +344,4 @@ pub struct LogStats {
     pub generation: u64,
     /// Patterns that the lines are instances of.
     pub patterns: u64,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_search_takes_dates_for_the_ends_of_its_span() {
-        let span = |from: &str, to: &str| {
-            let json = serde_json::json!({ "from": from, "to": to });
-            serde_json::from_value(json).map(|search: LogSearch| (search.from, search.to))
-        };
-        let at = |text: &str| Some(text.parse::<Timestamp>().unwrap());
-        let day = span("2026-11-21", "2026-11-21").unwrap();
-        assert_eq!(day, (at("2026-11-21T00:00:00Z"), at("2026-11-22T00:00:00Z")));
-        let exact = span("2026-11-21T03:00:00+01:00", "2026-11-21T03:00:00Z").unwrap();
-        assert_eq!(exact, (at("2026-11-21T02:00:00Z"), at("2026-11-21T03:00:00Z")));
-        let all: LogSearch = serde_json::from_str("{}").unwrap();
-        assert_eq!(all, LogSearch::default());
-        for bad in ["", "2026-11-31", "2026-11", "21.11.2026", "2026-11-21T25:00:00Z"] {
-            let why = span(bad, "2026-11-21").unwrap_err().to_string();
-            assert!(why.contains("`from`") && why.contains("such as 2026-11-21"), "{why}");
-            let why = span("2026-11-21", bad).unwrap_err().to_string();
-            assert!(why.contains("`to`"), "{why}");
-        }
-    }
 }

@@ -120,6 +120,7 @@ impl From<SearchError> for ApiError {
         match error {
             SearchError::InvalidQuery { .. }
             | SearchError::InvalidParameter(_)
+            | SearchError::TooExpensive
             | SearchError::LineNotFound(_) => shown,
             SearchError::Index(_) => shown.caused_by(error),
         }

@@ -4,8 +4,9 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use callboard_actors::Jobs;
 use callboard_logs::SearchError;
 use callboard_protocol::{
-    ErrorCode, Job, LineContext, LineFilter, LineId, LogFacets, LogPage, LogSearch, LogStats,
-    PatternPage, PatternSearch,
+    CompareSearch, CountSearch, ErrorCode, HistogramSearch, Job, LineContext, LineFilter, LineId,
+    LogComparison, LogCount, LogFacets, LogHistogram, LogPage, LogSearch, LogStats, PatternPage,
+    PatternSearch,
 };
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
@@ -93,6 +94,45 @@ pub(crate) async fn log_facets(
     bounded(&state, &query.q)?;
     let query = query.into_inner();
     Ok(web::Json(state.edge().read_logs(move |logs| logs.facets(&query)).await?))
+}
+
+/// How many lines match over time, by level.
+#[utoipa::path(get, path = "/logs/histogram", tag = "logs", params(HistogramSearch),
+    responses((status = 200, body = LogHistogram)))]
+pub(crate) async fn log_histogram(
+    _: Allowed<permit::LogsRead>,
+    state: State,
+    query: web::Query<HistogramSearch>,
+) -> Result<web::Json<LogHistogram>, ApiError> {
+    bounded(&state, &query.q)?;
+    let query = query.into_inner();
+    Ok(web::Json(state.edge().read_logs(move |logs| logs.histogram(&query)).await?))
+}
+
+/// How many lines match, group by group: by level, source, pattern, or the values of a field.
+#[utoipa::path(get, path = "/logs/count", tag = "logs", params(CountSearch),
+    responses((status = 200, body = LogCount)))]
+pub(crate) async fn count_logs(
+    _: Allowed<permit::LogsRead>,
+    state: State,
+    query: web::Query<CountSearch>,
+) -> Result<web::Json<LogCount>, ApiError> {
+    bounded(&state, &query.q)?;
+    let query = query.into_inner();
+    Ok(web::Json(state.edge().read_logs(move |logs| logs.count(&query)).await?))
+}
+
+/// What is different in a span of time than in an earlier one, pattern by pattern.
+#[utoipa::path(get, path = "/logs/compare", tag = "logs", params(CompareSearch),
+    responses((status = 200, body = LogComparison)))]
+pub(crate) async fn compare_logs(
+    _: Allowed<permit::LogsRead>,
+    state: State,
+    query: web::Query<CompareSearch>,
+) -> Result<web::Json<LogComparison>, ApiError> {
+    bounded(&state, &query.q)?;
+    let query = query.into_inner();
+    Ok(web::Json(state.edge().read_logs(move |logs| logs.compare(&query)).await?))
 }
 
 /// Refuses a query that is longer than anybody writes.

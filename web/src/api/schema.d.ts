@@ -449,6 +449,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/logs/compare": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What is different in a span of time than in an earlier one, pattern by pattern.
+         * @description For the role `viewer` and above. An API key needs the scope `logs_read`.
+         */
+        get: operations["compare_logs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/logs/count": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How many lines match, group by group: by level, source, pattern, or the values of a field.
+         * @description For the role `viewer` and above. An API key needs the scope `logs_read`.
+         */
+        get: operations["count_logs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/logs/export": {
         parameters: {
             query?: never;
@@ -482,6 +522,26 @@ export interface paths {
          * @description For the role `viewer` and above. An API key needs the scope `logs_read`.
          */
         get: operations["log_facets"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/logs/histogram": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How many lines match over time, by level.
+         * @description For the role `viewer` and above. An API key needs the scope `logs_read`.
+         */
+        get: operations["log_histogram"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1579,6 +1639,11 @@ export interface components {
             reasoning: number;
         };
         /**
+         * @description What became of a pattern.
+         * @enum {string}
+         */
+        Change: "appeared" | "vanished" | "grew" | "shrank";
+        /**
          * @description The state of a circuit breaker.
          * @enum {string}
          */
@@ -1671,6 +1736,16 @@ export interface components {
             items: components["schemas"]["Conversation"][];
             /** @description For the next page; absent on the last. */
             next_cursor: string | null;
+        };
+        /** @description Lines with the same value. */
+        CountGroup: {
+            /**
+             * Format: int64
+             * @description How many lines.
+             */
+            count: number;
+            /** @description The value. */
+            value: string;
         };
         /** @description One thing that the server depends on. */
         Dependency: {
@@ -1933,6 +2008,67 @@ export interface components {
             /** @description The version of the server. */
             version: string;
         };
+        /** @description What is different in a later span of time. */
+        LogComparison: {
+            /** @description The later span. */
+            after: components["schemas"]["TimeRange"];
+            /** @description The earlier span. */
+            before: components["schemas"]["TimeRange"];
+            /** @description The patterns that changed, those that changed most first. */
+            changes: components["schemas"]["PatternChange"][];
+            /**
+             * Format: int64
+             * @description How many patterns changed in all.
+             */
+            found: number;
+            /**
+             * Format: int64
+             * @description Lines of the later one.
+             */
+            matched_after: number;
+            /**
+             * Format: int64
+             * @description Lines of the earlier one.
+             */
+            matched_before: number;
+            /**
+             * Format: int64
+             * @description How long it took, in microseconds.
+             */
+            took_us: number;
+        };
+        /** @description How many lines there are, group by group. */
+        LogCount: {
+            /** @description What they are counted by. */
+            by: string;
+            /**
+             * Format: int64
+             * @description Of these so many were counted: fields are read line by line, and not without end.
+             */
+            counted: number;
+            /**
+             * Format: int64
+             * @description How many groups there are in all.
+             */
+            found: number;
+            /** @description The groups, the largest first. */
+            groups: components["schemas"]["CountGroup"][];
+            /**
+             * Format: int64
+             * @description Lines that match.
+             */
+            matched: number;
+            /**
+             * Format: int64
+             * @description How long it took, in microseconds.
+             */
+            took_us: number;
+            /**
+             * Format: int64
+             * @description Of these so many have no such field.
+             */
+            without: number;
+        };
         /** @description How many lines of each kind there are. */
         LogFacets: {
             /**
@@ -1953,6 +2089,28 @@ export interface components {
             matched: number;
             /** @description By source, the most lines first. */
             sources: components["schemas"]["SourceCount"][];
+            /**
+             * Format: int64
+             * @description How long it took, in microseconds.
+             */
+            took_us: number;
+        };
+        /** @description How many lines there are, slice by slice. */
+        LogHistogram: {
+            /** @description The span that they cover. */
+            covered: components["schemas"]["TimeRange"];
+            /**
+             * Format: int64
+             * @description Lines that match.
+             */
+            matched: number;
+            /**
+             * Format: int64
+             * @description The width of a slice, in milliseconds.
+             */
+            slice_ms: number;
+            /** @description From the first slice with a line to the last. */
+            slices: components["schemas"]["LogSlice"][];
             /**
              * Format: int64
              * @description How long it took, in microseconds.
@@ -1999,6 +2157,18 @@ export interface components {
              * @description How long the search took, in microseconds.
              */
             took_us: number;
+        };
+        /** @description The lines of a slice of time. */
+        LogSlice: {
+            /**
+             * Format: int64
+             * @description How many lines.
+             */
+            count: number;
+            /** @description By level, the least grave first. */
+            levels: components["schemas"]["LevelCount"][];
+            /** @description Its first instant. */
+            start: components["schemas"]["Timestamp"];
         };
         /** @description What is indexed. */
         LogStats: {
@@ -2191,6 +2361,32 @@ export interface components {
             name: string;
             /** @description The absolute path of a file, or a pattern: `/var/log/nginx/*.log`, `/var/log/**\/*.log`. */
             path: string;
+        };
+        /** @description A pattern that changed. */
+        PatternChange: {
+            /**
+             * Format: int64
+             * @description Lines of the later span.
+             */
+            after: number;
+            /**
+             * Format: int64
+             * @description Lines of the earlier span.
+             */
+            before: number;
+            /** @description What became of it. */
+            change: components["schemas"]["Change"];
+            /** @description The newest of its lines. */
+            example: components["schemas"]["LogLine"];
+            /** @description Its id, as in `pattern:P12`. */
+            id: components["schemas"]["PatternId"];
+            /**
+             * Format: double
+             * @description How many times as often it came, span for span; each counted one more.
+             */
+            ratio: number;
+            /** @description What its lines have in common; `<*>` stands for what differs. */
+            template: string;
         };
         /** @description A pattern, and the lines that are instances of it. */
         PatternCount: {
@@ -3814,14 +4010,131 @@ export interface operations {
             };
         };
     };
-    export_logs: {
+    compare_logs: {
         parameters: {
             query?: {
-                /** @description As in `GET /logs/search`; empty means everything. */
+                /**
+                 * @description Words that must all occur, `"phrases"`, `-word` to exclude, `a OR b`, parentheses,
+                 *     `wor*` and `/regular expressions/`, `level:error`, `level>=warn`, `source:name`,
+                 *     `pattern:P12`, fields (`status>=500`, `user.id=7`, `trace_id=*`); empty finds everything.
+                 */
                 q?: string;
                 /** @description The first instant; a date alone, such as `2026-11-21`, is its midnight in UTC. */
                 from?: components["schemas"]["Timestamp"];
-                /** @description The first instant after; a date alone is the midnight at its end, so that the day counts. */
+                /**
+                 * @description The first instant after; a date alone is the midnight at its end, so that the day
+                 *     counts.
+                 */
+                to?: components["schemas"]["Timestamp"];
+                /** @description At least this grave. */
+                level?: components["schemas"]["Level"];
+                /** @description Only this source. */
+                source_id?: components["schemas"]["SourceId"];
+                /**
+                 * @description The first instant of the earlier span; when absent it is as long as the later, and ends
+                 *     where that begins.
+                 */
+                before_from?: components["schemas"]["Timestamp"];
+                /** @description The first instant after the earlier span. */
+                before_to?: components["schemas"]["Timestamp"];
+                /** @description At most so many patterns, 1 to 500; 50 when absent. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogComparison"];
+                };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    count_logs: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Words that must all occur, `"phrases"`, `-word` to exclude, `a OR b`, parentheses,
+                 *     `wor*` and `/regular expressions/`, `level:error`, `level>=warn`, `source:name`,
+                 *     `pattern:P12`, fields (`status>=500`, `user.id=7`, `trace_id=*`); empty finds everything.
+                 */
+                q?: string;
+                /** @description The first instant; a date alone, such as `2026-11-21`, is its midnight in UTC. */
+                from?: components["schemas"]["Timestamp"];
+                /**
+                 * @description The first instant after; a date alone is the midnight at its end, so that the day
+                 *     counts.
+                 */
+                to?: components["schemas"]["Timestamp"];
+                /** @description At least this grave. */
+                level?: components["schemas"]["Level"];
+                /** @description Only this source. */
+                source_id?: components["schemas"]["SourceId"];
+                /**
+                 * @description What lines are counted by: `level`, `source`, `pattern`, or the name of a field, such as
+                 *     `status` or `user.id`; `level` when absent.
+                 */
+                by?: string;
+                /** @description At most so many groups, the largest, 1 to 500; 20 when absent. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogCount"];
+                };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    export_logs: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Words that must all occur, `"phrases"`, `-word` to exclude, `a OR b`, parentheses,
+                 *     `wor*` and `/regular expressions/`, `level:error`, `level>=warn`, `source:name`,
+                 *     `pattern:P12`, fields (`status>=500`, `user.id=7`, `trace_id=*`); empty finds everything.
+                 */
+                q?: string;
+                /** @description The first instant; a date alone, such as `2026-11-21`, is its midnight in UTC. */
+                from?: components["schemas"]["Timestamp"];
+                /**
+                 * @description The first instant after; a date alone is the midnight at its end, so that the day
+                 *     counts.
+                 */
                 to?: components["schemas"]["Timestamp"];
                 /** @description At least this grave. */
                 level?: components["schemas"]["Level"];
@@ -3863,11 +4176,18 @@ export interface operations {
     log_facets: {
         parameters: {
             query?: {
-                /** @description As in `GET /logs/search`; empty means everything. */
+                /**
+                 * @description Words that must all occur, `"phrases"`, `-word` to exclude, `a OR b`, parentheses,
+                 *     `wor*` and `/regular expressions/`, `level:error`, `level>=warn`, `source:name`,
+                 *     `pattern:P12`, fields (`status>=500`, `user.id=7`, `trace_id=*`); empty finds everything.
+                 */
                 q?: string;
                 /** @description The first instant; a date alone, such as `2026-11-21`, is its midnight in UTC. */
                 from?: components["schemas"]["Timestamp"];
-                /** @description The first instant after; a date alone is the midnight at its end, so that the day counts. */
+                /**
+                 * @description The first instant after; a date alone is the midnight at its end, so that the day
+                 *     counts.
+                 */
                 to?: components["schemas"]["Timestamp"];
                 /** @description At least this grave. */
                 level?: components["schemas"]["Level"];
@@ -3887,6 +4207,57 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["LogFacets"];
+                };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    log_histogram: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Words that must all occur, `"phrases"`, `-word` to exclude, `a OR b`, parentheses,
+                 *     `wor*` and `/regular expressions/`, `level:error`, `level>=warn`, `source:name`,
+                 *     `pattern:P12`, fields (`status>=500`, `user.id=7`, `trace_id=*`); empty finds everything.
+                 */
+                q?: string;
+                /** @description The first instant; a date alone, such as `2026-11-21`, is its midnight in UTC. */
+                from?: components["schemas"]["Timestamp"];
+                /**
+                 * @description The first instant after; a date alone is the midnight at its end, so that the day
+                 *     counts.
+                 */
+                to?: components["schemas"]["Timestamp"];
+                /** @description At least this grave. */
+                level?: components["schemas"]["Level"];
+                /** @description Only this source. */
+                source_id?: components["schemas"]["SourceId"];
+                /** @description Slices at least this wide, in milliseconds. */
+                slice_ms?: number;
+                /** @description At most so many slices, 1 to 500; 60 when absent. */
+                slices?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogHistogram"];
                 };
             };
             /** @description It failed; `code` says why. */
@@ -3972,11 +4343,18 @@ export interface operations {
     log_patterns: {
         parameters: {
             query?: {
-                /** @description Of which lines; as in `GET /logs/search`. */
+                /**
+                 * @description Words that must all occur, `"phrases"`, `-word` to exclude, `a OR b`, parentheses,
+                 *     `wor*` and `/regular expressions/`, `level:error`, `level>=warn`, `source:name`,
+                 *     `pattern:P12`, fields (`status>=500`, `user.id=7`, `trace_id=*`); empty finds everything.
+                 */
                 q?: string;
                 /** @description The first instant; a date alone, such as `2026-11-21`, is its midnight in UTC. */
                 from?: components["schemas"]["Timestamp"];
-                /** @description The first instant after; a date alone is the midnight at its end, so that the day counts. */
+                /**
+                 * @description The first instant after; a date alone is the midnight at its end, so that the day
+                 *     counts.
+                 */
                 to?: components["schemas"]["Timestamp"];
                 /** @description At least this grave. */
                 level?: components["schemas"]["Level"];
@@ -4083,12 +4461,16 @@ export interface operations {
             query?: {
                 /**
                  * @description Words that must all occur, `"phrases"`, `-word` to exclude, `a OR b`, parentheses,
-                 *     `level:error`, `level>=warn`, `source:name`, `pattern:P12`; empty finds everything.
+                 *     `wor*` and `/regular expressions/`, `level:error`, `level>=warn`, `source:name`,
+                 *     `pattern:P12`, fields (`status>=500`, `user.id=7`, `trace_id=*`); empty finds everything.
                  */
                 q?: string;
                 /** @description The first instant; a date alone, such as `2026-11-21`, is its midnight in UTC. */
                 from?: components["schemas"]["Timestamp"];
-                /** @description The first instant after; a date alone is the midnight at its end, so that the day counts. */
+                /**
+                 * @description The first instant after; a date alone is the midnight at its end, so that the day
+                 *     counts.
+                 */
                 to?: components["schemas"]["Timestamp"];
                 /** @description At least this grave. */
                 level?: components["schemas"]["Level"];

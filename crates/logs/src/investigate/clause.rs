@@ -202,6 +202,9 @@ impl Inquiry<'_> {
             | Clause::Level(_)
             | Clause::Source(_)
             | Clause::Pattern(_)
+            | Clause::Like(_)
+            | Clause::Regex(_)
+            | Clause::Field(_)
             | Clause::Not(_)
             | Clause::All(_) => None,
         };
@@ -406,13 +409,13 @@ impl Inquiry<'_> {
 
     /// How many lines of a span match.
     pub(super) fn lines_of(&self, clause: &Clause, range: TimeRange) -> Result<usize, SearchError> {
-        let query = self.snapshot.compiler().search(clause, range);
+        let query = self.snapshot.query(clause, range);
         Ok(self.snapshot.searcher.search(&*query, &Count)?)
     }
 
     /// Matching lines by the number of their source.
     fn by_source(&self, clause: &Clause) -> Result<Vec<u64>, SearchError> {
-        let query = self.snapshot.compiler().search(clause, self.range);
+        let query = self.snapshot.query(clause, self.range);
         Ok(self.snapshot.survey(&*query, Survey::default())?.counts.sources)
     }
 }

@@ -45,7 +45,7 @@ impl Inquiry<'_> {
         concept: &Clause,
     ) -> Result<Counter, SearchError> {
         let clause = Clause::all(base.iter().chain([concept]).cloned());
-        let query = self.snapshot.compiler().search(&clause, self.range);
+        let query = self.snapshot.query(&clause, self.range);
         let mut counter = Counter::new(vec![kind], self.store.inner.config.count_limit);
         counter.count(self.snapshot, &*query)?;
         Ok(counter)

@@ -1,20 +1,26 @@
 //! From a query to a search of the index.
 
-use std::ops::Bound;
+use std::{ops::Bound, sync::Arc};
 
 use callboard_protocol::TimeRange;
 use tantivy::{
     Term,
     query::{
         AllQuery, BooleanQuery, ConstScoreQuery, EmptyQuery, Occur, PhraseQuery, Query, RangeQuery,
-        TermQuery,
+        RegexQuery, TermQuery,
     },
     schema::IndexRecordOption,
 };
 
-use super::{Clause, excludable::Excludable};
+use super::{
+    Clause, FieldClause, Test,
+    excludable::Excludable,
+    parse::compiled,
+    verified::{Allowance, Check, Verified},
+};
 use crate::{
-    catalogue::Catalogue, format::stamp::span, patterns::Patterns, schema::Fields, tokenizer,
+    catalogue::Catalogue, chunks::Chunks, fields, format::stamp::span, patterns::Patterns,
+    schema::Fields, tokenizer,
 };
 
 /// What names in a query refer to.
@@ -22,18 +28,30 @@ pub(crate) struct Compiler<'a> {
     pub(crate) fields: Fields,
     pub(crate) catalogue: &'a Catalogue,
     pub(crate) patterns: &'a Patterns,
+    pub(crate) chunks: Option<&'a Chunks>,
+    /// How many lines may be read.
+    pub(crate) allowance: Arc<Allowance>,
 }
 
 impl Compiler<'_> {
-    /// The search for a query within a span of time.
-    pub(crate) fn search(&self, clause: &Clause, range: TimeRange) -> Box<dyn Query> {
-        let everything = matches!(clause, Clause::All(clauses) if clauses.is_empty());
-        match in_range(self.fields, range) {
+    /// The search for a query within a span of time, and in one source alone when it is named by its
+    /// number.
+    pub(crate) fn search(
+        &self,
+        clause: &Clause,
+        range: TimeRange,
+        source: Option<u64>,
+    ) -> Box<dyn Query> {
+        let only = source.map(|number| self.one_of(self.fields.source, std::iter::once(number)));
+        let mut filters: Vec<_> = in_range(self.fields, range).into_iter().chain(only).collect();
+        let clauses =
+            if let Clause::All(clauses) = clause { clauses } else { std::slice::from_ref(clause) };
+        match (clauses, &mut filters[..]) {
             // Neither is wrapped: of a segment that they hold as a whole the counts are known.
-            None if everything => Box::new(AllQuery),
-            Some(range) if everything => range,
-            Some(range) => Box::new(BooleanQuery::intersection(vec![self.compile(clause), range])),
-            None => self.compile(clause),
+            ([], []) => Box::new(AllQuery),
+            ([], [_]) => filters.remove(0),
+            ([one], []) => self.compile(one),
+            _ => self.all(clauses, filters),
         }
     }
 
@@ -56,7 +74,11 @@ impl Compiler<'_> {
                 (Occur::Must, everything()),
                 (Occur::MustNot, self.excluded(clause)),
             ])),
-            Clause::All(clauses) => self.all(clauses),
+            Clause::All(clauses) => self.all(clauses, Vec::new()),
+            Clause::Like(pattern) => self.like(pattern),
+            Clause::Field(_) | Clause::Regex(_) => {
+                self.all(std::slice::from_ref(clause), Vec::new())
+            }
             Clause::Any(clauses) => {
                 Box::new(BooleanQuery::union(clauses.iter().map(|c| self.compile(c)).collect()))
             }
@@ -75,23 +97,87 @@ impl Compiler<'_> {
         if exact.is_empty() { numbers(&|known| known.contains(&name)) } else { exact }
     }
 
-    fn all(&self, clauses: &[Clause]) -> Box<dyn Query> {
-        let mut parts: Vec<(Occur, Box<dyn Query>)> = Vec::new();
+    /// What the index can tell comes first; of what is left each line is read.
+    fn all(&self, clauses: &[Clause], filters: Vec<Box<dyn Query>>) -> Box<dyn Query> {
+        let mut parts: Vec<(Occur, Box<dyn Query>)> =
+            filters.into_iter().map(|filter| (Occur::Must, filter)).collect();
+        let mut checks: Vec<Check> = Vec::new();
         for clause in clauses {
-            parts.push(match clause {
-                Clause::Not(clause) => (Occur::MustNot, self.excluded(clause)),
+            match clause {
+                Clause::Not(clause) => parts.push((Occur::MustNot, self.excluded(clause))),
+                Clause::Field(field) => {
+                    let likely = self.likely(field).into_iter();
+                    parts.extend(likely.map(|query| (Occur::Must, query)));
+                    let field = field.clone();
+                    checks.push(Arc::new(move |line| field.matches(line)));
+                }
+                Clause::Regex(pattern) => {
+                    // It was read before.
+                    let Ok(regex) = compiled(pattern) else { return Box::new(EmptyQuery) };
+                    checks.push(Arc::new(move |line| regex.is_match(line)));
+                }
                 Clause::Text(_)
                 | Clause::Level(_)
                 | Clause::Source(_)
                 | Clause::Pattern(_)
+                | Clause::Like(_)
                 | Clause::All(_)
-                | Clause::Any(_) => (Occur::Must, self.compile(clause)),
-            });
+                | Clause::Any(_) => parts.push((Occur::Must, self.compile(clause))),
+            }
         }
         if parts.iter().all(|(occur, _)| *occur == Occur::MustNot) {
             parts.push((Occur::Must, everything()));
         }
-        Box::new(BooleanQuery::new(parts))
+        let found = BooleanQuery::new(parts);
+        if checks.is_empty() {
+            return Box::new(found);
+        }
+        Box::new(Verified {
+            candidates: Arc::new(found),
+            check: Arc::new(move |line| checks.iter().all(|check| check(line))),
+            chunks: self.chunks.cloned(),
+            text: self.fields.text,
+            allowance: Arc::clone(&self.allowance),
+        })
+    }
+
+    /// What lines have, as a rule, that have such a field.
+    fn likely(&self, field: &FieldClause) -> Vec<Box<dyn Query>> {
+        let mut likely = Vec::new();
+        if let Some(statuses) = field.statuses() {
+            let terms = statuses.iter().map(|status| self.words(status)).collect();
+            likely.push(Box::new(BooleanQuery::union(terms)) as Box<dyn Query>);
+        } else if !fields::is_unnamed(&field.name) {
+            let last = field.name.rsplit('.').next().unwrap_or_default();
+            if !tokenizer::parts(last).is_empty() {
+                likely.push(self.words(last));
+            }
+        }
+        if let Test::Is(value) = &field.test
+            && span::first(value).is_none()
+            && !tokenizer::parts(value).is_empty()
+        {
+            likely.push(self.words(value));
+        }
+        likely.into_iter().map(unscored).collect()
+    }
+
+    /// Words that look like this.
+    fn like(&self, pattern: &str) -> Box<dyn Query> {
+        // Wholes begin and end with a letter or a digit.
+        let joiner = |c: char| !c.is_alphanumeric() && !matches!(c, '*' | '?');
+        let mut regex = String::new();
+        for c in pattern.trim_matches(joiner).chars() {
+            match c {
+                '*' => regex.push_str(".*"),
+                '?' => regex.push('.'),
+                c => regex.push_str(&regex::escape(c.encode_utf8(&mut [0; 4]))),
+            }
+        }
+        match RegexQuery::from_pattern(&regex, self.fields.text) {
+            Ok(query) => Box::new(query),
+            Err(_) => Box::new(EmptyQuery),
+        }
     }
 
     fn excluded(&self, clause: &Clause) -> Box<dyn Query> {

@@ -1,10 +1,11 @@
 //! Reads the log query language. Any text may come, of any length; errors name the column.
 
 use callboard_protocol::Level;
+use regex::{Regex, RegexBuilder};
 
-use super::Clause;
+use super::{Clause, FieldClause, Order, Test};
 use crate::{
-    SearchError,
+    SearchError, fields,
     format::{level, stamp::span},
     mining::PatternId,
     tokenizer,
@@ -171,7 +172,16 @@ impl<'q> Parser<'q> {
             self.at += stamp.end;
             return self.text_clause(start, text);
         }
+        if let Some(regex) = self.regex()? {
+            return Ok(regex);
+        }
+        if let Some(field) = self.field()? {
+            return Ok(field);
+        }
         let word = self.bare();
+        if is_like(word) {
+            return Ok(Clause::Like(word.to_lowercase()));
+        }
         if let Some(id) = word.strip_prefix("pattern:") {
             let message = "pattern: needs the id of a pattern, as in pattern:P12";
             let id: callboard_protocol::PatternId =
@@ -179,6 +189,89 @@ impl<'q> Parser<'q> {
             return Ok(Clause::Pattern(PatternId(id.0)));
         }
         self.text_clause(start, word)
+    }
+
+    /// `/…/`; a path between slashes is text, and so is everything that means itself.
+    fn regex(&mut self) -> Result<Option<Clause>, SearchError> {
+        const MEANING: [char; 11] = ['\\', '[', '(', '{', '^', '$', '+', '*', '?', '|', '.'];
+        let start = self.at;
+        let Some(inside) = self.rest().strip_prefix('/') else { return Ok(None) };
+        let ends = |at: usize| {
+            let escaped = inside[..at].ends_with('\\');
+            let behind = inside[at + 1..].chars().next();
+            !escaped && behind.is_none_or(|c| c.is_whitespace() || c == ')')
+        };
+        let end = inside.match_indices('/').map(|(at, _)| at).find(|at| ends(*at));
+        let Some(pattern) = end.map(|end| &inside[..end]) else { return Ok(None) };
+        if !pattern.contains(MEANING) {
+            return Ok(None);
+        }
+        self.at += pattern.len() + 2;
+        let pattern = pattern.replace("\\/", "/");
+        match compiled(&pattern) {
+            Ok(_) => Ok(Some(Clause::Regex(pattern))),
+            Err(problem) => Err(self.error_at(start, problem)),
+        }
+    }
+
+    /// `name=value`, `name>=5`, `name:>5`, `name:[1 TO 5]`, `name=*`; and with a colon for fields that
+    /// stand in lines without a name. Anything else with a colon or a sign is text that was pasted.
+    fn field(&mut self) -> Result<Option<Clause>, SearchError> {
+        let rest = self.rest();
+        let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '@' | '-');
+        let len = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
+        let (name, behind) = rest.split_at(len);
+        let starts = name.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '_' | '@'));
+        if !starts || name.ends_with(['.', '-']) {
+            return Ok(None);
+        }
+        let behind = match behind.strip_prefix(':') {
+            Some(range) if range.starts_with('[') => return self.range(name),
+            Some(ordered) if ordered.starts_with(['>', '<']) => ordered,
+            Some("*") => behind,
+            Some(any) if any.starts_with("* ") || any.starts_with("*)") => behind,
+            Some(_) if !fields::is_unnamed(name) => return Ok(None),
+            Some(_) | None => behind,
+        };
+        let sign = Order::ALL.iter().find(|(sign, _)| behind.starts_with(sign));
+        let value = match sign {
+            Some((sign, _)) => &behind[sign.len()..],
+            None => match behind.strip_prefix(['=', ':']) {
+                Some(value) => value,
+                None => return Ok(None),
+            },
+        };
+        let start = self.at;
+        self.at += rest.len() - value.len();
+        let quoted = self.peek() == Some('"');
+        let value = if quoted { self.quoted()? } else { self.bare().trim_end_matches([',', ';']) };
+        let test = match sign {
+            Some((_, order)) => Test::Ordered(*order, value.to_owned()),
+            None if value == "*" => Test::Exists,
+            None if !quoted && value.contains(['*', '?']) => Test::Like(value.to_owned()),
+            None => Test::Is(value.to_owned()),
+        };
+        if test != Test::Exists && !value.contains(char::is_alphanumeric) {
+            self.at = start;
+            return Ok(None);
+        }
+        Ok(Some(Clause::Field(FieldClause { name: name.to_owned(), test })))
+    }
+
+    /// `name:[1 TO 5]`, both ends inside.
+    fn range(&mut self, name: &str) -> Result<Option<Clause>, SearchError> {
+        let start = self.at;
+        let inside = &self.rest()[name.len() + 2..];
+        let bounds = inside.find(']').and_then(|end| inside[..end].split_once(" TO "));
+        let Some((low, high)) = bounds else {
+            return Err(self.error_at(start, "a range is written as in status:[400 TO 499]"));
+        };
+        self.at += name.len() + 2 + low.len() + " TO ".len() + high.len() + 1;
+        let bound = |order, value: &str| {
+            let test = Test::Ordered(order, value.trim().to_owned());
+            Clause::Field(FieldClause { name: name.to_owned(), test })
+        };
+        Ok(Some(Clause::all([bound(Order::AtLeast, low), bound(Order::AtMost, high)])))
     }
 
     /// Up to a space, a quote, or a parenthesis that closes a group.
@@ -222,4 +315,28 @@ impl<'q> Parser<'q> {
         }
         Ok(Clause::text(text))
     }
+}
+
+/// A regular expression, within bounds: it is matched in a time that grows with the line alone.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn compiled(pattern: &str) -> Result<Regex, String> {
+    const MOST_BYTES: usize = 1 << 20;
+    let built = RegexBuilder::new(pattern).size_limit(MOST_BYTES).case_insensitive(true).build();
+    built.map_err(|error| {
+        if matches!(error, regex::Error::CompiledTooBig(_)) {
+            return "this regular expression is too large".to_owned();
+        }
+        let told = error.to_string();
+        let last = told.lines().last().unwrap_or_default();
+        format!("this is no regular expression: {}", last.trim_start_matches("error: "))
+    })
+}
+
+/// Whether a word has stars or marks, and enough beside them to look for.
+fn is_like(word: &str) -> bool {
+    const LEAST: usize = 2;
+    let said = word.chars().filter(|c| c.is_alphanumeric()).count();
+    word.contains(['*', '?']) && said >= LEAST
 }

@@ -1,0 +1,218 @@
+//! Fields, patterns of words, and regular expressions in queries; counts by field; spans compared.
+
+use callboard_logs::{LogsConfig, SearchError};
+use callboard_protocol::{
+    Change, CompareSearch, CountSearch, HistogramSearch, LogCount, LogSearch, SearchOrder,
+    Timestamp,
+};
+
+use crate::fixture::{Fixture, config, query};
+
+const ACCESS: &str = "\
+10.0.0.1 - - [20/Nov/2026:10:00:00 +0000] \"GET /a HTTP/1.1\" 200 10 \"-\" \"curl/8\"
+10.0.0.2 - - [20/Nov/2026:10:01:00 +0000] \"POST /b HTTP/1.1\" 404 500 \"-\" \"curl/8\"
+10.0.0.1 - - [20/Nov/2026:10:02:00 +0000] \"GET /c HTTP/1.1\" 502 30 \"-\" \"bot\"
+";
+
+const JSON: &str = "\
+{\"time\":\"2026-11-20T11:00:00Z\",\"level\":\"info\",\"msg\":\"paid\",\"user\":{\"name\":\"ada\",\"id\":7},\"ms\":12}
+{\"time\":\"2026-11-20T11:01:00Z\",\"level\":\"error\",\"msg\":\"refused\",\"user\":{\"name\":\"Adam\",\"id\":8},\"ms\":900}
+{\"time\":\"2026-11-20T11:02:00Z\",\"level\":\"info\",\"msg\":\"timed out after 30 s\",\"ms\":30000}
+";
+
+fn fixture() -> Fixture {
+    let fixture = Fixture::new();
+    fixture.ingest("access.log", ACCESS);
+    fixture.ingest("pay.json", JSON);
+    fixture.ingest("app.log", "2026-11-20 12:00:00 WARN slow took=51ms user=root\n");
+    fixture
+}
+
+fn found(fixture: &Fixture, q: &str) -> Vec<u64> {
+    let mut ids: Vec<u64> = fixture.search(q).lines.iter().map(|line| line.id.0).collect();
+    ids.sort_unstable();
+    let best = LogSearch { order: SearchOrder::Best, ..query(q) };
+    assert_eq!(fixture.store.search(&best).unwrap().lines.len(), ids.len(), "{q}");
+    ids
+}
+
+#[test]
+fn fields_are_searched_by_value_range_and_likeness() {
+    let fixture = fixture();
+    for (q, ids) in [
+        ("status>=500", &[3][..]),
+        ("status:404", &[2]),
+        ("status:[400 TO 599]", &[2, 3]),
+        ("-status:200 source:access", &[2, 3]),
+        ("method=post", &[2]),
+        ("bytes:>100", &[2]),
+        ("bytes>500", &[]),
+        ("client=10.0.0.1 status=200", &[1]),
+        ("user.id=7", &[4]),
+        ("user.id>7", &[5]),
+        ("user.name=ad*", &[4, 5]),
+        ("user.name=ada", &[4]),
+        ("user.name=\"ada\"", &[4]),
+        ("user.name=*", &[4, 5]),
+        ("user.name:*", &[4, 5]),
+        ("ms>=900", &[5, 6]),
+        ("ms<900 level:info", &[4]),
+        ("took>50", &[7]),
+        ("took>51", &[]),
+        ("user=root", &[7]),
+        ("user=root OR user.id=8", &[5, 7]),
+        ("-user=root level>=warn", &[2, 3, 5]),
+        ("none=7", &[]),
+    ] {
+        assert_eq!(found(&fixture, q), ids, "{q}");
+    }
+}
+
+#[test]
+fn words_and_lines_are_searched_by_what_they_look_like() {
+    let fixture = fixture();
+    for (q, ids) in [
+        ("refus*", &[5][..]),
+        ("*fused", &[5]),
+        ("re?used", &[5]),
+        ("10.0.0.*", &[1, 2, 3]),
+        ("/time[d ]*out after \\d+/", &[6]),
+        ("/\"POST \\/b/", &[2]),
+        ("/^10\\.0\\.0\\.1 / status>=500", &[3]),
+        ("-/HTTP.1/ level:info", &[4, 6]),
+    ] {
+        assert_eq!(found(&fixture, q), ids, "{q}");
+    }
+    for (q, problem) in [
+        ("/(/", "column 1: this is no regular expression: unclosed group"),
+        ("a /x{1000000}/", "column 3: this regular expression is too large"),
+        ("status:[400 499]", "column 1: a range is written as in status:[400 TO 499]"),
+    ] {
+        assert_eq!(fixture.store.search(&query(q)).unwrap_err().to_string(), problem, "{q}");
+    }
+}
+
+#[test]
+fn what_was_pasted_is_text() {
+    let fixture = Fixture::of(
+        "\
+2026-11-20 10:00:00 x logname= uid=0 euid=0 tty=ssh rhost=1.2.3.4, done\n\
+2026-11-20 10:00:01 x open /var/log/app.log failed: a=b=c path=/x\n",
+    );
+    for (q, ids) in [
+        ("logname= uid=0 euid=0 tty=ssh rhost=1.2.3.4,", &[1][..]),
+        ("open /var/log/app.log failed: a=b=c path=/x", &[2]),
+        ("/var/log/", &[2]),
+        ("failed:", &[2]),
+        ("2026-11-20 10:00:01 x open", &[2]),
+        ("2026-11-20", &[1, 2]),
+        ("2026-11-19", &[]),
+        ("\"2026-11-20 10:00:00 x logname\"", &[1]),
+    ] {
+        assert_eq!(found(&fixture, q), ids, "{q}");
+    }
+}
+
+#[test]
+fn a_query_that_reads_too_much_is_refused_and_a_narrower_one_is_not() {
+    let fixture = Fixture::with(LogsConfig { scan_limit: 3, ..config() });
+    fixture.ingest("access.log", ACCESS);
+    fixture.ingest("pay.json", JSON);
+    let asked = |q: &str| fixture.store.search(&query(q));
+    assert!(matches!(asked("/HTTP.1/"), Err(SearchError::TooExpensive)));
+    assert_eq!(asked("/HTTP.1/ POST").unwrap().matched, 1);
+    let later = LogSearch { from: Some(at("2026-11-20T11:01:00Z")), ..query("/refus.d/") };
+    assert_eq!(fixture.store.search(&later).unwrap().matched, 1);
+}
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn groups(count: &LogCount) -> Vec<(&str, u64)> {
+    count.groups.iter().map(|group| (group.value.as_str(), group.count)).collect()
+}
+
+#[test]
+fn lines_are_counted_by_level_source_pattern_and_field() {
+    let fixture = fixture();
+    let count = |q: &str, by: &str| {
+        let (q, by) = (q.to_owned(), Some(by.to_owned()));
+        fixture.store.count(&CountSearch { q, by, ..CountSearch::default() }).unwrap()
+    };
+    assert_eq!(groups(&count("", "level")), [("info", 3), ("error", 2), ("warn", 2)]);
+    let sources = count("", "source");
+    assert_eq!(groups(&sources), [("access.log", 3), ("pay.json", 3), ("app.log", 1)]);
+    let clients = count("source:access", "client");
+    assert_eq!(groups(&clients), [("10.0.0.1", 2), ("10.0.0.2", 1)]);
+    let users = count("", "user.name");
+    assert_eq!(groups(&users), [("Adam", 1), ("ada", 1)]);
+    assert_eq!((users.matched, users.counted, users.without, users.found), (7, 7, 5, 2));
+    let patterns = count("", "pattern");
+    assert_eq!(patterns.groups.iter().map(|group| group.count).sum::<u64>(), 7);
+    let top =
+        CountSearch { by: Some("status".to_owned()), limit: Some(1), ..CountSearch::default() };
+    let top = fixture.store.count(&top).unwrap();
+    assert_eq!((top.groups.len(), top.found), (1, 3));
+    let none = CountSearch { by: Some(String::new()), ..CountSearch::default() };
+    assert!(fixture.store.count(&none).is_err());
+}
+
+#[test]
+fn a_histogram_tells_the_levels_of_each_slice() {
+    let fixture = fixture();
+    let search = HistogramSearch { slice_ms: Some(3_600_000), ..HistogramSearch::default() };
+    let histogram = fixture.store.histogram(&search).unwrap();
+    assert_eq!((histogram.matched, histogram.slice_ms), (7, 3_600_000));
+    let counts: Vec<u64> = histogram.slices.iter().map(|slice| slice.count).collect();
+    assert_eq!(counts, [3, 3, 1]);
+    let levels: Vec<_> = histogram.slices[0]
+        .levels
+        .iter()
+        .map(|count| (count.level.as_str(), count.count))
+        .collect();
+    assert_eq!(levels, [("info", 1), ("warn", 1), ("error", 1)]);
+    let one = HistogramSearch { slices: Some(1), ..HistogramSearch::default() };
+    assert_eq!(fixture.store.histogram(&one).unwrap().slices.len(), 1);
+    let none = HistogramSearch { slices: Some(0), ..HistogramSearch::default() };
+    assert!(fixture.store.histogram(&none).is_err());
+}
+
+#[test]
+fn two_spans_differ_in_their_patterns() {
+    let line =
+        |hour: u32, minute: u32, text: &str| format!("2026-11-20 {hour}:{minute:02}:00 {text}\n");
+    let mut log = String::new();
+    for minute in 0..30 {
+        log += &line(10, minute, "INFO heartbeat ok");
+        log += &line(10, minute, "INFO cache warmed");
+    }
+    for minute in 0..30 {
+        log += &line(11, minute, "INFO heartbeat ok");
+        log += &line(11, minute, "ERROR disk failed");
+        if minute < 5 {
+            log += &line(11, minute, "INFO cache warmed");
+        }
+    }
+    let fixture = Fixture::of(&log);
+    let (from, to) = (Some(at("2026-11-20T11:00:00Z")), Some(at("2026-11-20T12:00:00Z")));
+    let search = CompareSearch { from, to, ..CompareSearch::default() };
+    let compared = fixture.store.compare(&search).unwrap();
+    assert_eq!((compared.matched_before, compared.matched_after), (60, 65));
+    assert_eq!(compared.before.from, Some(at("2026-11-20T10:00:00Z")));
+    let told: Vec<_> = compared
+        .changes
+        .iter()
+        .map(|change| (change.template.as_str(), change.change, change.before, change.after))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("ERROR disk failed", Change::Appeared, 0, 30),
+            ("INFO cache warmed", Change::Shrank, 30, 5),
+        ]
+    );
+    let backwards = CompareSearch { from: to, to: from, ..CompareSearch::default() };
+    assert!(fixture.store.compare(&backwards).is_err());
+    assert!(Fixture::new().store.compare(&CompareSearch::default()).is_err());
+}
