@@ -14,6 +14,10 @@ CARGO_FLAGS ?= --locked
 ARGS ?=
 # Arguments for the load generator: make bench BENCH="turns --sockets 200 --out result.md"
 BENCH ?=
+# Whether bench-retrieval tells what it missed.
+MISSES ?=
+# Inputs for each parser in `make fuzz`.
+FUZZ ?= 1000000
 # Megabytes of logs for bench-logs.
 LOGS ?= 800
 # The folder of labelled logs for bench-patterns: one folder a system, as loghub lays them out.
@@ -98,6 +102,15 @@ bench-patterns: ## Measure template mining on the samples in LOGHUB
 .PHONY: bench-logs
 bench-logs: ## Measure indexing and searching of 800 MB, beside plain tantivy: LOGS=100 for 100 MB
 	cargo bench --workspace --bench corpus $(CARGO_FLAGS) -- $(LOGS)
+
+.PHONY: bench-retrieval
+bench-retrieval: ## Measure how well questions find their lines: MISSES=--misses to see which do not
+	cargo bench --workspace --bench retrieval $(CARGO_FLAGS) -- $(MISSES)
+
+.PHONY: fuzz
+fuzz: ## Give every parser, decoder and query a million inputs: FUZZ=1000 for fewer
+	PROPTEST_CASES=$(FUZZ) cargo test --release --lib $(CARGO_FLAGS) -p callboard-logs -- \
+		any_ no_bytes no_text no_words nor_do nearly_right what_is_read joined_lines no_line_is_over
 
 .PHONY: generate
 generate: build ## Write the generated files: OpenAPI, the page's types, errors, configuration

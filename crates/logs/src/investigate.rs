@@ -33,6 +33,8 @@ use time_words::{Calendar, TimeWords};
 use values::Kind;
 use wanted::Shape;
 
+/// Lines that are shown when none matches.
+const NEAREST: usize = 10;
 /// Kinds that are counted for one question.
 const MAX_KINDS: usize = 4;
 /// Years in which a day is looked for that is named without one.
@@ -68,10 +70,10 @@ impl LogStore {
     /// When the index fails. A question that nobody understands finds the lines with its words.
     pub fn investigate(
         &self,
-        question: &str,
+        text: &str,
         options: &InvestigateOptions,
     ) -> Result<Evidence, SearchError> {
-        let question = Question::read(question);
+        let question = Question::read(text);
         let snapshot = self.snapshot();
         let mut inquiry = Inquiry {
             store: self,
@@ -82,15 +84,16 @@ impl LogStore {
             left_out: question.left_out.clone(),
             aside: 0,
         };
-        let (sources, terms) = inquiry.sources(&question.terms);
-        inquiry.range = inquiry.range(&question, &sources)?;
+        let Found { clause, by_words } = inquiry.read(text, &question)?;
         let range = inquiry.range;
-        let Found { clause, by_words } = inquiry.clause(&question, sources, &terms)?;
         let query = snapshot.query(&clause, range);
         let by_default = if by_words { LineOrder::Best } else { LineOrder::Newest };
         let order = question.shape.order.unwrap_or(by_default);
         let wanted = question.shape.wanted;
-        let (found, addresses) = inquiry.find(order, wanted, &*query)?;
+        let (found, mut addresses) = inquiry.find(order, wanted, &*query)?;
+        if found.counts.matched == 0 {
+            addresses = inquiry.find_nearest(&question)?;
+        }
         let (rankings, counted) = inquiry.rank(&question, &*query)?;
         let lines = inquiry.lines(&addresses, &rankings)?;
         let found = found.counts;
@@ -137,6 +140,43 @@ struct Inquiry<'a> {
 impl Inquiry<'_> {
     fn note(&mut self, part: impl Into<String>) {
         self.reading.push(part.into());
+    }
+
+    /// What to search for, and when.
+    fn read(&mut self, text: &str, question: &Question) -> Result<Found, SearchError> {
+        if let Some(found) = self.remembered(text, question)? {
+            return Ok(found);
+        }
+        let (sources, terms) = self.sources(&question.terms);
+        self.range = self.range(question, &sources)?;
+        let by_source = !sources.is_empty() && terms.len() < question.terms.len();
+        let found = self.clause(question, sources, &terms)?;
+        let is_path = question.terms.iter().any(|term| term.word.contains(['.', '/']));
+        if !by_source || is_path || self.lines_of(&found.clause, self.range)? > 0 {
+            return Ok(found);
+        }
+        // A word that names a source may as well be what lines of others say.
+        let mut other =
+            Inquiry { reading: Vec::new(), left_out: question.left_out.clone(), aside: 0, ..*self };
+        other.range = other.range(question, &[])?;
+        let elsewhere = other.clause(question, Vec::new(), &question.terms)?;
+        if other.lines_of(&elsewhere.clause, other.range)? == 0 {
+            return Ok(found);
+        }
+        let Inquiry { range, aside, left_out, reading, .. } = other;
+        (self.range, self.aside, self.left_out, self.reading) = (range, aside, left_out, reading);
+        Ok(elsewhere)
+    }
+
+    /// Lines that have some of a question's words, when none has all: where they are best.
+    fn find_nearest(&mut self, question: &Question) -> Result<Vec<DocAddress>, SearchError> {
+        let Some(clause) = self.nearest(question)? else { return Ok(Vec::new()) };
+        let query = self.snapshot.query(&clause, self.range);
+        let (_, nearest) = self.snapshot.best(&*query, NEAREST)?;
+        if !nearest.is_empty() {
+            self.note("the nearest lines are shown, which have some of the words");
+        }
+        Ok(nearest)
     }
 
     /// The span of time that the question names. A day or a month without a year is of the latest

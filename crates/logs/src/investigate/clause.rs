@@ -7,13 +7,13 @@ use tantivy::{Term as IndexTerm, collector::Count};
 use super::{
     Inquiry,
     exclusions::Excluded,
-    lexicon::{Concept, FAULTS, Told, forms},
+    lexicon::{Concept, FAULTS, Told, forms, synonyms},
     question::{Joint, Question, Term},
 };
 use crate::{SearchError, catalogue::SourceEntry, query::Clause, survey::Survey, tokenizer};
 
 /// Forms of one word that are searched for.
-const MAX_FORMS: usize = 6;
+const MAX_FORMS: usize = 8;
 /// Sources that are named to somebody who asks for one that is not there.
 const MAX_NAMED: usize = 8;
 
@@ -28,6 +28,48 @@ pub(super) struct Found {
 }
 
 impl Inquiry<'_> {
+    /// The question itself, as text that somebody remembers or has copied: when it is short, asks
+    /// nothing in so many words, and lines have it.
+    pub(super) fn remembered(
+        &mut self,
+        text: &str,
+        question: &Question,
+    ) -> Result<Option<Found>, SearchError> {
+        const WORDS: std::ops::RangeInclusive<usize> = 2..=12;
+        let text = text.trim().trim_end_matches(['?', '!', '.']);
+        let words = text.split_whitespace().count();
+        let least = if question.concept.is_some() { 3 } else { *WORDS.start() };
+        let is_text = question.times.is_empty()
+            && !question.yes_or_no
+            && (least..=*WORDS.end()).contains(&words)
+            && !text.contains('"');
+        if !is_text || tokenizer::parts(text).len() < least {
+            return Ok(None);
+        }
+        let clause = Clause::text(text);
+        if !self.occurs_ever(&clause)? {
+            return Ok(None);
+        }
+        self.note(format!("lines with “{text}”"));
+        Ok(Some(Found { clause, by_words: true }))
+    }
+
+    /// What to search for when no line has all that a question says: lines with any of its words, so
+    /// that the nearest can be shown. None when there is nothing to look for.
+    pub(super) fn nearest(&self, question: &Question) -> Result<Option<Clause>, SearchError> {
+        let mut ways: Vec<Clause> = question.phrases.iter().map(|p| Clause::text(p)).collect();
+        for term in &question.terms {
+            ways.push(self.word(&term.word)?);
+        }
+        if let Some(concept) = question.concept {
+            let (Told::Any(phrases) | Told::First(&[phrases, ..])) = concept.told else {
+                return Ok(None);
+            };
+            ways.push(self.told(phrases)?);
+        }
+        self.occurring(vec![Clause::Any(ways)])
+    }
+
     /// What to search for. Sources, quoted text, names and what is not wanted always hold. When no
     /// line has all the other words, lines with any of them are searched for, and last those with
     /// none.
@@ -52,8 +94,8 @@ impl Inquiry<'_> {
         }
         let named = words;
         let words = self.known(&named)?;
-        if words.is_empty() && !named.is_empty() && base.is_empty() && question.says_nothing_else()
-        {
+        // Without them the question would be about every line.
+        if words.is_empty() && !named.is_empty() && base.is_empty() && question.level.is_none() {
             let words = named.iter().map(|term| Clause::text(&term.word)).collect();
             return Ok(Found { clause: Clause::any(words), by_words: true });
         }
@@ -210,7 +252,10 @@ impl Inquiry<'_> {
         };
         let asked = asked.unwrap_or_else(|| level.clone());
         let mut levels = vec![(Some(asked), Some((*name).to_owned()))];
-        if matches!(level, Clause::Level(levels) if levels.contains(&Level::Fatal)) {
+        let is_grave = matches!(level, Clause::Level(levels) if levels.contains(&Level::Fatal));
+        if let Some((Some(asked), _)) = levels.first().filter(|_| is_grave)
+            && !self.occurs_ever(asked)?
+        {
             let words = self.told(FAULTS)?;
             let said = format!("{name} by their words, since none has the level");
             levels.push((Some(words), Some(said)));
@@ -381,7 +426,7 @@ impl Inquiry<'_> {
     /// A word in the forms that the index has; anything with punctuation in it as it stands.
     fn word(&self, word: &str) -> Result<Clause, SearchError> {
         let mut clauses = vec![Clause::text(word)];
-        for form in forms(word) {
+        for form in forms(word).into_iter().chain(synonyms(word)) {
             if clauses.len() <= MAX_FORMS && self.is_indexed(&form)? {
                 clauses.push(Clause::Text(form));
             }

@@ -362,6 +362,57 @@ pub(crate) fn forms(word: &str) -> Vec<String> {
     forms
 }
 
+/// What people call things, and what logs have for them, in the form that stands in a log.
+const SYNONYMS: [(&str, &[&str]); 38] = [
+    ("attacker", &["intruder", "invalid", "root"]),
+    ("back", &["started", "recovered", "restored"]),
+    ("blocked", &["waits", "locked", "deadlock"]),
+    ("changed", &["migration", "modified", "altered"]),
+    ("config", &["configuration"]),
+    ("configuration", &["config"]),
+    ("connections", &["clients"]),
+    ("cpu", &["processor"]),
+    ("degraded", &["failure", "disabling", "degraded"]),
+    ("deployed", &["deploy", "release", "rollout", "rolled"]),
+    ("download", &["curl", "wget", "fetch"]),
+    ("drive", &["disk"]),
+    ("expire", &["expired", "notafter"]),
+    ("hang", &["stuck", "hung", "blocked"]),
+    ("heat", &["temperature", "thermal", "throttled"]),
+    ("leak", &["heap", "gc"]),
+    ("network", &["link", "interface", "eth0"]),
+    ("overheat", &["temperature", "thermal", "throttled"]),
+    ("package", &["apt", "dpkg", "yum", "upgraded"]),
+    ("piling", &["backlog", "lag"]),
+    ("processor", &["cpu", "cpu0", "cpu1", "cpu2"]),
+    ("raid", &["md0", "md1", "mdadm"]),
+    ("reach", &["connection", "unreachable", "refused"]),
+    ("refuse", &["rejected", "denied", "refused"]),
+    ("reload", &["reload", "reloaded", "reread"]),
+    ("replaced", &["renewed"]),
+    ("restart", &["reboot", "rebooted"]),
+    ("reverted", &["rollback", "rolled"]),
+    ("rollback", &["rolled", "revert", "reverted"]),
+    ("schema", &["migration"]),
+    ("slow", &["took", "duration", "slow"]),
+    ("ssl", &["tls", "certificate"]),
+    ("stopped", &["exited", "terminated", "shutdown"]),
+    ("storage", &["disk", "space", "volume"]),
+    ("updated", &["upgraded", "upgrade"]),
+    ("upgrade", &["upgraded", "updated"]),
+    ("vacuum", &["autovacuum"]),
+    ("zero", &["negative"]),
+];
+
+/// Other words for a word, or for one of its forms.
+pub(crate) fn synonyms(word: &str) -> impl Iterator<Item = String> {
+    let word = word.to_lowercase();
+    let forms = forms(&word);
+    let same = move |known: &&str| *known == word || forms.iter().any(|form| form == known);
+    let found = SYNONYMS.iter().filter(move |(known, _)| same(known));
+    found.flat_map(|(_, words)| *words).map(|word| (*word).to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -385,6 +436,15 @@ mod tests {
         }
         assert!(!forms("address").contains(&"addres".to_owned()));
         assert!(forms("10.0.0.1").is_empty() && forms("mod_jk").is_empty());
+    }
+
+    #[test]
+    fn things_have_other_names() {
+        let of = |word: &str| synonyms(word).collect::<Vec<_>>();
+        assert_eq!(of("processor"), ["cpu", "cpu0", "cpu1", "cpu2"]);
+        assert_eq!(of("restarted"), ["reboot", "rebooted"]);
+        assert!(of("packages").contains(&"dpkg".to_owned()));
+        assert!(of("payments").is_empty() && of("order").is_empty() && of("").is_empty());
     }
 
     #[test]

@@ -170,17 +170,6 @@ impl Question {
     }
 }
 
-impl Question {
-    /// Whether only its words can say what it is about.
-    pub(crate) fn says_nothing_else(&self) -> bool {
-        self.concept.is_none()
-            && self.level.is_none()
-            && self.times.is_empty()
-            && self.kinds.is_empty()
-            && self.shape == Shape::default()
-    }
-}
-
 /// The text of a question, and what of it is not understood yet: the rest is blanked, not removed,
 /// since further matches need their word boundaries.
 struct Reader {
@@ -288,7 +277,7 @@ fn is_negation(word: &str) -> bool {
 /// An address, an id, or another word with a number in it. Small numbers are not: `block 7` may be
 /// written in many ways.
 fn looks_like_name(word: &str) -> bool {
-    word.len() >= 4 && word.bytes().any(|byte| byte.is_ascii_digit())
+    word.len() >= 4 && word.bytes().any(|byte| byte.is_ascii_digit() || byte == b'_')
 }
 
 /// Whether the next word says who or what the question is about: `for mallory`, `in payments`.

@@ -248,7 +248,9 @@ impl<'q> Parser<'q> {
         let test = match sign {
             Some((_, order)) => Test::Ordered(*order, value.to_owned()),
             None if value == "*" => Test::Exists,
-            None if !quoted && value.contains(['*', '?']) => Test::Like(value.to_owned()),
+            None if !quoted && value.contains(['*', '?']) && value.chars().all(is_plain) => {
+                Test::Like(value.to_owned())
+            }
             None => Test::Is(value.to_owned()),
         };
         if test != Test::Exists && !value.contains(char::is_alphanumeric) {
@@ -334,9 +336,14 @@ pub(super) fn compiled(pattern: &str) -> Result<Regex, String> {
     })
 }
 
-/// Whether a word has stars or marks, and enough beside them to look for.
+/// Whether a word has stars or marks, enough beside them to look for, and nothing that would read
+/// otherwise where it is printed.
 fn is_like(word: &str) -> bool {
     const LEAST: usize = 2;
     let said = word.chars().filter(|c| c.is_alphanumeric()).count();
-    word.contains(['*', '?']) && said >= LEAST
+    word.contains(['*', '?']) && said >= LEAST && word.chars().all(is_plain)
+}
+
+fn is_plain(c: char) -> bool {
+    c.is_alphanumeric() || matches!(c, '*' | '?' | '.' | '_' | '-' | '/' | ':' | '@')
 }

@@ -30,6 +30,11 @@ fn queries_print_as_they_read() {
         "(a b) OR c",
         "x (a OR b)",
         "source:\"my file\"",
+        "status>=500 user.id=7",
+        "user.name=ad* trace_id=*",
+        "refus* re?used",
+        "/time[d ]*out/",
+        "a=\"b c\"",
     ] {
         assert_eq!(printed(query), query);
     }
@@ -87,7 +92,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_read_prints_to_the_same(query in "[ab(\\-\") :>=]{0,20}( OR | level:| source:)?[ab\" ]{0,6}") {
+    fn what_is_read_prints_to_the_same(query in "[ab1(\\-\") :><=*?/.\\[\\]]{0,20}( OR | level:| source:|status:|[0-9] TO )?[ab\" \\]*/]{0,6}") {
         if let Ok(clause) = parse(&query) {
             prop_assert_eq!(parse(&clause.to_string()).unwrap(), clause);
         }

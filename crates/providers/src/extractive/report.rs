@@ -34,6 +34,7 @@ pub(super) fn compose(evidence: &Evidence) -> Vec<String> {
     let mut pieces = Vec::new();
     if evidence.searched.matched == 0 {
         nothing(&evidence.searched, &mut pieces);
+        nearest(evidence, &mut pieces);
     } else {
         let citable: HashSet<LineId> = evidence.lines.iter().map(|line| line.id).collect();
         lead(&evidence.searched, &mut pieces);
@@ -219,6 +220,19 @@ fn shown_lines(evidence: &Evidence, pieces: &mut Vec<String>) {
         let source =
             if one_source { String::new() } else { format!(" {}", code(&line.source, 120)) };
         pieces.push(format!("- [{}]{source} {}\n", line.id, code(&line.text, LINE_CHARS)));
+    }
+}
+
+/// Lines that do not match, and come nearest.
+fn nearest(evidence: &Evidence, pieces: &mut Vec<String>) {
+    let shown = &evidence.lines[..evidence.lines.len().min(LINES)];
+    if shown.is_empty() {
+        return;
+    }
+    pieces.push("\n**Lines that have some of these words:**\n\n".to_owned());
+    for line in shown {
+        let (source, text) = (code(&line.source, 120), code(&line.text, LINE_CHARS));
+        pieces.push(format!("- [{}] {source} {text}\n", line.id));
     }
 }
 

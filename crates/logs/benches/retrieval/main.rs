@@ -1,0 +1,145 @@
+//! How well questions find their lines, and how exact their counts are, with no model at all: what the
+//! built-in provider answers from, and what models are shown.
+//!
+//! `make bench-retrieval` runs it. The logs are of one week of a small shop, written here; the set of
+//! questions is in `questions`, each with the lines that answer it. Measures, per kind of question:
+//! - R@1, R@10: the share of questions with a line that answers it first, or among the first ten;
+//! - MRR: the mean of one over the rank of the first such line (Voorhees, TREC-8, 1999);
+//! - exact: the share of counts that are right to the line, and of questions about what never happened
+//!   that found nothing.
+
+#![expect(
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a bench prints, and may fail loudly"
+)]
+
+mod questions;
+mod week;
+
+use std::{collections::BTreeMap, time::Instant};
+
+use callboard_logs::{InvestigateOptions, LogStore, LogsConfig};
+use callboard_protocol::LineId;
+
+use self::{
+    questions::{Gold, Question},
+    week::Week,
+};
+
+/// What came of the questions of a kind.
+#[derive(Default)]
+struct Scores {
+    asked: u32,
+    ranked: u32,
+    first: u32,
+    among_ten: u32,
+    reciprocal: f64,
+    checked: u32,
+    exact: u32,
+}
+
+fn main() {
+    let verbose = std::env::args().any(|argument| argument == "--misses");
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = LogStore::open(folder.path(), &LogsConfig::default()).expect("a store");
+    let week = Week::write(&store);
+    let questions = questions::all(&week);
+    println!("{} questions over {} lines.\n", questions.len(), week.lines.len());
+    let mut by_kind: BTreeMap<&str, Scores> = BTreeMap::new();
+    let mut took = Vec::with_capacity(questions.len());
+    for question in &questions {
+        let begun = now();
+        let evidence = store
+            .investigate(&question.text, &InvestigateOptions::at(week::now()))
+            .expect("evidence");
+        took.push(begun.elapsed());
+        let ids: Vec<LineId> = evidence.lines.iter().map(|line| line.id).collect();
+        let missed = by_kind.entry(question.kind).or_default().add(
+            question,
+            &ids,
+            evidence.searched.matched,
+        );
+        if missed && verbose {
+            let first = evidence.lines.first().map_or("nothing", |line| line.text.as_str());
+            println!(
+                "- {} “{}”: {} lines by `{}`, first “{first}”; wanted {}",
+                question.kind,
+                question.text,
+                evidence.searched.matched,
+                evidence.searched.query,
+                question.gold,
+            );
+        }
+    }
+    println!("| kind | questions | R@1 | R@10 | MRR | exact |");
+    println!("|---|---|---|---|---|---|");
+    let mut all = Scores::default();
+    for (kind, scores) in &by_kind {
+        println!("| {kind} {scores} |");
+        all.merge(scores);
+    }
+    println!("| all {all} |");
+    took.sort_unstable();
+    let millis = |at: usize| took[at].as_secs_f64() * 1_000.0;
+    println!(
+        "\nMilliseconds a question, p50 / p95: {:.1} / {:.1}.",
+        millis(took.len() / 2),
+        millis(took.len() * 95 / 100)
+    );
+}
+
+impl Scores {
+    /// Adds what a question came to; whether it missed.
+    fn add(&mut self, question: &Question, ids: &[LineId], matched: u64) -> bool {
+        self.asked += 1;
+        match &question.gold {
+            Gold::Lines(gold) => {
+                self.ranked += 1;
+                let rank = ids.iter().position(|id| gold.contains(id));
+                self.first += u32::from(rank == Some(0));
+                self.among_ten += u32::from(rank.is_some_and(|rank| rank < 10));
+                self.reciprocal += rank.map_or(0.0, |rank| 1.0 / (rank as f64 + 1.0));
+                rank != Some(0)
+            }
+            Gold::Count(count) => {
+                self.checked += 1;
+                self.exact += u32::from(matched == *count);
+                matched != *count
+            }
+        }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.asked += other.asked;
+        self.ranked += other.ranked;
+        self.first += other.first;
+        self.among_ten += other.among_ten;
+        self.reciprocal += other.reciprocal;
+        self.checked += other.checked;
+        self.exact += other.exact;
+    }
+}
+
+impl std::fmt::Display for Scores {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let share = |part: f64, whole: u32| match whole {
+            0 => "–".to_owned(),
+            whole => format!("{:.3}", part / f64::from(whole)),
+        };
+        write!(
+            formatter,
+            "| {} | {} | {} | {} | {}",
+            self.asked,
+            share(f64::from(self.first), self.ranked),
+            share(f64::from(self.among_ten), self.ranked),
+            share(self.reciprocal, self.ranked),
+            share(f64::from(self.exact), self.checked),
+        )
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a bench measures real time")]
+fn now() -> Instant {
+    Instant::now()
+}
