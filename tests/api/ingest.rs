@@ -1,13 +1,13 @@
 //! Logs that come in by the command line: what is indexed, what is skipped, and that nothing is
 //! indexed twice.
 
-use std::{collections::BTreeMap, path::Path, process::Output};
+use std::{collections::BTreeMap, io::Write as _, path::Path, process::Output};
 
-use callboard_protocol::{Answer, LogLine, LogStats};
+use callboard_protocol::{Answer, LogLine, LogPage, LogStats};
 
 use crate::{
     harness::{Client, Database, Launch, on_both_databases},
-    ssh_log::{self, QUESTION, SshLog},
+    ssh_log::{self, QUESTION, SshLog, with_query},
 };
 
 on_both_databases! { figures_and_citations_are_those_of_the_file }
@@ -210,16 +210,16 @@ async fn what_was_not_indexed_is_never_called_done() {
     let server = Launch::on(Database::Sqlite).await.start().await;
     let folder = server.folder().join("logs");
     std::fs::create_dir_all(folder.join("empty/deeper")).unwrap();
-    let gzip = [0x1f, 0x8b, 8, 0, 0, 1, 2];
-    for name in ["one.log.gz", "two.log.gz"] {
-        std::fs::write(folder.join(name), gzip).unwrap();
+    let xz = b"\xfd7zXZ\0\x01";
+    for name in ["one.log.xz", "two.log.xz"] {
+        std::fs::write(folder.join(name), xz).unwrap();
     }
     let ingest = async |paths: &[&str]| server.run(&[&["ingest"], paths].concat(), "").await;
     // The only one that was named.
-    let alone = ingest(&["logs/one.log.gz"]).await;
+    let alone = ingest(&["logs/one.log.xz"]).await;
     assert_eq!(alone.status.code(), Some(1), "{}", said(&alone));
     let why = complaint(&alone);
-    assert!(why.contains("one.log.gz was skipped: ") && why.contains("gzip"), "{why}");
+    assert!(why.contains("one.log.xz was skipped: ") && why.contains("xz"), "{why}");
     // All of several.
     let all = ingest(&["logs"]).await;
     assert_eq!(all.status.code(), Some(1), "{}", said(&all));
@@ -234,6 +234,26 @@ async fn what_was_not_indexed_is_never_called_done() {
     assert!(complaint(&some).contains("logs/empty holds no files"), "{}", complaint(&some));
     let printed = said(&some);
     assert!(printed.contains("good.log: 1 lines"), "{printed}");
-    let names = "2 of 3 files were skipped: one.log.gz, two.log.gz\n";
+    let names = "2 of 3 files were skipped: one.log.xz, two.log.xz\n";
     assert!(printed.ends_with(names), "{printed}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn packed_logs_are_read_as_what_is_in_them() {
+    let server = Launch::on(Database::Sqlite).await.start().await;
+    let ada = server.admin().await;
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    gzip.write_all(b"2026-11-21 03:14:15 INFO rotated line\n2026-11-21 03:14:16 INFO another\n")
+        .unwrap();
+    let whole = gzip.finish().unwrap();
+    let path = server.write("app.log.1.gz", &whole);
+    assert!(server.ingest(&path).await.contains("2 lines"));
+    let page: LogPage = ada.get(&with_query("/logs/search", &[("q", "rotated")])).await;
+    assert_eq!(page.lines[0].source, "app.log.1.gz");
+
+    server.write("cut.log.gz", &whole[..whole.len() - 9]);
+    let cut = server.run(&["ingest", "cut.log.gz"], "").await;
+    assert_eq!(cut.status.code(), Some(1), "{}", said(&cut));
+    let why = complaint(&cut);
+    assert!(why.contains("cannot be read to its end"), "{why}");
 }

@@ -227,3 +227,26 @@ async fn a_cut_after_calls_starts_again_with_the_next_provider() {
     let asked = serde_json::to_string(&second.requests()[0].body).unwrap();
     assert!(asked.contains("1 lines of all time match"), "it knows what was found: {asked}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn counts_and_comparisons_come_from_the_engine() {
+    let vendor = FakeVendor::start().await;
+    vendor.script([
+        Reply::text(&[])
+            .tool_call("1", "count_by", r#"{"query":"","by":"source"}"#)
+            .tool_call("2", "count_by", r#"{"query":"disk","by":"nothing"}"#)
+            .tool_call(
+                "3",
+                "compare",
+                r#"{"query":"","from":"2026-11-20T00:00:00Z","to":"2026-11-22T00:00:00Z"}"#,
+            ),
+        Reply::text(&["Counted."]),
+    ]);
+    let (_server, ada) = start(&vendor, "openai", &[]).await;
+    let answer = ada.ask(&fresh("zzz?")).await;
+    assert_eq!(answer.response, "Counted.");
+    let told = results(&vendor.requests()[1]);
+    assert!(told[0].contains("1 different values of source; 0 lines have none"), "{}", told[0]);
+    assert!(told[1].contains("0 different values of nothing"), "{}", told[1]);
+    assert!(told[2].contains("appeared: ") && told[2].contains("0 before"), "{}", told[2]);
+}

@@ -65,12 +65,12 @@ async fn an_upload_is_indexed_and_its_file_deleted(on: Database) {
     assert_eq!(ended(&ann, again.id).await.progress.lines, 0);
     assert_eq!(ada.get::<LogStats>("/logs/stats").await.lines, 300);
 
-    let binary: Job = read(upload(&ann, "auth.log.gz", vec![0x1f, 0x8b, 8, 0, 0, 1, 2])).await;
+    let binary: Job = read(upload(&ann, "auth.log.xz", b"\xfd7zXZ\0\x01".to_vec())).await;
     let binary = ended(&ann, binary.id).await;
     assert_eq!((binary.state, binary.progress.skipped_files), (JobState::Failed, 1));
     let why = binary.error.unwrap();
     assert_eq!(why.code, ErrorCode::BinaryInput);
-    assert!(why.message.contains("gzip") && why.message.contains("decompress"), "{}", why.message);
+    assert!(why.message.contains("xz") && why.message.contains("decompress"), "{}", why.message);
     assert_eq!(binary.attempts, 1, "it would be no other file the next time");
 
     let refused = vic.refused(upload(&vic, "auth.log", "one line\n")).await;

@@ -123,14 +123,6 @@ fn reindex(seed: &JobSeed, told: &dyn Fn() -> bool) -> Worked {
 fn failed(error: IngestError, what: &'static str) -> Worked {
     let cause = std::error::Error::source(&error).map(ToString::to_string);
     warn!(%error, cause, what, "a job failed");
-    let again = match &error {
-        IngestError::Open { .. } => false,
-        IngestError::Read { .. }
-        | IngestError::Busy
-        | IngestError::Overtaken
-        | IngestError::Remaking
-        | IngestError::Catalogue(_)
-        | IngestError::Index(_) => true,
-    };
+    let again = !error.is_final();
     Worked::Failed { error: error.client_error().into(), again }
 }

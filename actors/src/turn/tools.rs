@@ -34,6 +34,8 @@ enum Tool {
     CountLogs,
     Histogram,
     Patterns,
+    CountBy,
+    Compare,
     LineContext,
     ListSources,
 }
@@ -58,11 +60,13 @@ impl Outcome {
 }
 
 impl Tool {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 8] = [
         Self::SearchLogs,
         Self::CountLogs,
         Self::Histogram,
         Self::Patterns,
+        Self::CountBy,
+        Self::Compare,
         Self::LineContext,
         Self::ListSources,
     ];
@@ -73,6 +77,8 @@ impl Tool {
             Self::CountLogs => "count_logs",
             Self::Histogram => "histogram",
             Self::Patterns => "patterns",
+            Self::CountBy => "count_by",
+            Self::Compare => "compare",
             Self::LineContext => "line_context",
             Self::ListSources => "list_sources",
         }
@@ -91,6 +97,15 @@ impl Tool {
                  share one. `rising` puts first what comes more often of late, `newest` what was \
                  first seen last. The lines of a pattern are found by the query pattern:P12."
             }
+            Self::CountBy => {
+                "Counts the log lines that match by level, source or pattern, or by the values of a \
+                 field, such as status, path, user.id or any key of the lines; the largest groups \
+                 first."
+            }
+            Self::Compare => {
+                "Says what is different from `from` to `to` than in the span of the same length \
+                 before: which patterns appeared, vanished, grew and shrank."
+            }
             Self::LineContext => "Shows a line between its neighbours in the same source.",
             Self::ListSources => "The log sources: name, number of lines, span of time.",
         }
@@ -98,8 +113,9 @@ impl Tool {
 
     fn parameters(self) -> Value {
         let query = json!({ "type": "string", "description": "Words that must all occur, \
-            \"phrases\", -word to exclude, a OR b, parentheses, level:error, level>=warn, \
-            source:name, pattern:P12. Empty finds everything." });
+            \"phrases\", -word to exclude, a OR b, parentheses, wor*, level:error, level>=warn, \
+            source:name, pattern:P12, fields as in status>=500 and user.id=7. Empty finds \
+            everything." });
         let at = |which: &str| {
             let description = format!("The {which} instant, as 2026-11-21T03:00:00Z or a date.");
             json!({ "type": "string", "description": description })
@@ -125,6 +141,17 @@ impl Tool {
             Self::Patterns => object(json!({
                 "order": { "type": "string", "enum": ["count", "rising", "newest"] },
             })),
+            Self::CountBy => {
+                let by = "level, source, pattern, or the name of a field.";
+                let mut object = object(json!({ "by": { "type": "string", "description": by } }));
+                object["required"] = json!(["query", "by"]);
+                object
+            }
+            Self::Compare => {
+                let mut object = object(json!({}));
+                object["required"] = json!(["query", "from", "to"]);
+                object
+            }
             Self::LineContext => json!({ "type": "object", "properties": {
                 "line": { "type": "string", "description": "The id of the line, as L123." },
                 "around": { "type": "integer", "minimum": 1, "maximum": run::MAX_AROUND },

@@ -17,6 +17,8 @@ pub struct LogsConfig {
     pub max_record_lines: usize,
     /// A record of several lines ends before it grows over this.
     pub max_record_bytes: usize,
+    /// More than this is not read of what is packed in a file, in MiB.
+    pub unpacked_mb: u64,
     /// Memory for building the index, shared by all writing threads. 16 to 4096.
     pub writer_memory_mb: usize,
     /// Threads that build the index. 1 to 8; fewer when the memory is too small for so many.
@@ -57,6 +59,7 @@ impl Default for LogsConfig {
             max_line_bytes: 64 * 1024,
             max_record_lines: 1000,
             max_record_bytes: 256 * 1024,
+            unpacked_mb: 65_536,
             writer_memory_mb: 256,
             writer_threads: 2,
             commit_every_lines: 2_000_000,
@@ -77,6 +80,7 @@ impl LogsConfig {
             ("max_line_bytes", self.max_line_bytes as u64, 256, 16 << 20),
             ("max_record_lines", self.max_record_lines as u64, 1, 100_000),
             ("max_record_bytes", self.max_record_bytes as u64, 256, 64 << 20),
+            ("unpacked_mb", self.unpacked_mb, 1, u64::MAX >> 20),
             ("writer_memory_mb", self.writer_memory_mb as u64, 16, 4096),
             ("writer_threads", self.writer_threads as u64, 1, 8),
             ("commit_every_lines", self.commit_every_lines, 1, u64::MAX),

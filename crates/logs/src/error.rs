@@ -79,6 +79,18 @@ pub enum IngestError {
 }
 
 impl IngestError {
+    /// Whether trying again is of no use.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::Open { .. } => true,
+            Self::Read { source, .. } => is_damage(source),
+            Self::Busy | Self::Overtaken | Self::Remaking | Self::Catalogue(_) | Self::Index(_) => {
+                false
+            }
+        }
+    }
+
     /// What a client may know of it.
     #[must_use]
     pub fn client_error(&self) -> ClientError {
@@ -89,6 +101,13 @@ impl IngestError {
             Self::Open { .. } => {
                 ClientError::new(ErrorCode::BadRequest, "The file cannot be opened.")
             }
+            Self::Read { offset, source } if is_damage(source) => ClientError::new(
+                ErrorCode::BadRequest,
+                format!(
+                    "What is packed in the file cannot be read to its end: {source}. {offset} bytes of \
+                     it are indexed."
+                ),
+            ),
             Self::Read { offset, .. } => ClientError::new(
                 ErrorCode::BadRequest,
                 format!("Reading stopped after {offset} bytes; what was read is indexed."),
@@ -107,6 +126,12 @@ impl IngestError {
             Self::Catalogue(_) | Self::Index(_) => ErrorCode::Internal.into(),
         }
     }
+}
+
+/// Whether the file itself is wrong, and not the way to it.
+fn is_damage(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
+    matches!(error.kind(), InvalidData | InvalidInput | UnexpectedEof)
 }
 
 /// Why a search has no answer.

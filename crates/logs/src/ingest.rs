@@ -19,6 +19,7 @@ use crate::{
     checkpoint::{Checkpoint, FileId, Head},
     format::{Layout, stamp::Clock},
     lines::LineReader,
+    packed,
     record::{Assembler, Record},
     spool, text,
     writer::{Batch, Origin},
@@ -82,7 +83,7 @@ impl IngestOptions {
 pub type OnProgress<'a> = &'a mut dyn FnMut(&IngestProgress) -> ControlFlow<()>;
 
 impl LogStore {
-    /// Indexes what is new in a file.
+    /// Indexes what is new in a file, or in what is packed in it.
     ///
     /// # Errors
     /// When the file cannot be read, or the index cannot be written. What was read before an error
@@ -101,6 +102,11 @@ impl LogStore {
         }
         if !metadata.is_file() {
             return self.ingest_reader(file, options, on_progress);
+        }
+        let head = read_head(&mut &file).map_err(in_open)?;
+        (&file).seek(SeekFrom::Start(0)).map_err(in_open)?;
+        if packed::is_packed(&head) {
+            return self.ingest_packed(&file, options, on_progress);
         }
         self.ingest_open(&file, options, on_progress)
     }

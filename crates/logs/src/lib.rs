@@ -32,6 +32,7 @@ mod ingest;
 mod investigate;
 mod lines;
 mod mining;
+mod packed;
 mod pattern_counts;
 mod patterns;
 pub mod push;

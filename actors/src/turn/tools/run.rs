@@ -4,8 +4,8 @@ use std::{collections::HashMap, fmt::Write as _};
 
 use callboard_logs::{InvestigateOptions, LogStore, SearchError};
 use callboard_protocol::{
-    LineId, LogLine, LogPage, LogSearch, PatternOrder, PatternSearch, SearchOrder, TimeRange,
-    Timestamp,
+    Change, CompareSearch, CountSearch, LineId, LogCount, LogLine, LogPage, LogSearch,
+    PatternOrder, PatternSearch, SearchOrder, TimeRange, Timestamp,
 };
 use callboard_providers::log_line;
 use serde::{Deserialize, de::DeserializeOwned};
@@ -23,6 +23,9 @@ const DEFAULT_LINES: u32 = 20;
 
 /// Patterns that are shown.
 const MAX_PATTERNS: u32 = 30;
+
+/// Groups of a count that are shown.
+const MAX_GROUPS: u32 = 50;
 
 /// Slices of a histogram that are shown.
 const MAX_SLICES: usize = 60;
@@ -57,6 +60,17 @@ struct Patterns {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct Grouped {
+    query: String,
+    #[serde(default)]
+    from: Option<String>,
+    #[serde(default)]
+    to: Option<String>,
+    by: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Around {
     line: LineId,
     #[serde(default)]
@@ -74,6 +88,8 @@ pub(super) fn run(tool: Tool, logs: &LogStore, arguments: &str) -> Outcome {
         Tool::CountLogs => read(arguments).and_then(|search| count(logs, &search)),
         Tool::Histogram => read(arguments).and_then(|search| over_time(logs, &search)),
         Tool::Patterns => read(arguments).and_then(|asked| patterns(logs, &asked)),
+        Tool::CountBy => read(arguments).and_then(|asked| count_by(logs, &asked)),
+        Tool::Compare => read(arguments).and_then(|search| compare(logs, &search)),
         Tool::LineContext => read(arguments).and_then(|around| context(logs, &around)),
         Tool::ListSources => read(arguments).map(|Nothing {}| sources(logs)),
     };
@@ -220,6 +236,63 @@ fn patterns(logs: &LogStore, asked: &Patterns) -> Result<Outcome, String> {
     }
     let summary = format!("{} patterns in {} lines", page.found, page.matched);
     let lines = page.patterns.into_iter().map(|one| one.example).collect();
+    Ok(Outcome { text, summary, lines, is_error: false })
+}
+
+fn count_by(logs: &LogStore, asked: &Grouped) -> Result<Outcome, String> {
+    let search = Search {
+        query: asked.query.clone(),
+        from: asked.from.clone(),
+        to: asked.to.clone(),
+        ..Search::default()
+    };
+    let LogSearch { q, from, to, .. } = search.of_engine(1)?;
+    let (by, limit) = (Some(asked.by.clone()), Some(MAX_GROUPS));
+    let counted = logs.count(&CountSearch { q, from, to, by, limit, ..CountSearch::default() });
+    let counted = counted.map_err(said)?;
+    let mut text = search.head(counted.matched);
+    let LogCount { by, found, without, .. } = &counted;
+    let _ = writeln!(text, "{found} different values of {by}; {without} lines have none:");
+    for group in &counted.groups {
+        let _ = writeln!(text, "- {}: {}", group.value, group.count);
+    }
+    if counted.counted < counted.matched {
+        let _ = writeln!(text, "(only {} lines were counted)", counted.counted);
+    }
+    let summary = format!("{found} values of {by} in {} lines", counted.matched);
+    Ok(Outcome { text, summary, lines: Vec::new(), is_error: false })
+}
+
+fn compare(logs: &LogStore, search: &Search) -> Result<Outcome, String> {
+    let LogSearch { q, from, to, .. } = search.of_engine(1)?;
+    let asked =
+        CompareSearch { q, from, to, limit: Some(MAX_PATTERNS), ..CompareSearch::default() };
+    let compared = logs.compare(&asked).map_err(said)?;
+    let mut text = format!(
+        "{} lines {}, and {} lines before, {}, match: {}\n{} patterns changed, the most first:\n",
+        compared.matched_after,
+        span(compared.after),
+        compared.matched_before,
+        span(compared.before),
+        search.query,
+        compared.found,
+    );
+    for one in &compared.changes {
+        let (id, example, template) = (one.id, one.example.id, &one.template);
+        let change = match one.change {
+            Change::Appeared => "appeared",
+            Change::Vanished => "vanished",
+            Change::Grew => "grew",
+            Change::Shrank => "shrank",
+        };
+        let _ = writeln!(
+            text,
+            "- {id} {change}: {} lines, {} before, newest [{example}]: {template}",
+            one.after, one.before
+        );
+    }
+    let summary = format!("{} patterns changed", compared.found);
+    let lines = compared.changes.into_iter().map(|one| one.example).collect();
     Ok(Outcome { text, summary, lines, is_error: false })
 }
 
