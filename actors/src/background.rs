@@ -45,7 +45,8 @@ impl Background<'_> {
             drop(keeper.keep("log_source:callboard", placement, make));
         }
         let store = shared.store.clone();
-        let upkeep = UpkeepSeed { store, every: upkeep::EVERY, keep_days };
+        let (logs, runtime) = (shared.logs.clone(), shared.runtime.clone());
+        let upkeep = UpkeepSeed { store, logs, runtime, every: upkeep::EVERY, keep_days };
         let placement = Placement::on(&arbiters[0], upkeep::MAILBOX);
         drop(keeper.keep("upkeep", placement, move |_| Upkeep::new(upkeep)));
     }

@@ -1,5 +1,6 @@
 //! Forgets what is of no use any more, at the start and then once an hour: refresh tokens that have
-//! ended, and calls in the ledger that are older than `ledger.keep_days`.
+//! ended, calls in the ledger that are older than `ledger.keep_days`, and log lines that are older than
+//! `logs.keep_days` or more than `logs.keep_gb`.
 //!
 //! Nothing depends on when they go; they would only fill the database. The mailbox takes
 //! [`MAILBOX`]; nobody but the actor itself writes to it. A panic costs nothing: it goes on when it
@@ -12,8 +13,10 @@ use callboard_entities::{
     Store, StoreError,
     queries::{tokens, usage},
 };
+use callboard_logs::{LogStore, Retention};
 use callboard_protocol::Timestamp;
-use tracing::debug;
+use tokio::runtime::Handle;
+use tracing::{debug, error, info, warn};
 
 use crate::storage::store_failed;
 
@@ -32,6 +35,8 @@ const DAY: Duration = Duration::from_secs(86_400);
 #[derive(Clone)]
 pub(crate) struct UpkeepSeed {
     pub(crate) store: Store,
+    pub(crate) logs: LogStore,
+    pub(crate) runtime: Handle,
     pub(crate) every: Duration,
     /// How long calls stay in the ledger, in days.
     pub(crate) keep_days: u32,
@@ -57,7 +62,7 @@ impl Upkeep {
     }
 
     fn purge(&self, ctx: &mut Context<Self>) {
-        let UpkeepSeed { store, keep_days, .. } = self.seed.clone();
+        let UpkeepSeed { store, keep_days, logs, runtime, .. } = self.seed.clone();
         let purge = async move {
             let now = Timestamp::now();
             match tokens::purge_expired(&store, now).await {
@@ -67,6 +72,16 @@ impl Upkeep {
             match purge_calls(&store, now.minus(DAY * keep_days)).await {
                 Ok(purged) => debug!(purged, "old calls were forgotten"),
                 Err(error) => store_failed("purge the ledger", &error),
+            }
+            let keep = logs.retention();
+            if keep != Retention::default() {
+                let retained = runtime.spawn_blocking(move || logs.retain(keep, now)).await;
+                match retained {
+                    Ok(Ok(0)) => {}
+                    Ok(Ok(lines)) => info!(lines, "old log lines have left the index"),
+                    Ok(Err(error)) => warn!(%error, "old log lines could not leave the index"),
+                    Err(panic) => error!(%panic, "letting old log lines go panicked"),
+                }
             }
         };
         ctx.spawn(purge.into_actor(self));

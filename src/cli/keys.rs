@@ -32,7 +32,7 @@ pub(super) enum KeyCommand {
 pub(super) struct NewKey {
     /// For people
     name: String,
-    /// chat, embeddings, models, logs_read or usage_read; may be repeated
+    /// chat, embeddings, models, logs_read, logs_write or usage_read; may be repeated
     #[arg(long = "scope", default_values = ["chat", "embeddings", "models"])]
     scopes: Vec<KeyScope>,
     /// A model that it may name; may be repeated [default: all]

@@ -73,6 +73,8 @@ fn ended_tokens_are_forgotten_again_and_again_also_after_a_panic() {
         let keeper = Keeper::new(IntCounterVec::new(Opts::new("r", "r"), &["actor"]).unwrap());
         let seed = UpkeepSeed {
             store: world.store.clone(),
+            logs: world.logs.clone(),
+            runtime: tokio::runtime::Handle::current(),
             every: Duration::from_millis(20),
             keep_days: 32,
         };
@@ -105,7 +107,9 @@ fn calls_are_kept_for_their_days_and_no_longer() {
         usage::insert_many(&world.store, &calls).await.unwrap();
         usage::insert_many(&world.store, &old).await.unwrap();
         let keeper = Keeper::new(IntCounterVec::new(Opts::new("r", "r"), &["actor"]).unwrap());
-        let seed = UpkeepSeed { store: world.store.clone(), every: EVERY, keep_days };
+        let (store, logs) = (world.store.clone(), world.logs.clone());
+        let runtime = tokio::runtime::Handle::current();
+        let seed = UpkeepSeed { store, logs, runtime, every: EVERY, keep_days };
         let here = Arbiter::current();
         let upkeep =
             keeper.keep("upkeep", Placement::on(&here, MAILBOX), move |_| Upkeep::new(seed));

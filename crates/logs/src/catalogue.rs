@@ -16,6 +16,8 @@ use crate::{
 
 const VERSION: u32 = 1;
 
+const DAY_MS: i64 = 86_400_000;
+
 /// Files that one source remembers: enough for its rotations. The oldest is forgotten.
 pub(crate) const MAX_CHECKPOINTS: usize = 32;
 
@@ -28,6 +30,15 @@ pub(crate) struct Catalogue {
     /// Ids of patterns that were given: which of the pattern files belongs to the commit.
     #[serde(default)]
     pub(crate) patterns: u32,
+    /// Lines before this one are gone.
+    #[serde(default)]
+    pub(crate) first_line: u64,
+    /// When lines came in: the latest day last.
+    #[serde(default)]
+    pub(crate) days: Vec<Day>,
+    /// The levels of the lines that are gone, in the order of [`Level::ALL`].
+    #[serde(default)]
+    pub(crate) gone_levels: [u64; Level::ALL.len()],
     /// How much of the chunks belongs to the commit.
     #[serde(default)]
     pub(crate) texts: Committed,
@@ -36,6 +47,18 @@ pub(crate) struct Catalogue {
     pub(crate) made_by: Option<String>,
     pub(crate) sources: Vec<SourceEntry>,
 }
+
+/// A day on which lines came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Day {
+    /// Days since 1970.
+    day: i64,
+    /// The first line that came then, or the next if none did.
+    first: u64,
+}
+
+/// Days that are remembered: as long as anybody keeps logs by the day.
+const MAX_DAYS: usize = 4_000;
 
 /// Fails to read from any other number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +87,9 @@ pub(crate) struct SourceEntry {
     pub(crate) name: String,
     /// Lines indexed, and the place of the next one.
     pub(crate) lines: u64,
+    /// Of these so many are gone.
+    #[serde(default)]
+    gone: u64,
     first: Option<i64>,
     last: Option<i64>,
     levels: [u64; Level::ALL.len()],
@@ -78,6 +104,9 @@ impl Default for Catalogue {
             next_line: 1,
             generation: 0,
             patterns: 0,
+            first_line: 0,
+            days: Vec::new(),
+            gone_levels: [0; Level::ALL.len()],
             texts: Committed::default(),
             made_by: None,
             sources: Vec::new(),
@@ -96,6 +125,7 @@ impl Catalogue {
             id,
             name: name.to_owned(),
             lines: 0,
+            gone: 0,
             first: None,
             last: None,
             levels: [0; Level::ALL.len()],
@@ -129,15 +159,55 @@ impl Catalogue {
 
     /// Lines in all.
     pub(crate) fn lines(&self) -> u64 {
-        self.sources.iter().map(|source| source.lines).sum()
+        self.sources.iter().map(SourceEntry::kept).sum()
+    }
+
+    /// Notes that lines come in at this time.
+    pub(crate) fn note_day(&mut self, at: Timestamp) {
+        let day = at.as_millis().div_euclid(DAY_MS);
+        if self.days.last().is_none_or(|last| last.day < day) {
+            self.days.push(Day { day, first: self.next_line });
+            let more = self.days.len().saturating_sub(MAX_DAYS);
+            self.days.drain(..more);
+        }
+    }
+
+    /// The first line that came in on this day or later; the next line when none did.
+    pub(crate) fn first_since(&self, at: Timestamp) -> u64 {
+        let day = at.as_millis().div_euclid(DAY_MS);
+        // Of lines before the first day nothing is known: they are as old as that day.
+        let since = self.days.iter().enumerate().find(|(_, known)| known.day >= day);
+        match since {
+            Some((0, _)) => self.first_line,
+            Some((_, known)) => known.first,
+            None if self.days.is_empty() => self.first_line,
+            None => self.next_line,
+        }
+    }
+
+    /// Lets go of all lines before `first`, of which each source had so many.
+    pub(crate) fn let_go(
+        &mut self,
+        first: u64,
+        by_source: &[u64],
+        levels: &[u64; Level::ALL.len()],
+    ) {
+        self.first_line = first;
+        let latest = self.days.iter().rposition(|known| known.first <= first).unwrap_or(0);
+        self.days.drain(..latest);
+        self.gone_levels.iter_mut().zip(levels).for_each(|(sum, count)| *sum += count);
+        self.sources.iter_mut().zip(by_source).for_each(|(source, count)| source.gone += count);
     }
 
     /// Lines by level, in the order of [`Level::ALL`].
     pub(crate) fn levels(&self) -> [u64; Level::ALL.len()] {
-        self.sources.iter().fold([0; Level::ALL.len()], |mut sums, source| {
+        let mut sums = self.sources.iter().fold([0; Level::ALL.len()], |mut sums, source| {
             sums.iter_mut().zip(source.levels).for_each(|(sum, count)| *sum += count);
             sums
-        })
+        });
+        let gone = sums.iter_mut().zip(self.gone_levels);
+        gone.for_each(|(sum, gone)| *sum = sum.saturating_sub(gone));
+        sums
     }
 
     /// The span that all lines cover.
@@ -149,11 +219,21 @@ impl Catalogue {
 }
 
 impl SourceEntry {
+    /// Lines that are there.
+    pub(crate) fn kept(&self) -> u64 {
+        self.lines.saturating_sub(self.gone)
+    }
+
+    /// Notes the span of the lines that are left.
+    pub(crate) fn cover(&mut self, first: Option<i64>, last: Option<i64>) {
+        (self.first, self.last) = (first, last);
+    }
+
     pub(crate) fn stats(&self) -> SourceStats {
         SourceStats {
             id: self.id,
             name: self.name.clone(),
-            lines: self.lines,
+            lines: self.kept(),
             covered: covered(self.first, self.last),
         }
     }

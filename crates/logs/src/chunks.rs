@@ -45,6 +45,9 @@ const CACHED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(63);
 /// How much of the files belongs to a commit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Committed {
+    /// The number of the first file that is there.
+    #[serde(default)]
+    pub(crate) first_file: u32,
     /// The number of the last file …
     pub(crate) file: u32,
     /// … and its length.
@@ -77,7 +80,7 @@ impl Chunks {
     /// What was committed.
     pub(crate) fn open(folder: &Path, committed: Committed) -> io::Result<Self> {
         let mut files = Vec::new();
-        for number in 0..committed.file {
+        for number in committed.first_file..committed.file {
             let path = sealed(folder, number);
             let len = path.metadata()?.len();
             files.push(Arc::new(ChunkFile::open(path, len)?));

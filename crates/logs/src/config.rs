@@ -33,6 +33,10 @@ pub struct LogsConfig {
     pub scan_limit: u64,
     /// Folders whose files may be followed; a web administrator must not read all of the machine.
     pub follow_below: Vec<PathBuf>,
+    /// Lines leave the index so many days after they came in; 0 is never.
+    pub keep_days: u32,
+    /// The oldest lines leave the index when it takes more, in GiB; 0 is never.
+    pub keep_gb: u64,
     /// Of what programs push to one source so much may wait to be indexed, in MiB.
     pub spool_mb: u64,
     /// Where logs are taken that come by other ways than HTTP.
@@ -67,6 +71,8 @@ impl Default for LogsConfig {
             count_limit: 1_000_000,
             scan_limit: 2_000_000,
             follow_below: vec![PathBuf::from("/var/log")],
+            keep_days: 0,
+            keep_gb: 0,
             spool_mb: 256,
             listen: ListenConfig::default(),
         }

@@ -338,7 +338,8 @@ impl<'a> Ingest<'a> {
         to: u64,
         on_progress: OnProgress<'_>,
     ) -> Result<ControlFlow<()>, IngestError> {
-        let batch = Batch { from: self.from, to, records: std::mem::take(&mut self.records) };
+        let at = self.options.reference;
+        let batch = Batch { at, from: self.from, to, records: std::mem::take(&mut self.records) };
         self.store.append(&self.origin, batch)?;
         self.from = to;
         self.progress.bytes_done = to;

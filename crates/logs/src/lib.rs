@@ -5,9 +5,11 @@
 //! the index, [`LogStore::search`], [`LogStore::line`] and [`LogStore::context`] read it, and
 //! [`LogStore::investigate`] answers a question with counts and lines.
 //!
-//! The way of a line: `lines` cuts the stream, `format` reads its head, `record` joins what belongs
-//! together, `writer` gives it its number and its place, `mining` its pattern, `tokenizer` cuts it into
-//! words, and `survey` counts it when it matches. Invariants:
+//! The way of a line: it stands in a file, comes `packed`, or was pushed (`push` makes lines of what
+//! shippers send, `spool` keeps them until they are indexed). `lines` cuts the stream, `format` reads
+//! its head, `record` joins what belongs together, `writer` gives it its number and its place,
+//! `mining` its pattern, `tokenizer` cuts it into words, `chunks` keep its text, `survey` counts it
+//! when it matches, and `retention` lets it go. Invariants:
 //!
 //! - Lines and the offset up to which a file was read become durable in one commit.
 //! - A line's number is never given to another line.
@@ -40,6 +42,7 @@ mod query;
 mod record;
 mod redaction;
 mod reindex;
+mod retention;
 mod schema;
 mod search;
 mod spool;
@@ -59,5 +62,6 @@ pub use ingest::{IngestMode, IngestOptions, OnProgress};
 pub use investigate::InvestigateOptions;
 pub use mining::{Miner, PatternId, VALUE};
 pub use redaction::{Redactor, Restorer};
+pub use retention::Retention;
 pub use spool::{Spool, SpoolError};
 pub use store::LogStore;

@@ -163,7 +163,17 @@ impl Snapshot {
 
     /// The search for a clause that the index can tell by itself, within a span of time.
     pub(crate) fn query(&self, clause: &Clause, range: TimeRange) -> Box<dyn Query> {
-        self.compiler(Allowance::new(0)).search(clause, range, None)
+        self.query_of(clause, range, None)
+    }
+
+    /// The same, in one source alone when it is named by its number.
+    pub(crate) fn query_of(
+        &self,
+        clause: &Clause,
+        range: TimeRange,
+        source: Option<u64>,
+    ) -> Box<dyn Query> {
+        self.compiler(Allowance::new(0)).search(clause, range, source)
     }
 
     fn compiler(&self, allowance: Arc<Allowance>) -> Compiler<'_> {

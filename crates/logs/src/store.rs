@@ -15,7 +15,7 @@ use tantivy::{Index, IndexReader, ReloadPolicy, Searcher, directory::MmapDirecto
 use tracing::warn;
 
 use crate::{
-    Follower, ListenConfig, LogsConfig, OpenError, PatternError,
+    Follower, ListenConfig, LogsConfig, OpenError, PatternError, Retention,
     catalogue::Catalogue,
     chunks::Chunks,
     folders::Folders,
@@ -97,6 +97,13 @@ impl LogStore {
     /// When it is no pattern, or leads elsewhere.
     pub fn follower(&self, pattern: &str) -> Result<Follower, PatternError> {
         Follower::new(pattern, &self.inner.config.follow_below)
+    }
+
+    /// How long lines are kept.
+    #[must_use]
+    pub fn retention(&self) -> Retention {
+        let LogsConfig { keep_days, keep_gb, .. } = self.inner.config;
+        Retention { days: keep_days, bytes: keep_gb.saturating_mul(1 << 30) }
     }
 
     /// What may wait in the spool of a source, in bytes.
@@ -181,7 +188,7 @@ impl Opened {
 
 impl Snapshot {
     /// Bytes on disk.
-    fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         let index = self.searcher.space_usage().map_or(0, |usage| usage.total().get_bytes());
         index + self.chunks.as_ref().map_or(0, Chunks::bytes)
     }

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use callboard_protocol::SourceId;
+use callboard_protocol::{LineId, SourceId, Timestamp};
 use tantivy::{IndexWriter, TantivyError, indexer::UserOperation};
 use tracing::debug;
 
@@ -21,6 +21,7 @@ use crate::{
     patterns::{self, Patterns},
     record::Record,
     schema::{Line, Place},
+    search::number_range,
     store::{Inner, Opened, SnapshotError, read_catalogue},
 };
 
@@ -59,6 +60,8 @@ pub(crate) struct Origin<'a> {
 
 /// A stretch of a file, and the records in it.
 pub(crate) struct Batch {
+    /// About when it came in.
+    pub(crate) at: Timestamp,
     pub(crate) from: u64,
     pub(crate) to: u64,
     pub(crate) records: Vec<Record>,
@@ -188,6 +191,7 @@ impl Writer {
     fn add(&mut self, origin: &Origin<'_>, batch: Batch) -> Result<(), IngestError> {
         let number = self.catalogue.number(origin.source, origin.name);
         self.lines += batch.records.len() as u64;
+        self.catalogue.note_day(batch.at);
         for record in batch.records {
             let place = self.catalogue.place(number, &record);
             let Record { text, timestamp, level, truncated, .. } = &record;
@@ -203,6 +207,17 @@ impl Writer {
             )?;
         }
         self.set_offset(origin, batch.to);
+        Ok(())
+    }
+
+    /// Deletes all lines before this one, with the next commit.
+    pub(crate) fn delete_before(&mut self, first: LineId) -> Result<(), IngestError> {
+        let field = self.opened.fields.id;
+        self.index_writer.delete_query(number_range(field, 0, first.0.saturating_sub(1)))?;
+        if let Some(chunks) = &mut self.chunks {
+            chunks.drop_before(first);
+        }
+        self.changed = true;
         Ok(())
     }
 

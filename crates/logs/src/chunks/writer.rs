@@ -43,7 +43,7 @@ impl ChunkWriter {
     pub(crate) fn open(folder: &Path, committed: Committed) -> io::Result<Self> {
         let Chunks { files, cache } = Chunks::open(folder, committed)?;
         let mut files = files.into_iter();
-        let full = files.by_ref().take(committed.file as usize).collect();
+        let full = files.by_ref().take((committed.file - committed.first_file) as usize).collect();
         let last = if committed.len > 0 { files.next() } else { None };
         let mut pending = Chunk::default();
         let tail_file = files.next();
@@ -86,6 +86,16 @@ impl ChunkWriter {
         Ok(())
     }
 
+    /// Lets go of the files that are full and hold no line but such before this one, with the next
+    /// commit.
+    pub(crate) fn drop_before(&mut self, first: LineId) {
+        let is_gone = |file: &Arc<ChunkFile>| file.frames.last().is_none_or(|f| f.last < first.0);
+        while self.full.first().is_some_and(is_gone) {
+            self.full.remove(0);
+            self.committed.first_file += 1;
+        }
+    }
+
     /// Makes all lines durable; what the index's commit has to say.
     pub(crate) fn flush(&mut self) -> io::Result<Committed> {
         self.tail.append(&self.pending, self.in_tail)?;
@@ -105,12 +115,15 @@ impl ChunkWriter {
         Ok(Chunks { files, cache: Arc::clone(&self.cache) })
     }
 
-    /// Deletes tails that no commit names.
+    /// Deletes files that the last commit does not name.
     pub(crate) fn sweep(&self) {
         let Ok(entries) = fs::read_dir(&self.folder) else { return };
         for path in entries.flatten().map(|entry| entry.path()) {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            if name.starts_with("tail-") && path != self.tail.path {
+            let number = name.strip_prefix("text-").and_then(|name| name.strip_suffix(".chunks"));
+            let number = number.and_then(|number| number.parse::<u32>().ok());
+            let is_gone = number.is_some_and(|number| number < self.committed.first_file);
+            if is_gone || (name.starts_with("tail-") && path != self.tail.path) {
                 drop(fs::remove_file(path));
             }
         }

@@ -12,4 +12,5 @@ mod patterns;
 mod questions;
 mod redaction;
 mod reindex;
+mod retention;
 mod search;
