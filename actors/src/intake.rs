@@ -2,7 +2,7 @@
 //! [`Spooler`] that puts on the disk what comes, and a [`LogSource`] that indexes it from there.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -32,6 +32,9 @@ const PUSHED: &str = "push";
 /// Sources that programs push to: two actors each, and files that are looked at every second.
 const MOST: usize = 500;
 
+/// As many as strangers may name: the others are for those who have a key.
+const MOST_OF_ANYBODY: usize = MOST / 2;
+
 /// An answer takes as long as the disk does.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -46,6 +49,8 @@ pub struct Intake {
     stopping: CancellationToken,
     /// By the names of the sources.
     spoolers: tokio::sync::RwLock<HashMap<String, Mailbox<Spooler>>>,
+    /// Sources whose lines are indexed by an actor that lives as long as the server.
+    followed: Mutex<HashSet<SourceId>>,
 }
 
 impl Intake {
@@ -56,8 +61,8 @@ impl Intake {
         folder: PathBuf,
         stopping: CancellationToken,
     ) -> Self {
-        let spoolers = tokio::sync::RwLock::default();
-        let intake = Self { shared, keeper, arbiters, folder, stopping, spoolers };
+        let (spoolers, followed) = Default::default();
+        let intake = Self { shared, keeper, arbiters, folder, stopping, spoolers, followed };
         let entries = std::fs::read_dir(&intake.folder).into_iter().flatten().flatten();
         for entry in entries {
             let name = entry.file_name();
@@ -100,6 +105,34 @@ impl Intake {
         Ok(count)
     }
 
+    /// The same for records of senders that nobody knows: a name that no source can have, or one too
+    /// many, costs no record, which goes to the source `otherwise` then.
+    ///
+    /// # Errors
+    /// As [`Intake::take`].
+    pub(crate) async fn take_from_anybody(
+        &self,
+        mut records: Vec<Pushed>,
+        otherwise: &str,
+    ) -> Result<u64, ClientError> {
+        let known = self.spoolers.read().await;
+        let mut new = MOST_OF_ANYBODY.saturating_sub(known.len());
+        let mut named = HashSet::new();
+        for record in &mut records {
+            if known.contains_key(&record.source) || named.contains(&record.source) {
+                continue;
+            }
+            if new == 0 || record.source.is_empty() || record.source == OWN_LOG {
+                otherwise.clone_into(&mut record.source);
+            } else {
+                new -= 1;
+                named.insert(record.source.clone());
+            }
+        }
+        drop(known);
+        self.take(records).await
+    }
+
     /// Notes records that were not taken, of senders that cannot be told.
     pub(crate) fn lost(&self, listener: &str, count: u64) {
         self.shared.metrics.log_dropped.with_label_values(&[listener]).inc_by(count);
@@ -140,18 +173,25 @@ impl Intake {
         let placement = Placement::of_many(&self.arbiters[place], spooler::MAILBOX);
         let make = move |life| Spooler::new(seed, life);
         let spooler = self.keeper.keep(format!("spooler:{id}"), placement, make);
+        if self.followed.lock().insert(id) {
+            self.follow(id, name.clone(), folder);
+        }
+        spoolers.insert(name, spooler.clone());
+        Ok(spooler)
+    }
+
+    fn follow(&self, id: SourceId, name: String, folder: PathBuf) {
         let seed = SourceSeed {
-            name: name.clone(),
+            name,
             followed: Followed::Spool { folder, source: id },
             shared: Arc::clone(&self.shared),
             stopping: self.stopping.child_token(),
             standing: Arc::default(),
         };
+        let place = id.0.as_u128() as usize % self.arbiters.len();
         let placement = Placement::on(&self.arbiters[place], log_source::MAILBOX);
         let make = move |life| LogSource::new(seed, life);
         drop(self.keeper.keep(format!("log_source:{id}"), placement, make));
-        spoolers.insert(name, spooler.clone());
-        Ok(spooler)
     }
 
     async fn open_spool(&self, folder: &Path) -> Result<Spool, ClientError> {

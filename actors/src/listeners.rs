@@ -15,7 +15,7 @@ use callboard_logs::{
     ListenConfig,
     push::{Pushed, gelf, syslog},
 };
-use callboard_protocol::Timestamp;
+use callboard_protocol::{ClientError, Timestamp};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -70,6 +70,16 @@ struct Ears {
     intake: Arc<Intake>,
     /// Cancelled when the server ends.
     stopping: CancellationToken,
+}
+
+impl Ears {
+    async fn take(&self, records: Vec<Pushed>) -> Result<u64, ClientError> {
+        let otherwise = match self.kind {
+            Kind::Syslog => "syslog",
+            Kind::Gelf => "gelf",
+        };
+        self.intake.take_from_anybody(records, otherwise).await
+    }
 }
 
 /// Listens wherever the configuration says.

@@ -280,6 +280,11 @@ async fn syslog_and_gelf_come_in_datagrams_and_in_streams() {
     socket.send_to(message.as_bytes(), address("syslog_udp")).unwrap();
     assert_eq!(found(&ada, "source:web-1 datagram", 1).await[0].text, message);
 
+    // Nobody may speak for the server itself.
+    let message = b"<34>Oct 11 22:14:15 callboard su: borrowed name";
+    socket.send_to(message, address("syslog_udp")).unwrap();
+    assert_eq!(found(&ada, "borrowed", 1).await[0].source, "syslog");
+
     let mut stream = TcpStream::connect(address("syslog_tcp")).unwrap();
     let counted = "<165>1 2026-11-21T03:14:15Z web-2 app 7 ID1 - counted message";
     writeln!(stream, "{} {counted}<34>Oct 11 22:14:15 web-2 su: by line", counted.len()).unwrap();

@@ -122,7 +122,7 @@ async fn take(ears: &Ears, records: Vec<Pushed>) {
         return;
     }
     loop {
-        match ears.intake.take(records.clone()).await {
+        match ears.take(records.clone()).await {
             Ok(_) => return,
             Err(error) if error.code == ErrorCode::SpoolFull => sleep(AGAIN).await,
             Err(error) => {

@@ -119,7 +119,7 @@ async fn write(ears: &Ears, mut datagrams: mpsc::Receiver<Vec<u8>>, bytes: &Atom
             }
         }
         let count = records.len() as u64;
-        if let Err(error) = ears.intake.take(records).await {
+        if let Err(error) = ears.take(records).await {
             warn!(error = error.message, count, listener = ears.name, "records were lost");
             ears.intake.lost(ears.name, count);
         }

@@ -113,6 +113,13 @@ impl Chunks {
         Ok(Some(chunk))
     }
 
+    /// About how many lines are in the files.
+    pub(crate) fn lines(&self) -> u64 {
+        let first = self.files.first().and_then(|file| file.frames.first());
+        let last = self.files.last().and_then(|file| file.frames.last());
+        first.zip(last).map_or(0, |(first, last)| last.last.saturating_sub(first.first) + 1)
+    }
+
     /// Bytes of all files.
     pub(crate) fn bytes(&self) -> u64 {
         self.files.iter().filter_map(|file| file.frames.last()).map(Frame::end).sum()

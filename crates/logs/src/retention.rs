@@ -6,7 +6,7 @@
 //! that it stood in is merged, or holds no other.
 
 use callboard_protocol::{LineId, TimeRange, Timestamp};
-use tantivy::query::BooleanQuery;
+use tantivy::{SegmentReader, query::BooleanQuery};
 
 use crate::{
     IngestError, LogStore,
@@ -73,13 +73,25 @@ impl Snapshot {
         if let Some(before) = keep.days.checked_sub(1) {
             first = first.max(catalogue.first_since(now.minus(DAY * before)));
         }
-        let (bytes, lines) = (self.bytes(), catalogue.next_line - first.min(catalogue.next_line));
+        let (bytes, lines) = (self.needed(), catalogue.next_line - first.min(catalogue.next_line));
         if keep.bytes > 0 && bytes > keep.bytes {
             let over = u128::from(bytes - keep.bytes) * u128::from(lines) / u128::from(bytes);
             let over = u64::try_from(over).unwrap_or(lines);
             first = first.saturating_add(over + lines / MORE).min(catalogue.next_line);
         }
         first
+    }
+
+    /// The bytes that the lines need which are there: those that are gone leave the disk later.
+    fn needed(&self) -> u64 {
+        let segments = self.searcher.segment_readers();
+        let sum = |count: fn(&SegmentReader) -> u32| -> u64 {
+            segments.iter().map(|segment| u64::from(count(segment))).sum()
+        };
+        let (alive, all) = (sum(SegmentReader::num_docs), sum(SegmentReader::max_doc));
+        let index = part(self.index_bytes(), alive, all);
+        let Some(chunks) = &self.chunks else { return index };
+        index + part(chunks.bytes(), alive, chunks.lines())
     }
 
     /// Counts the lines from the first number to the last, of one source or of all.
@@ -90,4 +102,10 @@ impl Snapshot {
         let query = BooleanQuery::intersection(vec![of_source, numbers]);
         Ok(self.survey(&query, Survey::default())?.counts)
     }
+}
+
+/// As much of the bytes of `all` lines as so many of them need.
+fn part(bytes: u64, lines: u64, all: u64) -> u64 {
+    let needed = u128::from(bytes) * u128::from(lines.min(all)) / u128::from(all.max(1));
+    u64::try_from(needed).unwrap_or(bytes)
 }

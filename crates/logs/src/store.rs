@@ -187,10 +187,14 @@ impl Opened {
 }
 
 impl Snapshot {
+    /// Bytes of the index, without the texts.
+    pub(crate) fn index_bytes(&self) -> u64 {
+        self.searcher.space_usage().map_or(0, |usage| usage.total().get_bytes())
+    }
+
     /// Bytes on disk.
     pub(crate) fn bytes(&self) -> u64 {
-        let index = self.searcher.space_usage().map_or(0, |usage| usage.total().get_bytes());
-        index + self.chunks.as_ref().map_or(0, Chunks::bytes)
+        self.index_bytes() + self.chunks.as_ref().map_or(0, Chunks::bytes)
     }
 }
 

@@ -8,7 +8,10 @@
 use std::sync::Arc;
 
 use callboard_protocol::{LineId, SourceId, Timestamp};
-use tantivy::{IndexWriter, TantivyError, indexer::UserOperation};
+use tantivy::{
+    IndexWriter, TantivyError,
+    indexer::{LogMergePolicy, UserOperation},
+};
 use tracing::debug;
 
 use crate::{
@@ -27,6 +30,9 @@ use crate::{
 
 /// tantivy refuses to work with less per thread.
 const LEAST_BYTES_PER_THREAD: usize = 16 << 20;
+
+/// A segment is written anew when more of its lines than this are gone.
+const MOST_GONE: f32 = 0.3;
 
 /// Documents that tantivy's threads are given at once: each time one of them wakes up.
 const DOCUMENTS: usize = 100;
@@ -133,6 +139,9 @@ impl Writer {
             }
             IngestError::Index(error)
         })?;
+        let mut merging = LogMergePolicy::default();
+        merging.set_del_docs_ratio_before_merge(MOST_GONE);
+        index_writer.set_merge_policy(Box::new(merging));
         // Read behind the lock: another process may have written since the store was opened.
         let catalogue = read_catalogue(index).map_err(|error| match error {
             SnapshotError::Index(error) => IngestError::Index(error),
