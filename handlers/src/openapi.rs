@@ -65,6 +65,7 @@ use crate::{
         routes::read_source,
         routes::change_source,
         routes::delete_source,
+        routes::preview_logs,
         routes::push_lines,
         routes::push_loki,
         routes::push_otlp,

@@ -265,6 +265,7 @@ fn for_logs() -> Vec<Endpoint> {
         endpoint(get, "/logs/sources/{id}", Needs(LogsManage), read_source),
         endpoint(Method::PATCH, "/logs/sources/{id}", Needs(LogsManage), change_source),
         endpoint(Method::DELETE, "/logs/sources/{id}", Needs(LogsManage), delete_source),
+        endpoint(post.clone(), "/logs/preview", Needs(LogsIngest), preview_logs),
         endpoint(post.clone(), "/logs/push", Needs(LogsIngest), push_lines),
         endpoint(post.clone(), "/logs/upload", Needs(LogsIngest), upload_logs),
         endpoint(post.clone(), "/logs/reload", Needs(LogsManage), reload_logs),

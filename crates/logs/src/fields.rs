@@ -1,7 +1,7 @@
 //! The fields of a line, read when they are asked for: of JSON, of `key=value`, of web servers' access
 //! logs, and of the head of syslog. Any text may come.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use serde_json::{Map, Value};
 
@@ -12,6 +12,9 @@ const UNNAMED: [&str; 11] = [
     "client", "method", "path", "protocol", "status", "bytes", "referer", "agent", "host", "app",
     "pid",
 ];
+
+/// Fields of one line that are shown.
+const MOST_FIELDS: usize = 200;
 
 /// Whether lines may have the field without naming it.
 pub(crate) fn is_unnamed(name: &str) -> bool {
@@ -33,6 +36,57 @@ pub(crate) fn field<'a>(text: &'a str, name: &str) -> Option<Cow<'a, str>> {
     }
     let unnamed = if is_unnamed(name) { of_head(line, name) } else { None };
     unnamed.map(Cow::Borrowed)
+}
+
+/// All fields of a line, by name; those that are written the same way twice once.
+pub(crate) fn all(text: &str) -> BTreeMap<String, String> {
+    let line = text.lines().next().unwrap_or_default();
+    let mut found = BTreeMap::new();
+    let object = if line.starts_with('{') { Some(line) } else { None };
+    let behind = line.ends_with('}').then(|| line.find(" {").map(|at| &line[at + 1..])).flatten();
+    if let Some(object) = object.or(behind)
+        && let Ok(Value::Object(object)) = serde_json::from_str(object)
+    {
+        flatten("", &object, &mut found);
+    }
+    if object.is_some() {
+        return found;
+    }
+    for (at, _) in line.match_indices('=') {
+        let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '@' | '-');
+        let start = line[..at].rfind(|c| !is_part(c)).map_or(0, |before| before + 1);
+        // The character before may be of several bytes.
+        let Some(name) = line.get(start..at).filter(|name| !name.is_empty()) else { continue };
+        if found.len() < MOST_FIELDS
+            && let Some(value) = of_pairs(line, name)
+        {
+            found.entry(name.to_owned()).or_insert_with(|| value.into_owned());
+        }
+    }
+    for name in UNNAMED {
+        if let Some(value) = of_head(line, name) {
+            found.entry(name.to_owned()).or_insert_with(|| value.to_owned());
+        }
+    }
+    found
+}
+
+fn flatten(before: &str, object: &Map<String, Value>, found: &mut BTreeMap<String, String>) {
+    for (key, value) in object {
+        let name = format!("{before}{key}");
+        if found.len() >= MOST_FIELDS {
+            return;
+        }
+        match value {
+            // serde_json reads no deeper than 128.
+            Value::Object(inner) => flatten(&format!("{name}."), inner, found),
+            Value::Null => {}
+            Value::String(text) => drop(found.insert(name, text.clone())),
+            Value::Bool(_) | Value::Number(_) | Value::Array(_) => {
+                drop(found.insert(name, value.to_string()));
+            }
+        }
+    }
 }
 
 fn of_object(line: &str, name: &str) -> Option<String> {
@@ -180,10 +234,29 @@ mod tests {
         }
     }
 
+    #[test]
+    fn all_fields_of_a_line_are_shown() {
+        let shown = |line: &str| {
+            let fields: Vec<String> =
+                all(line).into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+            fields.join(" ")
+        };
+        let json = r#"{"a":1,"user":{"id":7,"on":true},"no":null,"tags":["x"]}"#;
+        assert_eq!(shown(json), r#"a=1 tags=["x"] user.id=7 user.on=true"#);
+        assert_eq!(shown("x ms=5 q=\"a b\", é=1 =2"), "ms=5 q=a b");
+        let bsd = "Nov 21 03:14:15 web-1 sshd[42]: Failed user=root";
+        assert_eq!(shown(bsd), "app=sshd host=web-1 pid=42 user=root");
+        assert_eq!(shown("plain"), "");
+    }
+
     proptest! {
         #[test]
         fn any_text_has_fields_or_none(text in "[ -~é\"{}=\\[\\]]{0,120}", name in "[a-z.]{1,6}") {
             field(&text, &name);
+            for (name, value) in all(&text) {
+                let found = field(&text, &name);
+                prop_assert_eq!(found.as_deref(), Some(value.as_str()));
+            }
             UNNAMED.iter().for_each(|name| drop(field(&text, name)));
         }
     }

@@ -81,6 +81,24 @@ impl Layout {
         Self { shape, joins: !one_per_line && stamped * 2 >= lines }
     }
 
+    /// The share of the sampled lines that begin a record and are of this layout, from 0 to 1.
+    pub(crate) fn confidence<'a>(
+        self,
+        sample: impl Iterator<Item = &'a [u8]>,
+        clock: &Clock,
+    ) -> f64 {
+        let (mut fitting, mut lines) = (0_u32, 0_u32);
+        for line in sample.filter(|line| !line.trim_ascii().is_empty() && !is_indented(line)) {
+            let fits = self.shape == Shape::Plain || self.shape.read(line, clock).is_some();
+            // What follows the head of a record is of no layout.
+            if fits || !self.joins {
+                lines += 1;
+                fitting += u32::from(fits);
+            }
+        }
+        if lines == 0 { 0.0 } else { f64::from(fitting) / f64::from(lines) }
+    }
+
     /// The name of the format, as jobs report it.
     pub(crate) fn name(self) -> &'static str {
         match self.shape {

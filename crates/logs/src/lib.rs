@@ -37,6 +37,7 @@ mod mining;
 mod packed;
 mod pattern_counts;
 mod patterns;
+mod preview;
 pub mod push;
 mod query;
 mod record;

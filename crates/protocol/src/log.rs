@@ -136,6 +136,43 @@ pub struct LogFacets {
     pub took_us: u64,
 }
 
+/// Lines to be looked at: the body of `POST /logs/preview`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PreviewRequest {
+    /// The lines, as a file would hold them.
+    pub lines: String,
+}
+
+/// What would become of lines.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct LogPreview {
+    /// How they are laid out.
+    pub format: String,
+    /// The share of them that are, from 0 to 1.
+    pub confidence: f64,
+    /// The records; at most 200.
+    pub records: Vec<PreviewRecord>,
+    /// Whether there are more.
+    pub more: bool,
+}
+
+/// What would become of a record.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PreviewRecord {
+    /// When it was written, if it says so.
+    #[schema(required)]
+    pub timestamp: Option<Timestamp>,
+    /// How grave it is.
+    pub level: Level,
+    /// What the program said: the line without its time, its host, and the wrapping of its logger.
+    pub message: String,
+    /// Its fields, as queries name them.
+    pub fields: std::collections::BTreeMap<String, String>,
+    /// All of it.
+    pub text: String,
+}
+
 /// How many lines there are, slice by slice.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct LogHistogram {

@@ -2,11 +2,11 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use callboard_actors::Jobs;
-use callboard_logs::SearchError;
+use callboard_logs::{LogStore, SearchError};
 use callboard_protocol::{
     CompareSearch, CountSearch, ErrorCode, HistogramSearch, Job, LineContext, LineFilter, LineId,
-    LogComparison, LogCount, LogFacets, LogHistogram, LogPage, LogSearch, LogStats, PatternPage,
-    PatternSearch,
+    LogComparison, LogCount, LogFacets, LogHistogram, LogPage, LogPreview, LogSearch, LogStats,
+    PatternPage, PatternSearch, PreviewRequest, Timestamp,
 };
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
@@ -163,6 +163,19 @@ pub(crate) async fn read_line(
     let id = *id;
     let context = state.edge().read_logs(move |logs| logs.context(id, before, after)).await?;
     Ok(web::Json(context))
+}
+
+/// What would become of lines: their format, their records, and the fields of each. Nothing is indexed.
+#[utoipa::path(post, path = "/logs/preview", tag = "logs", request_body = PreviewRequest,
+    responses((status = 200, body = LogPreview)))]
+pub(crate) async fn preview_logs(
+    _: Allowed<permit::LogsIngest>,
+    state: State,
+    body: web::Json<PreviewRequest>,
+) -> Result<web::Json<LogPreview>, ApiError> {
+    let now = Timestamp::now();
+    let preview = move |logs: &LogStore| Ok::<_, SearchError>(logs.preview(&body.lines, now));
+    Ok(web::Json(state.edge().read_logs(preview).await?))
 }
 
 /// What is indexed.

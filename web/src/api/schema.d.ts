@@ -612,6 +612,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/logs/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * What would become of lines: their format, their records, and the fields of each. Nothing is indexed.
+         * @description For the role `analyst` and above. An API key needs the scope `logs_write`.
+         */
+        post: operations["preview_logs"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/logs/push": {
         parameters: {
             query?: never;
@@ -2158,6 +2178,20 @@ export interface components {
              */
             took_us: number;
         };
+        /** @description What would become of lines. */
+        LogPreview: {
+            /**
+             * Format: double
+             * @description The share of them that are, from 0 to 1.
+             */
+            confidence: number;
+            /** @description How they are laid out. */
+            format: string;
+            /** @description Whether there are more. */
+            more: boolean;
+            /** @description The records; at most 200. */
+            records: components["schemas"]["PreviewRecord"][];
+        };
         /** @description The lines of a slice of time. */
         LogSlice: {
             /**
@@ -2457,6 +2491,25 @@ export interface components {
          * @enum {string}
          */
         Permission: "account_use" | "chat_use" | "logs_read" | "logs_ingest" | "logs_manage" | "jobs_read" | "jobs_manage" | "cache_read" | "cache_manage" | "providers_read" | "providers_manage" | "keys_use" | "keys_manage" | "usage_read" | "usage_read_all" | "gateway_use";
+        /** @description What would become of a record. */
+        PreviewRecord: {
+            /** @description Its fields, as queries name them. */
+            fields: {
+                [key: string]: string;
+            };
+            /** @description How grave it is. */
+            level: components["schemas"]["Level"];
+            /** @description What the program said: the line without its time, its host, and the wrapping of its logger. */
+            message: string;
+            /** @description All of it. */
+            text: string;
+            timestamp: components["schemas"]["Timestamp"] | null;
+        };
+        /** @description Lines to be looked at: the body of `POST /logs/preview`. */
+        PreviewRequest: {
+            /** @description The lines, as a file would hold them. */
+            lines: string;
+        };
         /** @description How one key of a provider is, with a model. */
         ProviderKeyState: {
             /** @description Whether the provider refused it. */
@@ -4378,6 +4431,39 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PatternPage"];
+                };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    preview_logs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PreviewRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogPreview"];
                 };
             };
             /** @description It failed; `code` says why. */

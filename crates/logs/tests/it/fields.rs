@@ -179,6 +179,33 @@ fn a_histogram_tells_the_levels_of_each_slice() {
 }
 
 #[test]
+fn a_preview_tells_format_records_and_fields() {
+    let store = Fixture::new().store;
+    let java = "\
+2026-11-20 10:00:00 ERROR pool: broken user=ada\n\
+java.io.IOException: x\n\tat a.B.c(B.java:1)\n\
+2026-11-20 10:00:01 INFO pool: fine\n";
+    let preview = store.preview(java, at("2026-11-21T00:00:00Z"));
+    assert_eq!((preview.format.as_str(), preview.confidence), ("text with timestamps", 1.0));
+    assert_eq!((preview.records.len(), preview.more), (2, false));
+    let first = &preview.records[0];
+    assert_eq!((first.level.as_str(), first.text.lines().count()), ("error", 3));
+    assert_eq!(first.message, "ERROR pool: broken user=ada");
+    assert_eq!(first.fields["user"], "ada");
+    let preview = store.preview(JSON, at("2026-11-21T00:00:00Z"));
+    assert_eq!(
+        (preview.format.as_str(), preview.records[1].message.as_str()),
+        ("json lines", "refused")
+    );
+    assert_eq!(preview.records[1].fields["user.name"], "Adam");
+    let mixed = store.preview(&format!("{JSON}no json\n"), at("2026-11-21T00:00:00Z"));
+    assert!((mixed.confidence - 0.75).abs() < 1e-9, "{}", mixed.confidence);
+    assert_eq!(store.preview("", at("2026-11-21T00:00:00Z")).confidence, 0.0);
+    assert!(store.preview(&"x\n".repeat(1_000), at("2026-11-21T00:00:00Z")).more);
+    assert_eq!(store.stats().lines, 0);
+}
+
+#[test]
 fn two_spans_differ_in_their_patterns() {
     let line =
         |hour: u32, minute: u32, text: &str| format!("2026-11-20 {hour}:{minute:02}:00 {text}\n");

@@ -1,0 +1,55 @@
+//! What would become of lines: how they are laid out, where records begin, and what each of them says.
+
+use callboard_protocol::{LogPreview, PreviewRecord, Timestamp};
+use time::UtcOffset;
+
+use crate::{
+    LogStore, fields,
+    format::{Layout, message, stamp::Clock},
+    lines::LineReader,
+    record::{Assembler, Record},
+};
+
+/// Records that are shown.
+const MOST_RECORDS: usize = 200;
+
+/// Lines that the format is found from, as in an ingest.
+const SAMPLE_LINES: usize = 200;
+
+impl LogStore {
+    /// Reads lines as an ingest would, and indexes nothing. `reference` is about when they were written,
+    /// for those that name no year.
+    #[must_use]
+    pub fn preview(&self, text: &str, reference: Timestamp) -> LogPreview {
+        let clock = Clock { reference, zone: UtcOffset::UTC };
+        let sample = || text.as_bytes().split(|byte| *byte == b'\n').take(SAMPLE_LINES);
+        let layout = Layout::detect(sample(), &clock);
+        let confidence = layout.confidence(sample(), &clock);
+        let config = &self.inner.config;
+        let mut assembler = Assembler::new(layout, clock, config);
+        let mut lines = LineReader::new(text.as_bytes(), 0, config.max_line_bytes);
+        let mut records = Vec::new();
+        // Reading from memory does not fail.
+        while let Ok(Some(line)) = lines.next_line() {
+            records.extend(assembler.push(&line));
+            if records.len() > MOST_RECORDS {
+                break;
+            }
+        }
+        records.extend(assembler.finish());
+        let more = records.len() > MOST_RECORDS;
+        records.truncate(MOST_RECORDS);
+        let records = records.into_iter().map(shown).collect();
+        LogPreview { format: layout.name().to_owned(), confidence, records, more }
+    }
+}
+
+fn shown(record: Record) -> PreviewRecord {
+    PreviewRecord {
+        timestamp: record.timestamp,
+        level: record.level,
+        message: message(&record.text).to_owned(),
+        fields: fields::all(&record.text),
+        text: record.text,
+    }
+}
