@@ -230,6 +230,7 @@ impl Config {
             ("gateway", self.gateway.check()),
             ("ledger", self.ledger.check()),
             ("budgets", self.budgets.check()),
+            ("logs", self.logs.check()),
         ] {
             for (key, problem) in bad {
                 fail(format!("{section}.{key}"), problem);

@@ -45,7 +45,7 @@ impl LogStore {
                 order: PatternOrder::Count,
                 limit: None,
             };
-            snapshot.count_patterns(&of_span, self.inner.config.scan_limit)
+            snapshot.count_patterns(&of_span, &self.inner.reading)
         };
         let (earlier, later) = (counted(before)?, counted(after)?);
         let scale = length(after) / length(before).max(1.0);

@@ -5,7 +5,10 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use serde::Deserialize;
 
-use crate::OpenError;
+use crate::{
+    FormatConfig, OpenError,
+    format::custom::{Format, Formats},
+};
 
 /// Limits of reading, indexing and searching logs.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -37,6 +40,8 @@ pub struct LogsConfig {
     pub keep_days: u32,
     /// The oldest lines leave the index when it takes more, in GiB; 0 is never.
     pub keep_gb: u64,
+    /// Formats of the operator's own.
+    pub formats: Vec<FormatConfig>,
     /// Of what programs push to one source so much may wait to be indexed, in MiB.
     pub spool_mb: u64,
     /// Where logs are taken that come by other ways than HTTP.
@@ -73,6 +78,7 @@ impl Default for LogsConfig {
             follow_below: vec![PathBuf::from("/var/log")],
             keep_days: 0,
             keep_gb: 0,
+            formats: Vec::new(),
             spool_mb: 256,
             listen: ListenConfig::default(),
         }
@@ -80,8 +86,30 @@ impl Default for LogsConfig {
 }
 
 impl LogsConfig {
-    /// Says which key breaks its bounds.
-    pub(crate) fn check(&self) -> Result<(), OpenError> {
+    /// Every key with a value that cannot be used, and what is wrong with it.
+    #[must_use]
+    pub fn check(&self) -> Vec<(String, String)> {
+        let bounds = self.check_bounds().err().map(|(key, problem)| (key.to_owned(), problem));
+        let formats = self.formats.iter().enumerate().filter_map(|(index, format)| {
+            let problem = Format::new(format).err()?;
+            Some((format!("formats[{index}].pattern"), problem))
+        });
+        bounds.into_iter().chain(formats).collect()
+    }
+
+    /// The formats, ready to be used.
+    ///
+    /// # Errors
+    /// The first that cannot be.
+    pub(crate) fn formats(&self) -> Result<Formats, OpenError> {
+        if let Some((key, problem)) = self.check().into_iter().next() {
+            return Err(OpenError::Config { key, problem });
+        }
+        // Each of them was read just now.
+        Ok(self.formats.iter().filter_map(|format| Format::new(format).ok()).collect())
+    }
+
+    fn check_bounds(&self) -> Result<(), (&'static str, String)> {
         let bounds = [
             ("max_line_bytes", self.max_line_bytes as u64, 256, 16 << 20),
             ("max_record_lines", self.max_record_lines as u64, 1, 100_000),
@@ -96,7 +124,9 @@ impl LogsConfig {
             ("spool_mb", self.spool_mb, 8, u64::MAX >> 20),
         ];
         match bounds.into_iter().find(|(_, value, low, high)| !(low..=high).contains(&value)) {
-            Some((key, value, low, high)) => Err(OpenError::Config { key, value, low, high }),
+            Some((key, value, low, high)) => {
+                Err((key, format!("is {value}, and must be between {low} and {high}")))
+            }
             None => Ok(()),
         }
     }
@@ -108,9 +138,9 @@ mod tests {
 
     #[test]
     fn the_defaults_are_within_their_bounds_and_others_are_named() {
-        assert!(LogsConfig::default().check().is_ok());
+        assert!(LogsConfig::default().check().is_empty());
         let config = LogsConfig { writer_memory_mb: 1, ..LogsConfig::default() };
-        let message = config.check().unwrap_err().to_string();
+        let message = config.formats().unwrap_err().to_string();
         assert_eq!(message, "logs.writer_memory_mb is 1, and must be between 16 and 4096");
     }
 

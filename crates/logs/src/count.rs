@@ -13,6 +13,7 @@ use tantivy::{
 
 use crate::{
     LogStore, SearchError, fields,
+    format::custom::Formats,
     schema::Columns,
     search::{micros, started},
     store::Snapshot,
@@ -52,13 +53,16 @@ impl LogStore {
             return Err(SearchError::InvalidParameter("A field has a name of 1 to 200 bytes."));
         }
         let snapshot = self.snapshot();
-        let asked = snapshot.ask(&search.lines(), self.inner.config.scan_limit)?;
+        let asked = snapshot.ask(&search.lines(), &self.inner.reading)?;
         let counts = snapshot.survey(&*asked.query, Survey::default())?.counts;
         let groups = match by {
             "level" => of_levels(&counts),
             "source" => snapshot.of_sources(&counts),
             "pattern" => snapshot.of_patterns(&*asked.query)?,
-            field => snapshot.of_field(&*asked.query, field, self.inner.config.count_limit)?,
+            field => {
+                let limit = self.inner.config.count_limit;
+                snapshot.of_field(&*asked.query, field, (limit, &self.inner.reading.formats))?
+            }
         };
         asked.done()?;
         let found = groups.by_value.len() as u64;
@@ -111,13 +115,18 @@ impl Snapshot {
         Ok(groups)
     }
 
-    fn of_field(&self, query: &dyn Query, field: &str, limit: u64) -> tantivy::Result<Groups> {
+    fn of_field(
+        &self,
+        query: &dyn Query,
+        field: &str,
+        (limit, formats): (u64, &Formats),
+    ) -> tantivy::Result<Groups> {
         let mut groups = Groups::default();
         let mut texts = self.texts();
         self.each_line(query, limit, |columns, address| {
             let text = texts.of(columns.id(address.doc_id), address)?;
             groups.counted += 1;
-            let Some(value) = fields::field(&text, field) else {
+            let Some(value) = fields::field(&text, field, formats) else {
                 groups.without += 1;
                 return Ok(());
             };

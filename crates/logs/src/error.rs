@@ -8,17 +8,13 @@ use callboard_protocol::{ClientError, ErrorCode, LineId};
 /// Why the index cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// A value of the configuration is out of its bounds.
-    #[error("logs.{key} is {value}, and must be between {low} and {high}")]
+    /// A value of the configuration cannot be used.
+    #[error("logs.{key} {problem}")]
     Config {
         /// The key below `logs`.
-        key: &'static str,
-        /// Its value.
-        value: u64,
-        /// The least allowed.
-        low: u64,
-        /// The most allowed.
-        high: u64,
+        key: String,
+        /// What is wrong with its value.
+        problem: String,
     },
     /// The folder cannot be made or read.
     #[error("cannot use the log folder {path}")]

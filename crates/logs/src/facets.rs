@@ -18,7 +18,7 @@ impl LogStore {
     pub fn facets(&self, search: &LineFilter) -> Result<LogFacets, SearchError> {
         let started = started();
         let snapshot = self.snapshot();
-        let asked = snapshot.ask(search, self.inner.config.scan_limit)?;
+        let asked = snapshot.ask(search, &self.inner.reading)?;
         let found = snapshot.survey(&*asked.query, Survey::default())?.counts;
         asked.done()?;
         let counted = found.sources.iter().zip(0_u32..).filter(|(count, _)| **count > 0);

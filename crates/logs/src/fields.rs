@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 
 use serde_json::{Map, Value};
 
-use crate::format::stamp::span;
+use crate::format::{custom::Formats, stamp::span};
 
 /// Fields that have no name in the line: those of access logs and of syslog.
 const UNNAMED: [&str; 11] = [
@@ -16,14 +16,22 @@ const UNNAMED: [&str; 11] = [
 /// Fields of one line that are shown.
 const MOST_FIELDS: usize = 200;
 
-/// Whether lines may have the field without naming it.
-pub(crate) fn is_unnamed(name: &str) -> bool {
+/// Whether lines of some format that everybody knows have the field without naming it.
+pub(crate) fn may_be_unnamed(name: &str) -> bool {
     UNNAMED.contains(&name)
 }
 
+/// Whether lines may have the field without naming it.
+pub(crate) fn is_unnamed(name: &str, formats: &Formats) -> bool {
+    may_be_unnamed(name) || formats.iter().any(|format| format.has(name))
+}
+
 /// The value of a field; fields of objects in objects have dots in their names.
-pub(crate) fn field<'a>(text: &'a str, name: &str) -> Option<Cow<'a, str>> {
+pub(crate) fn field<'a>(text: &'a str, name: &str, formats: &Formats) -> Option<Cow<'a, str>> {
     let line = text.lines().next()?;
+    if let Some(value) = formats.iter().find_map(|format| format.field(line, name)) {
+        return Some(Cow::Borrowed(value));
+    }
     if line.starts_with('{') {
         return of_object(line, name).map(Cow::Owned);
     }
@@ -34,14 +42,17 @@ pub(crate) fn field<'a>(text: &'a str, name: &str) -> Option<Cow<'a, str>> {
     if let Some(value) = behind.and_then(|at| of_object(&line[at + 1..], name)) {
         return Some(Cow::Owned(value));
     }
-    let unnamed = if is_unnamed(name) { of_head(line, name) } else { None };
+    let unnamed = if may_be_unnamed(name) { of_head(line, name) } else { None };
     unnamed.map(Cow::Borrowed)
 }
 
 /// All fields of a line, by name; those that are written the same way twice once.
-pub(crate) fn all(text: &str) -> BTreeMap<String, String> {
+pub(crate) fn all(text: &str, formats: &Formats) -> BTreeMap<String, String> {
     let line = text.lines().next().unwrap_or_default();
     let mut found = BTreeMap::new();
+    for (name, value) in formats.iter().flat_map(|format| format.fields(line)) {
+        found.entry(name).or_insert_with(|| value.to_owned());
+    }
     let object = if line.starts_with('{') { Some(line) } else { None };
     let behind = line.ends_with('}').then(|| line.find(" {").map(|at| &line[at + 1..])).flatten();
     if let Some(object) = object.or(behind)
@@ -230,15 +241,21 @@ mod tests {
             ("plain text", "host", None),
             ("", "x", None),
         ] {
-            assert_eq!(field(line, name).as_deref(), value, "{name} of {line}");
+            assert_eq!(
+                field(line, name, &Formats::default()).as_deref(),
+                value,
+                "{name} of {line}"
+            );
         }
     }
 
     #[test]
     fn all_fields_of_a_line_are_shown() {
         let shown = |line: &str| {
-            let fields: Vec<String> =
-                all(line).into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let fields: Vec<String> = all(line, &Formats::default())
+                .into_iter()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect();
             fields.join(" ")
         };
         let json = r#"{"a":1,"user":{"id":7,"on":true},"no":null,"tags":["x"]}"#;
@@ -252,12 +269,12 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_has_fields_or_none(text in "[ -~é\"{}=\\[\\]]{0,120}", name in "[a-z.]{1,6}") {
-            field(&text, &name);
-            for (name, value) in all(&text) {
-                let found = field(&text, &name);
+            field(&text, &name, &Formats::default());
+            for (name, value) in all(&text, &Formats::default()) {
+                let found = field(&text, &name, &Formats::default());
                 prop_assert_eq!(found.as_deref(), Some(value.as_str()));
             }
-            UNNAMED.iter().for_each(|name| drop(field(&text, name)));
+            UNNAMED.iter().for_each(|name| drop(field(&text, name, &Formats::default())));
         }
     }
 }

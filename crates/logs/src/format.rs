@@ -3,6 +3,7 @@
 //! [`Layout::detect`] is called by `ingest` with the first lines of a source; `record` then calls
 //! [`Layout::head`] for every line. Any bytes may come; nothing here panics.
 
+pub(crate) mod custom;
 mod json;
 pub(crate) mod level;
 mod logfmt;
@@ -128,7 +129,8 @@ impl Layout {
 }
 
 impl Head {
-    fn continuation(line: &[u8]) -> Self {
+    /// Of a line that belongs to the record before it.
+    pub(crate) fn continuation(line: &[u8]) -> Self {
         Self { timestamp: None, level: level::from_text(line), starts_record: false }
     }
 }

@@ -26,7 +26,7 @@ impl LogStore {
             return Err(SearchError::InvalidParameter("The slices must be between 1 and 500."));
         }
         let snapshot = self.snapshot();
-        let asked = snapshot.ask(&search.lines(), self.inner.config.scan_limit)?;
+        let asked = snapshot.ask(&search.lines(), &self.inner.reading)?;
         let counts = snapshot.survey(&*asked.query, Survey::default())?.counts;
         asked.done()?;
         let (slices, slice_ms) = counts.timeline.finish_by_level(search.slice_ms, most);

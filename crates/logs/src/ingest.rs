@@ -17,7 +17,7 @@ use time::UtcOffset;
 use crate::{
     IngestError, LogStore,
     checkpoint::{Checkpoint, FileId, Head},
-    format::{Layout, stamp::Clock},
+    format::{Layout, custom::Format, stamp::Clock},
     lines::LineReader,
     packed,
     record::{Assembler, Record},
@@ -280,11 +280,13 @@ impl<'a> Ingest<'a> {
         let is_name =
             |line: &&[u8]| self.options.mode == IngestMode::Spool && spool::names_file(line);
         let sample = sample.filter(|line| !is_name(line));
+        let custom = Format::of(&self.store.inner.reading.formats, sample.clone());
         let layout = Layout::detect(sample, &clock);
-        self.progress.format = Some(layout.name().to_owned());
+        let name = custom.as_ref().map_or(layout.name(), |format| &format.name);
+        self.progress.format = Some(name.to_owned());
         self.progress.bytes_done = offset;
         self.from = offset;
-        let mut assembler = Assembler::new(layout, clock, config);
+        let mut assembler = Assembler::new(layout, clock, config).with(custom);
         let mut lines = LineReader::new(reader, offset, config.max_line_bytes);
         let mut reached = offset;
         let ended = loop {

@@ -19,7 +19,7 @@ use crate::{
     mining,
     schema::Columns,
     search::{micros, started},
-    store::{Snapshot, level_counts},
+    store::{Reading, Snapshot, level_counts},
     survey::Recency,
 };
 
@@ -44,7 +44,7 @@ impl LogStore {
             return Err(SearchError::InvalidParameter("The limit must be between 1 and 500."));
         }
         let snapshot = self.snapshot();
-        let counted = snapshot.count_patterns(search, self.inner.config.scan_limit)?;
+        let counted = snapshot.count_patterns(search, &self.inner.reading)?;
         let Counted { by_pattern, matched, slices } = counted;
         let mut ranked: Vec<(mining::PatternId, Stat)> = by_pattern.into_iter().collect();
         let found = ranked.len() as u64;
@@ -81,13 +81,13 @@ pub(crate) struct Counted {
 }
 
 impl Snapshot {
-    /// Counts the lines that match by their patterns; `limit` of them may be read.
+    /// Counts the lines that match by their patterns.
     pub(crate) fn count_patterns(
         &self,
         search: &PatternSearch,
-        limit: u64,
+        reading: &Reading,
     ) -> Result<Counted, SearchError> {
-        let asked = self.ask(&search.lines(), limit)?;
+        let asked = self.ask(&search.lines(), reading)?;
         let range = TimeRange { from: search.from, to: search.to };
         let slices = Slices::of(range, self.catalogue.covered());
         let counted = self.searcher.search(&*asked.query, &Counter { slices })?;

@@ -5,7 +5,12 @@ use time::UtcOffset;
 
 use crate::{
     LogStore, fields,
-    format::{Layout, message, stamp::Clock},
+    format::{
+        Layout,
+        custom::{Format, Formats},
+        message,
+        stamp::Clock,
+    },
     lines::LineReader,
     record::{Assembler, Record},
 };
@@ -25,8 +30,11 @@ impl LogStore {
         let sample = || text.as_bytes().split(|byte| *byte == b'\n').take(SAMPLE_LINES);
         let layout = Layout::detect(sample(), &clock);
         let confidence = layout.confidence(sample(), &clock);
-        let config = &self.inner.config;
-        let mut assembler = Assembler::new(layout, clock, config);
+        let (config, formats) = (&self.inner.config, &self.inner.reading.formats);
+        let custom = Format::of(formats, sample());
+        let name = custom.as_ref().map_or(layout.name(), |format| &format.name).to_owned();
+        let confidence = if custom.is_some() { 1.0 } else { confidence };
+        let mut assembler = Assembler::new(layout, clock, config).with(custom);
         let mut lines = LineReader::new(text.as_bytes(), 0, config.max_line_bytes);
         let mut records = Vec::new();
         // Reading from memory does not fail.
@@ -39,17 +47,17 @@ impl LogStore {
         records.extend(assembler.finish());
         let more = records.len() > MOST_RECORDS;
         records.truncate(MOST_RECORDS);
-        let records = records.into_iter().map(shown).collect();
-        LogPreview { format: layout.name().to_owned(), confidence, records, more }
+        let records = records.into_iter().map(|record| shown(record, formats)).collect();
+        LogPreview { format: name, confidence, records, more }
     }
 }
 
-fn shown(record: Record) -> PreviewRecord {
+fn shown(record: Record, formats: &Formats) -> PreviewRecord {
     PreviewRecord {
         timestamp: record.timestamp,
         level: record.level,
         message: message(&record.text).to_owned(),
-        fields: fields::all(&record.text),
+        fields: fields::all(&record.text, formats),
         text: record.text,
     }
 }

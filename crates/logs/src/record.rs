@@ -10,7 +10,7 @@ use memchr::memmem::Finder;
 
 use crate::{
     config::LogsConfig,
-    format::{self, Layout, stamp::Clock},
+    format::{self, Layout, custom::Format, stamp::Clock},
     lines::RawLine,
     text,
 };
@@ -39,6 +39,8 @@ pub(crate) struct Assembler {
     clock: Clock,
     max_lines: usize,
     max_bytes: usize,
+    /// What lines are read by, if not by the layout.
+    custom: Option<Format>,
     pending: Option<Pending>,
 }
 
@@ -52,7 +54,13 @@ struct Pending {
 impl Assembler {
     pub(crate) fn new(layout: Layout, clock: Clock, config: &LogsConfig) -> Self {
         let (max_lines, max_bytes) = (config.max_record_lines, config.max_record_bytes);
-        Self { layout, clock, max_lines, max_bytes, pending: None }
+        Self { layout, clock, max_lines, max_bytes, custom: None, pending: None }
+    }
+
+    /// Reads lines by a format of the operator's own, if there is one: what it does not fit belongs to
+    /// the record before.
+    pub(crate) fn with(self, custom: Option<Format>) -> Self {
+        Self { custom, ..self }
     }
 
     /// Takes a line; gives out the record that it ended. Blank lines only end nothing.
@@ -63,7 +71,12 @@ impl Assembler {
             }
             return None;
         }
-        let head = self.layout.head(line.bytes, &self.clock);
+        let head = match &self.custom {
+            Some(format) => format
+                .head(line.bytes, &self.clock)
+                .unwrap_or_else(|| format::Head::continuation(line.bytes)),
+            None => self.layout.head(line.bytes, &self.clock),
+        };
         let (text, invalid_utf8) = text::decode(line.bytes);
         if let Some(pending) = &mut self.pending {
             let fits = pending.lines < self.max_lines

@@ -15,9 +15,10 @@ use tantivy::{
 
 use crate::{
     LogStore, SearchError,
+    format::custom::Formats,
     query::{Allowance, Clause, Compiler, parse},
     schema::Columns,
-    store::Snapshot,
+    store::{Reading, Snapshot},
     survey::{Recency, Survey, Surveyed},
     texts::Texts,
 };
@@ -54,7 +55,7 @@ impl LogStore {
     fn page(&self, search: &LogSearch, limit: usize) -> Result<LogPage, SearchError> {
         let started = started();
         let snapshot = self.snapshot();
-        let asked = snapshot.ask(&search.lines(), self.inner.config.scan_limit)?;
+        let asked = snapshot.ask(&search.lines(), &self.inner.reading)?;
         let query = &asked.query;
         let (found, addresses) = match search.order {
             SearchOrder::Newest => {
@@ -149,15 +150,16 @@ impl Asked {
 }
 
 impl Snapshot {
-    /// The search for these lines, which reads `limit` of them at most.
-    pub(crate) fn ask(&self, lines: &LineFilter, limit: u64) -> Result<Asked, SearchError> {
+    /// The search for these lines.
+    pub(crate) fn ask(&self, lines: &LineFilter, reading: &Reading) -> Result<Asked, SearchError> {
         let level = lines.level.map(Clause::at_least);
         let clause = Clause::all([parse(&lines.q)?].into_iter().chain(level));
         let range = TimeRange { from: lines.from, to: lines.to };
         let number = |source| self.catalogue.find(source).map_or(u64::MAX, |number| number as u64);
         let source = lines.source_id.map(number);
-        let allowance = Allowance::new(limit);
-        let query = self.compiler(Arc::clone(&allowance)).search(&clause, range, source);
+        let allowance = Allowance::new(reading.scan_limit);
+        let formats = Arc::clone(&reading.formats);
+        let query = self.compiler(Arc::clone(&allowance), formats).search(&clause, range, source);
         Ok(Asked { query, allowance })
     }
 
@@ -173,16 +175,17 @@ impl Snapshot {
         range: TimeRange,
         source: Option<u64>,
     ) -> Box<dyn Query> {
-        self.compiler(Allowance::new(0)).search(clause, range, source)
+        self.compiler(Allowance::new(0), Arc::default()).search(clause, range, source)
     }
 
-    fn compiler(&self, allowance: Arc<Allowance>) -> Compiler<'_> {
+    fn compiler(&self, allowance: Arc<Allowance>, formats: Formats) -> Compiler<'_> {
         Compiler {
             fields: self.fields,
             catalogue: &self.catalogue,
             patterns: &self.patterns,
             chunks: self.chunks.as_ref(),
             allowance,
+            formats,
         }
     }
 

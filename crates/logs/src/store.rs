@@ -19,6 +19,7 @@ use crate::{
     catalogue::Catalogue,
     chunks::Chunks,
     folders::Folders,
+    format::custom::Formats,
     patterns::{self, Patterns},
     schema::{self, Fields},
     survey::Rollups,
@@ -33,12 +34,22 @@ pub struct LogStore {
 
 pub(crate) struct Inner {
     pub(crate) config: LogsConfig,
+    pub(crate) reading: Reading,
     pub(crate) folders: Folders,
     snapshot: RwLock<Arc<Snapshot>>,
     /// None until the first line is written, so that a second process may read.
     pub(crate) writer: Mutex<Option<Writer>>,
     /// Held by whoever makes the index anew.
     pub(crate) remaking: Mutex<()>,
+}
+
+/// How lines are read that a query asks for.
+#[derive(Clone)]
+pub(crate) struct Reading {
+    /// How many of them, at most.
+    pub(crate) scan_limit: u64,
+    /// The formats that their fields may have.
+    pub(crate) formats: Formats,
 }
 
 /// The index in one folder.
@@ -67,7 +78,7 @@ impl LogStore {
     /// # Errors
     /// When the configuration is out of its bounds, or the folder cannot be used.
     pub fn open(folder: &Path, config: &LogsConfig) -> Result<Self, OpenError> {
-        config.check()?;
+        let reading = Reading { scan_limit: config.scan_limit, formats: config.formats()? };
         let in_folder = |source| OpenError::Folder { path: folder.to_owned(), source };
         let folders = Folders::open(folder).map_err(in_folder)?;
         let current = folders.current().map_err(in_folder)?;
@@ -83,6 +94,7 @@ impl LogStore {
         Ok(Self {
             inner: Arc::new(Inner {
                 config: config.clone(),
+                reading,
                 folders,
                 snapshot: RwLock::new(Arc::new(snapshot)),
                 writer: Mutex::new(None),

@@ -33,7 +33,7 @@ impl LogStore {
         let last = snapshot.catalogue.next_line.saturating_sub(1);
         let TailSearch { q, level, source_id, .. } = search.clone();
         let lines = LineFilter { q, level, source_id, ..LineFilter::default() };
-        let asked = snapshot.ask(&lines, self.inner.config.scan_limit)?;
+        let asked = snapshot.ask(&lines, &self.inner.reading)?;
         let seen = LineId(last.max(after.0));
         if last <= after.0 {
             return Ok(LogTail { lines: Vec::new(), skipped: 0, seen });

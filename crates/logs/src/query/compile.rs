@@ -19,8 +19,13 @@ use super::{
     verified::{Allowance, Check, Verified},
 };
 use crate::{
-    catalogue::Catalogue, chunks::Chunks, fields, format::stamp::span, patterns::Patterns,
-    schema::Fields, tokenizer,
+    catalogue::Catalogue,
+    chunks::Chunks,
+    fields,
+    format::{custom::Formats, stamp::span},
+    patterns::Patterns,
+    schema::Fields,
+    tokenizer,
 };
 
 /// What names in a query refer to.
@@ -31,6 +36,7 @@ pub(crate) struct Compiler<'a> {
     pub(crate) chunks: Option<&'a Chunks>,
     /// How many lines may be read.
     pub(crate) allowance: Arc<Allowance>,
+    pub(crate) formats: Formats,
 }
 
 impl Compiler<'_> {
@@ -109,7 +115,8 @@ impl Compiler<'_> {
                     let likely = self.likely(field).into_iter();
                     parts.extend(likely.map(|query| (Occur::Must, query)));
                     let field = field.clone();
-                    checks.push(Arc::new(move |line| field.matches(line)));
+                    let formats = Arc::clone(&self.formats);
+                    checks.push(Arc::new(move |line| field.matches(line, &formats)));
                 }
                 Clause::Regex(pattern) => {
                     // It was read before.
@@ -147,7 +154,7 @@ impl Compiler<'_> {
         if let Some(statuses) = field.statuses() {
             let terms = statuses.iter().map(|status| self.words(status)).collect();
             likely.push(Box::new(BooleanQuery::union(terms)) as Box<dyn Query>);
-        } else if !fields::is_unnamed(&field.name) {
+        } else if !fields::is_unnamed(&field.name, &self.formats) {
             let last = field.name.rsplit('.').next().unwrap_or_default();
             if !tokenizer::parts(last).is_empty() {
                 likely.push(self.words(last));

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::write_text;
-use crate::fields;
+use crate::{fields, format::custom::Formats};
 
 /// A field, and what its value must be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,8 +51,8 @@ impl Order {
 
 impl FieldClause {
     /// Whether a line has the field, and the value is what it must be.
-    pub(crate) fn matches(&self, line: &str) -> bool {
-        let Some(value) = fields::field(line, &self.name) else { return false };
+    pub(crate) fn matches(&self, line: &str, formats: &Formats) -> bool {
+        let Some(value) = fields::field(line, &self.name, formats) else { return false };
         match &self.test {
             Test::Exists => true,
             Test::Is(wanted) => value.eq_ignore_ascii_case(wanted),
@@ -156,12 +156,12 @@ mod tests {
             test: Test::Ordered(order, bound.to_owned()),
         };
         let line = "took=51ms size=9 name=kim";
-        assert!(ordered("took", Order::More, "50").matches(line));
-        assert!(!ordered("took", Order::More, "51").matches(line));
-        assert!(ordered("size", Order::Less, "10").matches(line));
-        assert!(ordered("name", Order::AtLeast, "joe").matches(line));
-        assert!(!ordered("name", Order::AtLeast, "5").matches(line));
-        assert!(!ordered("none", Order::AtLeast, "5").matches(line));
+        assert!(ordered("took", Order::More, "50").matches(line, &Formats::default()));
+        assert!(!ordered("took", Order::More, "51").matches(line, &Formats::default()));
+        assert!(ordered("size", Order::Less, "10").matches(line, &Formats::default()));
+        assert!(ordered("name", Order::AtLeast, "joe").matches(line, &Formats::default()));
+        assert!(!ordered("name", Order::AtLeast, "5").matches(line, &Formats::default()));
+        assert!(!ordered("none", Order::AtLeast, "5").matches(line, &Formats::default()));
         let server_errors = ordered("status", Order::AtLeast, "598").statuses();
         assert_eq!(server_errors.unwrap(), ["598", "599"]);
         assert_eq!(ordered("size", Order::AtLeast, "598").statuses(), None);

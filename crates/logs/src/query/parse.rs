@@ -1,14 +1,14 @@
 //! Reads the log query language. Any text may come, of any length; errors name the column.
 
 use callboard_protocol::Level;
-use regex::{Regex, RegexBuilder};
+use regex::Regex;
 
 use super::{Clause, FieldClause, Order, Test};
 use crate::{
     SearchError, fields,
     format::{level, stamp::span},
     mining::PatternId,
-    tokenizer,
+    regular, tokenizer,
 };
 
 /// A query is typed by a person or built by a page.
@@ -230,7 +230,7 @@ impl<'q> Parser<'q> {
             Some(ordered) if ordered.starts_with(['>', '<']) => ordered,
             Some("*") => behind,
             Some(any) if any.starts_with("* ") || any.starts_with("*)") => behind,
-            Some(_) if !fields::is_unnamed(name) => return Ok(None),
+            Some(_) if !fields::may_be_unnamed(name) => return Ok(None),
             Some(_) | None => behind,
         };
         let sign = Order::ALL.iter().find(|(sign, _)| behind.starts_with(sign));
@@ -319,21 +319,13 @@ impl<'q> Parser<'q> {
     }
 }
 
-/// A regular expression, within bounds: it is matched in a time that grows with the line alone.
+/// The regular expression of a query.
 ///
 /// # Errors
 /// What is wrong with it.
 pub(super) fn compiled(pattern: &str) -> Result<Regex, String> {
-    const MOST_BYTES: usize = 1 << 20;
-    let built = RegexBuilder::new(pattern).size_limit(MOST_BYTES).case_insensitive(true).build();
-    built.map_err(|error| {
-        if matches!(error, regex::Error::CompiledTooBig(_)) {
-            return "this regular expression is too large".to_owned();
-        }
-        let told = error.to_string();
-        let last = told.lines().last().unwrap_or_default();
-        format!("this is no regular expression: {}", last.trim_start_matches("error: "))
-    })
+    let read = regular::expression(pattern, true);
+    read.map_err(|problem| format!("this regular expression {problem}"))
 }
 
 /// Whether a word has stars or marks, enough beside them to look for, and nothing that would read

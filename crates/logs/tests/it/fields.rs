@@ -1,6 +1,6 @@
 //! Fields, patterns of words, and regular expressions in queries; counts by field; spans compared.
 
-use callboard_logs::{LogsConfig, SearchError};
+use callboard_logs::{FormatConfig, LogStore, LogsConfig, SearchError};
 use callboard_protocol::{
     Change, CompareSearch, CountSearch, HistogramSearch, LogCount, LogSearch, SearchOrder,
     Timestamp,
@@ -84,7 +84,7 @@ fn words_and_lines_are_searched_by_what_they_look_like() {
         assert_eq!(found(&fixture, q), ids, "{q}");
     }
     for (q, problem) in [
-        ("/(/", "column 1: this is no regular expression: unclosed group"),
+        ("/(/", "column 1: this regular expression cannot be read: unclosed group"),
         ("a /x{1000000}/", "column 3: this regular expression is too large"),
         ("status:[400 499]", "column 1: a range is written as in status:[400 TO 499]"),
     ] {
@@ -203,6 +203,43 @@ java.io.IOException: x\n\tat a.B.c(B.java:1)\n\
     assert_eq!(store.preview("", at("2026-11-21T00:00:00Z")).confidence, 0.0);
     assert!(store.preview(&"x\n".repeat(1_000), at("2026-11-21T00:00:00Z")).more);
     assert_eq!(store.stats().lines, 0);
+}
+
+#[test]
+fn a_format_of_ones_own_gives_time_level_and_fields() {
+    let shop = FormatConfig {
+        name: "shop".to_owned(),
+        pattern:
+            r"^#%{POSINT:order} %{TIMESTAMP_ISO8601:time} !%{WORD:level} %{GREEDYDATA:message}$"
+                .to_owned(),
+        sample: Some("#7 2026-11-20 10:00:00 !warn low".to_owned()),
+        expect: [("order".to_owned(), "7".to_owned())].into(),
+    };
+    let bad = FormatConfig { sample: Some("else".to_owned()), ..shop.clone() };
+    let folder = tempfile::tempdir().unwrap();
+    let refused = LogStore::open(folder.path(), &LogsConfig { formats: vec![bad], ..config() });
+    let refused = refused.err().unwrap().to_string();
+    assert_eq!(refused, "logs.formats[0].pattern the pattern does not fit its sample");
+    let fixture = Fixture::with(LogsConfig { formats: vec![shop], ..config() });
+    let text = "#7 2026-11-20 10:00:00 !warn low\nof shelf 3\n#8 2026-11-20 10:01:00 !error out\n";
+    assert_eq!(fixture.ingest("shop.log", text).format.as_deref(), Some("shop"));
+    fixture.ingest("other.log", "2026-11-20 11:00:00 INFO order=9\n");
+    let lines = fixture.search("order>=7 level>=warn").lines;
+    let told: Vec<_> = lines.iter().map(|line| (line.id.0, line.text.as_str())).collect();
+    assert_eq!(
+        told,
+        [
+            (2, "#8 2026-11-20 10:01:00 !error out"),
+            (1, "#7 2026-11-20 10:00:00 !warn low\nof shelf 3")
+        ]
+    );
+    assert_eq!(lines[0].timestamp, Some(at("2026-11-20T10:01:00Z")));
+    let by = Some("order".to_owned());
+    let count = fixture.store.count(&CountSearch { by, ..CountSearch::default() }).unwrap();
+    assert_eq!(groups(&count), [("7", 1), ("8", 1), ("9", 1)]);
+    let preview = fixture.store.preview(text, at("2026-11-21T00:00:00Z"));
+    assert_eq!((preview.format.as_str(), preview.records.len()), ("shop", 2));
+    assert_eq!(preview.records[0].fields["order"], "7");
 }
 
 #[test]
