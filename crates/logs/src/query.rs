@@ -154,6 +154,7 @@ fn write_text(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
     let plain =
         text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'/'))
             && text != "OR"
+            && !text.starts_with('/')
             && !text.is_empty();
     if plain { f.write_str(text) } else { write!(f, "\"{}\"", text.replace('"', " ")) }
 }

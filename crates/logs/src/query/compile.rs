@@ -174,7 +174,7 @@ impl Compiler<'_> {
         // Wholes begin and end with a letter or a digit.
         let joiner = |c: char| !c.is_alphanumeric() && !matches!(c, '*' | '?');
         let mut regex = String::new();
-        for c in pattern.trim_matches(joiner).chars() {
+        for c in pattern.trim_matches(joiner).to_lowercase().chars() {
             match c {
                 '*' => regex.push_str(".*"),
                 '?' => regex.push('.'),

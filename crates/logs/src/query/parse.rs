@@ -180,7 +180,7 @@ impl<'q> Parser<'q> {
         }
         let word = self.bare();
         if is_like(word) {
-            return Ok(Clause::Like(word.to_lowercase()));
+            return Ok(Clause::Like(word.to_owned()));
         }
         if let Some(id) = word.strip_prefix("pattern:") {
             let message = "pattern: needs the id of a pattern, as in pattern:P12";
@@ -228,8 +228,7 @@ impl<'q> Parser<'q> {
         let behind = match behind.strip_prefix(':') {
             Some(range) if range.starts_with('[') => return self.range(name),
             Some(ordered) if ordered.starts_with(['>', '<']) => ordered,
-            Some("*") => behind,
-            Some(any) if any.starts_with("* ") || any.starts_with("*)") => behind,
+            Some(any) if is_star(any) => behind,
             Some(_) if !fields::may_be_unnamed(name) => return Ok(None),
             Some(_) | None => behind,
         };
@@ -264,7 +263,9 @@ impl<'q> Parser<'q> {
     fn range(&mut self, name: &str) -> Result<Option<Clause>, SearchError> {
         let start = self.at;
         let inside = &self.rest()[name.len() + 2..];
+        let says = |bound: &str| bound.contains(char::is_alphanumeric) && !bound.contains('"');
         let bounds = inside.find(']').and_then(|end| inside[..end].split_once(" TO "));
+        let bounds = bounds.filter(|(low, high)| says(low) && says(high));
         let Some((low, high)) = bounds else {
             return Err(self.error_at(start, "a range is written as in status:[400 TO 499]"));
         };
@@ -333,9 +334,16 @@ pub(super) fn compiled(pattern: &str) -> Result<Regex, String> {
 fn is_like(word: &str) -> bool {
     const LEAST: usize = 2;
     let said = word.chars().filter(|c| c.is_alphanumeric()).count();
-    word.contains(['*', '?']) && said >= LEAST && word.chars().all(is_plain)
+    let begins = word.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '*' | '?'));
+    begins && word.contains(['*', '?']) && said >= LEAST && word.chars().all(is_plain)
 }
 
 fn is_plain(c: char) -> bool {
     c.is_alphanumeric() || matches!(c, '*' | '?' | '.' | '_' | '-' | '/' | ':' | '@')
+}
+
+/// Whether a text begins with a star that is a word of its own.
+fn is_star(text: &str) -> bool {
+    let behind = text.strip_prefix('*').map(|rest| rest.chars().next());
+    behind.is_some_and(|c| c.is_none_or(|c| c.is_whitespace() || matches!(c, ')' | '"')))
 }
