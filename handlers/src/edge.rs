@@ -13,7 +13,7 @@ use std::{
 use actix_web::{FromRequest, HttpRequest, dev::Payload, http::StatusCode, web};
 use callboard_actors::{Metrics, System};
 use callboard_entities::Store;
-use callboard_logs::LogStore;
+use callboard_logs::{LogStore, push::PushError};
 use callboard_protocol::{ClientError, ErrorCode, Health, Reloaded};
 use futures_util::future::BoxFuture;
 use std::future::{Ready, ready};
@@ -23,6 +23,13 @@ use crate::{
     ApiError, ConfigError, EdgeConfig, blocking::BlockingPool, error, identity::Identity, openapi,
     routes, web::WebFiles,
 };
+
+/// Bodies of pushes that are read at once, and that wait for it …
+const PUSHES: usize = 2;
+const PUSHES_WAITING: usize = 64;
+
+/// … and for how long.
+const PUSH_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The edge of one server: a cheap clone, the same for all workers.
 #[derive(Clone)]
@@ -36,6 +43,7 @@ struct Inner {
     web: WebFiles,
     openapi: String,
     log_reads: BlockingPool,
+    push_reads: BlockingPool,
     uploads: Arc<Semaphore>,
     tails: Arc<Semaphore>,
 }
@@ -59,6 +67,7 @@ impl Edge {
                 limits.log_reads_waiting,
                 Duration::from_secs(limits.log_read_timeout_s),
             ),
+            push_reads: BlockingPool::new(PUSHES, PUSHES_WAITING, PUSH_TIMEOUT),
             uploads: Arc::new(Semaphore::new(limits.uploads)),
             tails: Arc::new(Semaphore::new(limits.tails)),
             config,
@@ -129,6 +138,15 @@ impl Edge {
     {
         let logs = self.state().ok_or(ErrorCode::NotReady)?.logs.clone();
         Ok(self.0.log_reads.run(move || read(&logs)).await??)
+    }
+
+    /// Reads what was pushed on its bounded pool.
+    pub(crate) async fn read_push<T: Send + 'static>(
+        &self,
+        read: impl FnOnce() -> Result<T, PushError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let read = self.0.push_reads.run(read).await?;
+        read.map_err(|error| ApiError::new(ErrorCode::BadRequest, error.to_string()))
     }
 
     pub(crate) fn count(&self, route: &str, method: &str, status: StatusCode) {

@@ -1,5 +1,7 @@
 //! The fields of the index, and the way from a record to a document and back.
 
+use std::ops::{Range, RangeInclusive};
+
 use callboard_protocol::{Level, LineId, Timestamp};
 use tantivy::{
     DocId, Index, SegmentReader, TantivyDocument,
@@ -171,6 +173,13 @@ impl Columns {
     pub(crate) fn timestamps(&self, docs: &[DocId], out: &mut [Option<i64>]) {
         out.fill(None);
         self.timestamp.first_vals(docs, out);
+    }
+
+    /// Those of some documents whose instants lie within these, in their order.
+    pub(crate) fn within(&self, instants: RangeInclusive<i64>, docs: Range<DocId>) -> Vec<DocId> {
+        let mut found = Vec::new();
+        self.timestamp.get_docids_for_value_range(instants, docs, &mut found);
+        found
     }
 
     /// What stands for their levels.

@@ -94,7 +94,7 @@ impl Snapshot {
             if scorer.is::<AllScorer>() && !segment.reader.has_deletes() {
                 counts.merge(&*self.rollup(segment)?);
                 if newest.may_take(segment.best) {
-                    segment.each_block(&mut *scorer, |block| newest.offer(segment, block));
+                    newest.offer_whole(segment);
                 }
             } else {
                 let mut found = Counts::over(segment);
@@ -249,7 +249,37 @@ struct Newest {
     heap: BinaryHeap<Reverse<(Recency, DocAddress)>>,
 }
 
+/// Lines of a segment's end that are looked at first: they are the newest as a rule.
+const NEAR_END: DocId = 4_096;
+
 impl Newest {
+    /// Offers all lines of a segment. Those at its newer end come first; once enough are found, only
+    /// lines within the instants that may still be among them are looked at.
+    fn offer_whole(&mut self, segment: &Segment<'_>) {
+        let end = segment.reader.max_doc();
+        let (near, far) = if self.survey.oldest {
+            let near = NEAR_END.min(end);
+            (0..near, near..end)
+        } else {
+            let near = end.saturating_sub(NEAR_END);
+            (near..end, 0..near)
+        };
+        self.offer_docs(segment, &near.collect::<Vec<DocId>>());
+        if self.heap.len() < self.survey.most {
+            self.offer_docs(segment, &far.collect::<Vec<DocId>>());
+            return;
+        }
+        let least = self.heap.peek().map_or(i64::MIN, |Reverse((least, _))| least.millis);
+        let instants = if self.survey.oldest { i64::MIN..=!least } else { least..=i64::MAX };
+        self.offer_docs(segment, &segment.columns.within(instants, far));
+    }
+
+    fn offer_docs(&mut self, segment: &Segment<'_>, docs: &[DocId]) {
+        for docs in docs.chunks(BLOCK) {
+            self.offer(segment, &Block::read(&segment.columns, docs));
+        }
+    }
+
     /// Whether a line of this instant may be among them.
     fn may_take(&self, millis: i64) -> bool {
         let full = self.heap.len() >= self.survey.most;

@@ -4,11 +4,11 @@
 
 mod elastic;
 
-use std::{sync::OnceLock, time::Duration};
+use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, dev::Decompress, http::header, web};
 use bytes::{Bytes, BytesMut};
-use callboard_logs::push::{self, PushError, journal, loki, otlp};
+use callboard_logs::push::{self, journal, loki, otlp};
 use callboard_protocol::{ErrorCode, PushTaken};
 use futures_util::StreamExt as _;
 use serde::Deserialize;
@@ -17,17 +17,12 @@ use utoipa::IntoParams;
 pub(crate) use self::elastic::*;
 use crate::{
     ApiError,
-    blocking::BlockingPool,
     edge::State,
     extract::{Allowed, permit},
 };
 
 /// The longest that a body may take.
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// Bodies that are read at once, and that wait for it.
-const READING: usize = 2;
-const WAITING: usize = 64;
 
 /// Where the lines belong.
 #[derive(Deserialize, IntoParams)]
@@ -55,7 +50,7 @@ pub(crate) async fn push_lines(
         return Err(ApiError::new(ErrorCode::ValidationFailed, "the source needs a name"));
     }
     let body = receive(&state, &request, body).await?;
-    let records = read(move || Ok(push::lines(&source, &body))).await?;
+    let records = state.edge().read_push(move || Ok(push::lines(&source, &body))).await?;
     let taken = state.system.intake().take(records).await?;
     Ok(web::Json(PushTaken { taken }))
 }
@@ -73,7 +68,7 @@ pub(crate) async fn push_loki(
     let body = receive(&state, &request, body).await?;
     let limit = state.edge().config().limits.push_bytes;
     let is_json = kind_of(&request).starts_with("application/json");
-    let records = read(move || match is_json {
+    let records = state.edge().read_push(move || match is_json {
         true => loki::from_json(&body),
         false => loki::from_protobuf(&body, limit),
     });
@@ -94,11 +89,11 @@ pub(crate) async fn push_otlp(
     const PROTOBUF: &str = "application/x-protobuf";
     let body = receive(&state, &request, body).await?;
     if !kind_of(&request).starts_with(PROTOBUF) {
-        let records = read(move || otlp::from_json(&body)).await?;
+        let records = state.edge().read_push(move || otlp::from_json(&body)).await?;
         state.system.intake().take(records).await?;
         return Ok(HttpResponse::Ok().json(serde_json::json!({})));
     }
-    match read(move || otlp::from_protobuf(&body)).await {
+    match state.edge().read_push(move || otlp::from_protobuf(&body)).await {
         Ok(records) => {
             state.system.intake().take(records).await?;
             Ok(HttpResponse::Ok().content_type(PROTOBUF).finish())
@@ -122,7 +117,7 @@ pub(crate) async fn push_journal(
     body: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
     let body = receive(&state, &request, body).await?;
-    let records = read(move || journal::entries(&body)).await?;
+    let records = state.edge().read_push(move || journal::entries(&body)).await?;
     state.system.intake().take(records).await?;
     Ok(HttpResponse::Accepted().content_type("text/plain").body("OK.\n"))
 }
@@ -154,14 +149,4 @@ async fn receive(
     };
     let received = tokio::time::timeout(BODY_TIMEOUT, received).await;
     received.map_err(|_| ApiError::from(ErrorCode::Timeout))?
-}
-
-/// Reads records on a thread that may take its time.
-async fn read<T: Send + 'static>(
-    read: impl FnOnce() -> Result<T, PushError> + Send + 'static,
-) -> Result<T, ApiError> {
-    static POOL: OnceLock<BlockingPool> = OnceLock::new();
-    let pool = POOL.get_or_init(|| BlockingPool::new(READING, WAITING, BODY_TIMEOUT));
-    let read = pool.run(read).await?;
-    read.map_err(|error| ApiError::new(ErrorCode::BadRequest, error.to_string()))
 }

@@ -131,3 +131,32 @@ fn what_cannot_be_read_is_refused_with_a_code() {
     assert!(matches!(error, SearchError::LineNotFound(LineId(99))));
     assert_eq!(error.client_error().code, ErrorCode::LineNotFound);
 }
+
+#[test]
+fn the_newest_are_found_wherever_they_stand() {
+    // More lines than are looked at together, in no order of time, some without any.
+    let line = |n: u64| {
+        let second = n * 7_919 % 86_400;
+        let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+        format!("2026-11-20 {hour:02}:{minute:02}:{second:02} INFO line n{n}\n")
+    };
+    let fixture = Fixture::new();
+    fixture.ingest("plain.log", &"no time at all\n".repeat(700));
+    for part in 0..3 {
+        let text: String = (part * 6_000..(part + 1) * 6_000).map(line).collect();
+        fixture.ingest(&format!("{part}.log"), &text);
+    }
+    let (mut pages, mut cursor) = (Vec::new(), None);
+    loop {
+        let search = LogSearch { limit: Some(500), cursor, ..query("") };
+        let page = fixture.store.search(&search).unwrap();
+        assert_eq!(page.matched, 18_700);
+        pages.extend(page.lines.into_iter().map(|line| (line.timestamp, line.id)));
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(pages.len(), 18_700);
+    assert!(pages.windows(2).all(|pair| pair[0] > pair[1]), "newest first, and none twice");
+}

@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
 use callboard_logs::push::elastic::{self, BulkItem};
 use serde_json::{Value, json};
 
-use super::{read, receive};
+use super::receive;
 use crate::{
     ApiError,
     edge::State,
@@ -121,7 +121,8 @@ async fn bulk(
     index: Option<String>,
 ) -> Result<HttpResponse, ApiError> {
     let body = receive(state, request, body).await?;
-    let items = read(move || elastic::bulk(&body, index.as_deref())).await?;
+    let bulk = move || elastic::bulk(&body, index.as_deref());
+    let items = state.edge().read_push(bulk).await?;
     let records = items.iter().filter_map(|item| item.record.as_ref().ok().cloned()).collect();
     state.system.intake().take(records).await?;
     let told: Vec<Value> = items.iter().map(tell).collect();
