@@ -91,11 +91,15 @@ impl Intake {
             count += 1;
             by_source.entry(source).or_default().push(text);
         }
+        // One source takes all or nothing by itself.
+        let several = by_source.len() > 1;
         let mut batches = Vec::with_capacity(by_source.len());
         for (source, texts) in by_source {
             let spooler = self.spooler(&source).await?;
-            let bytes = texts.iter().map(|text| text.len() as u64 + 1).sum();
-            asked(spooler.send(HasRoom(bytes))).await?;
+            if several {
+                let bytes = texts.iter().map(|text| text.len() as u64 + 1).sum();
+                asked(spooler.send(HasRoom(bytes))).await?;
+            }
             batches.push((spooler, texts));
         }
         for (spooler, texts) in batches {

@@ -10,14 +10,14 @@ mod udp;
 
 use std::{io, net::SocketAddr, sync::Arc};
 
-use actix::ArbiterHandle;
+use actix::{Actor, Addr, ArbiterHandle, AsyncContext, Context, Supervised, WrapFuture};
 use callboard_logs::{
     ListenConfig,
     push::{Pushed, gelf, syslog},
 };
 use callboard_protocol::{ClientError, Timestamp};
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{error, info};
 
 use crate::{
     intake::Intake,
@@ -94,42 +94,105 @@ pub(crate) fn start(
     stopping: &CancellationToken,
 ) -> io::Result<()> {
     let arbiter = &arbiters[arbiters.len() - 1];
-    // So that nobody has to wait for the first loss to see that there was none.
-    for name in ["syslog_udp", "syslog_tcp", "gelf_udp", "gelf_tcp"] {
+    let configured = [
+        ("syslog_udp", Kind::Syslog, config.syslog_udp, Socket::udp as Bind),
+        ("gelf_udp", Kind::Gelf, config.gelf_udp, Socket::udp),
+        ("syslog_tcp", Kind::Syslog, config.syslog_tcp, Socket::tcp),
+        ("gelf_tcp", Kind::Gelf, config.gelf_tcp, Socket::tcp),
+    ];
+    for (name, kind, address, bind) in configured {
+        // So that nobody has to wait for the first loss to see that there was none.
         intake.lost(name, 0);
-    }
-    let ears = |name, kind| {
+        let Some(address) = address else { continue };
+        let (socket, address) = bind(address).map_err(|error| at(address, &error))?;
+        info!(listener = name, %address, "listening");
         let (intake, stopping) = (Arc::clone(intake), stopping.clone());
-        Ears { name, kind, intake, stopping }
-    };
-    let placement = Placement::on(arbiter, MAILBOX);
-    let over_udp = [
-        ("syslog_udp", Kind::Syslog, config.syslog_udp),
-        ("gelf_udp", Kind::Gelf, config.gelf_udp),
-    ];
-    for (name, kind, address) in over_udp {
-        let Some(address) = address else { continue };
-        let socket = std::net::UdpSocket::bind(address).map_err(|error| at(address, &error))?;
-        socket.set_nonblocking(true)?;
-        info!(listener = name, address = %socket.local_addr()?, "listening");
-        let ears = ears(name, kind);
-        let make = move |_| udp::UdpListener::new(ears, socket);
-        drop(keeper.keep(format!("listener:{name}"), placement, make));
-    }
-    let over_tcp = [
-        ("syslog_tcp", Kind::Syslog, config.syslog_tcp),
-        ("gelf_tcp", Kind::Gelf, config.gelf_tcp),
-    ];
-    for (name, kind, address) in over_tcp {
-        let Some(address) = address else { continue };
-        let socket = std::net::TcpListener::bind(address).map_err(|error| at(address, &error))?;
-        socket.set_nonblocking(true)?;
-        info!(listener = name, address = %socket.local_addr()?, "listening");
-        let ears = ears(name, kind);
-        let make = move |_| tcp::TcpListener::new(ears, socket);
+        let ears = Ears { name, kind, intake, stopping };
+        let placement = Placement::on(arbiter, MAILBOX);
+        let make = move |_| Listener { ears, socket, _address: None };
         drop(keeper.keep(format!("listener:{name}"), placement, make));
     }
     Ok(())
+}
+
+/// What makes a socket, and tells where it is.
+type Bind = fn(SocketAddr) -> io::Result<(Socket, SocketAddr)>;
+
+/// A socket that is bound.
+enum Socket {
+    Udp(std::net::UdpSocket),
+    Tcp(std::net::TcpListener),
+}
+
+impl Socket {
+    fn udp(address: SocketAddr) -> io::Result<(Self, SocketAddr)> {
+        let socket = std::net::UdpSocket::bind(address)?;
+        socket.set_nonblocking(true)?;
+        let address = socket.local_addr()?;
+        Ok((Self::Udp(socket), address))
+    }
+
+    fn tcp(address: SocketAddr) -> io::Result<(Self, SocketAddr)> {
+        let socket = std::net::TcpListener::bind(address)?;
+        socket.set_nonblocking(true)?;
+        let address = socket.local_addr()?;
+        Ok((Self::Tcp(socket), address))
+    }
+
+    fn try_clone(&self) -> io::Result<Self> {
+        Ok(match self {
+            Self::Udp(socket) => Self::Udp(socket.try_clone()?),
+            Self::Tcp(socket) => Self::Tcp(socket.try_clone()?),
+        })
+    }
+
+    /// Listens until the server ends.
+    async fn listen(self, ears: Ears) -> io::Result<()> {
+        match self {
+            Self::Udp(socket) => udp::listen(ears, tokio::net::UdpSocket::from_std(socket)?).await,
+            Self::Tcp(socket) => {
+                tcp::listen(ears, tokio::net::TcpListener::from_std(socket)?).await
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A listener; see the module.
+struct Listener {
+    ears: Ears,
+    socket: Socket,
+    /// Its own address: nobody else needs one, and an actor without any would end.
+    _address: Option<Addr<Self>>,
+}
+
+impl Listener {
+    fn arm(&mut self, ctx: &mut Context<Self>) {
+        self._address = Some(ctx.address());
+        let (socket, ears) = (self.socket.try_clone(), self.ears.clone());
+        let listen = async move {
+            let name = ears.name;
+            let listened = async { socket?.listen(ears).await };
+            if let Err(error) = listened.await {
+                error!(%error, listener = name, "a socket cannot be used");
+            }
+        };
+        ctx.spawn(listen.into_actor(self));
+    }
+}
+
+impl Actor for Listener {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.arm(ctx);
+    }
+}
+
+impl Supervised for Listener {
+    fn restarting(&mut self, ctx: &mut Self::Context) {
+        self.arm(ctx);
+    }
 }
 
 fn at(address: SocketAddr, error: &io::Error) -> io::Error {

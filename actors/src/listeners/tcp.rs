@@ -1,17 +1,16 @@
 //! Streams: a sender whose records find no room waits until they do.
 
-use std::{net::TcpListener as Socket, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use actix::{Actor, Addr, AsyncContext, Context, Supervised, WrapFuture};
 use callboard_logs::push::{Pushed, gelf, syslog};
 use callboard_protocol::ErrorCode;
 use tokio::{
     io::AsyncReadExt as _,
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
     sync::Semaphore,
     time::{sleep, timeout},
 };
-use tracing::{debug, error, warn};
+use tracing::{debug, warn};
 
 use super::{Ears, Kind};
 
@@ -32,48 +31,8 @@ const READ_BYTES: usize = 64 * 1024;
 /// A message of GELF is at most so long; what is longer is no GELF.
 const MOST_BYTES: usize = 1 << 20;
 
-/// See the module.
-pub(super) struct TcpListener {
-    ears: Ears,
-    socket: Socket,
-    /// Its own address: nobody else needs one, and an actor without any would end.
-    _address: Option<Addr<Self>>,
-}
-
-impl TcpListener {
-    pub(super) fn new(ears: Ears, socket: Socket) -> Self {
-        Self { ears, socket, _address: None }
-    }
-
-    fn arm(&mut self, ctx: &mut Context<Self>) {
-        self._address = Some(ctx.address());
-        let socket = self.socket.try_clone().and_then(tokio::net::TcpListener::from_std);
-        let ears = self.ears.clone();
-        let listen = async move {
-            match socket {
-                Ok(socket) => listen(ears, socket).await,
-                Err(error) => error!(%error, listener = ears.name, "a socket cannot be used"),
-            }
-        };
-        ctx.spawn(listen.into_actor(self));
-    }
-}
-
-impl Actor for TcpListener {
-    type Context = Context<Self>;
-
-    fn started(&mut self, ctx: &mut Self::Context) {
-        self.arm(ctx);
-    }
-}
-
-impl Supervised for TcpListener {
-    fn restarting(&mut self, ctx: &mut Self::Context) {
-        self.arm(ctx);
-    }
-}
-
-async fn listen(ears: Ears, socket: tokio::net::TcpListener) {
+/// Listens until the server ends.
+pub(super) async fn listen(ears: Ears, socket: TcpListener) {
     let senders = Arc::new(Semaphore::new(MOST_SENDERS));
     loop {
         let Ok(sender) = Arc::clone(&senders).acquire_owned().await else { return };

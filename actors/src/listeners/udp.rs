@@ -2,17 +2,15 @@
 
 use std::{
     io,
-    net::UdpSocket,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
 };
 
-use actix::{Actor, Addr, AsyncContext, Context, Supervised, WrapFuture};
 use callboard_protocol::Timestamp;
-use tokio::sync::mpsc;
-use tracing::{error, warn};
+use tokio::{net::UdpSocket, sync::mpsc};
+use tracing::warn;
 
 use super::Ears;
 
@@ -28,48 +26,8 @@ const MOST_BYTES: usize = 64 << 20;
 /// Datagrams that are written at once.
 const BATCH: usize = 4_096;
 
-/// See the module.
-pub(super) struct UdpListener {
-    ears: Ears,
-    socket: UdpSocket,
-    /// Its own address: nobody else needs one, and an actor without any would end.
-    _address: Option<Addr<Self>>,
-}
-
-impl UdpListener {
-    pub(super) fn new(ears: Ears, socket: UdpSocket) -> Self {
-        Self { ears, socket, _address: None }
-    }
-
-    fn arm(&mut self, ctx: &mut Context<Self>) {
-        self._address = Some(ctx.address());
-        let socket = self.socket.try_clone().and_then(tokio::net::UdpSocket::from_std);
-        let ears = self.ears.clone();
-        let listen = async move {
-            match socket {
-                Ok(socket) => listen(ears, socket).await,
-                Err(error) => error!(%error, listener = ears.name, "a socket cannot be used"),
-            }
-        };
-        ctx.spawn(listen.into_actor(self));
-    }
-}
-
-impl Actor for UdpListener {
-    type Context = Context<Self>;
-
-    fn started(&mut self, ctx: &mut Self::Context) {
-        self.arm(ctx);
-    }
-}
-
-impl Supervised for UdpListener {
-    fn restarting(&mut self, ctx: &mut Self::Context) {
-        self.arm(ctx);
-    }
-}
-
-async fn listen(ears: Ears, socket: tokio::net::UdpSocket) {
+/// Listens until the server ends.
+pub(super) async fn listen(ears: Ears, socket: UdpSocket) {
     let (waiting, datagrams) = mpsc::channel(MOST_WAITING);
     let bytes = Arc::new(AtomicUsize::new(0));
     let reading = read(&ears, &socket, waiting, &bytes);
@@ -82,7 +40,7 @@ async fn listen(ears: Ears, socket: tokio::net::UdpSocket) {
 
 async fn read(
     ears: &Ears,
-    socket: &tokio::net::UdpSocket,
+    socket: &UdpSocket,
     waiting: mpsc::Sender<Vec<u8>>,
     bytes: &AtomicUsize,
 ) {

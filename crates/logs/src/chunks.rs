@@ -29,8 +29,7 @@ use lru::LruCache;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::frame::Chunk;
-use self::frame::{Frame, HEADER_BYTES};
+use self::frame::{Chunk, Frame, HEADER_BYTES};
 pub(crate) use self::writer::ChunkWriter;
 
 /// Text of a chunk: enough to pack well, and little to unpack for one line.
@@ -123,6 +122,30 @@ impl Chunks {
     /// Bytes of all files.
     pub(crate) fn bytes(&self) -> u64 {
         self.files.iter().filter_map(|file| file.frames.last()).map(Frame::end).sum()
+    }
+}
+
+/// Reads the texts of lines; quickly, when neighbours are asked for one after the other.
+pub(crate) struct ChunkCursor {
+    chunks: Chunks,
+    /// The one that was read last: neighbours share it.
+    held: Option<Arc<Chunk>>,
+}
+
+impl ChunkCursor {
+    pub(crate) fn new(chunks: Chunks) -> Self {
+        Self { chunks, held: None }
+    }
+
+    /// The text of a line; none when the line is gone.
+    pub(crate) fn text(&mut self, id: LineId) -> io::Result<Option<&str>> {
+        let find = |held: &Option<Arc<Chunk>>| held.as_ref().and_then(|chunk| chunk.find(id));
+        let mut found = find(&self.held);
+        if found.is_none() {
+            self.held = self.chunks.of(id)?;
+            found = find(&self.held);
+        }
+        Ok(self.held.as_ref().zip(found).map(|(chunk, at)| chunk.nth(at)))
     }
 }
 

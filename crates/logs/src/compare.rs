@@ -10,12 +10,11 @@ use callboard_protocol::{
 use crate::{
     LogStore, SearchError, mining,
     pattern_counts::{Counted, Stat},
-    search::{micros, started},
+    search::{limit_of, micros, started},
     store::Snapshot,
 };
 
 const DEFAULT_LIMIT: u32 = 50;
-const MAX_LIMIT: u32 = 500;
 
 /// A pattern that comes less than so many times more or less often has not changed.
 const NOTABLE: f64 = 2.0;
@@ -28,10 +27,7 @@ impl LogStore {
     /// When the query or the limit cannot be read, there is no earlier span, or the index fails.
     pub fn compare(&self, search: &CompareSearch) -> Result<LogComparison, SearchError> {
         let started = started();
-        let limit = search.limit.unwrap_or(DEFAULT_LIMIT);
-        if !(1..=MAX_LIMIT).contains(&limit) {
-            return Err(SearchError::InvalidParameter("The limit must be between 1 and 500."));
-        }
+        let limit = limit_of(search.limit, DEFAULT_LIMIT)?;
         let snapshot = self.snapshot();
         let (before, after) = spans(search, snapshot.catalogue.covered())?;
         let counted = |span: TimeRange| {
@@ -52,7 +48,7 @@ impl LogStore {
         let mut changes = changes(&earlier, &later, scale);
         changes.sort_by(|a, b| b.weight.total_cmp(&a.weight).then_with(|| a.id.cmp(&b.id)));
         let found = changes.len() as u64;
-        changes.truncate(limit as usize);
+        changes.truncate(limit);
         let told = changes.into_iter().map(|changed| snapshot.tell(changed));
         Ok(LogComparison {
             before,

@@ -135,6 +135,14 @@ impl Head {
     }
 }
 
+/// Lines of the beginning of a source that its format is found from.
+const SAMPLE_LINES: usize = 200;
+
+/// What the format of a source is found from.
+pub(crate) fn sample(start: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
+    start.split(|byte| *byte == b'\n').take(SAMPLE_LINES)
+}
+
 /// Whether a line starts with a space or a tab.
 pub(crate) fn is_indented(line: &[u8]) -> bool {
     matches!(line.first(), Some(b' ' | b'\t'))

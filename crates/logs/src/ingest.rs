@@ -17,7 +17,7 @@ use time::UtcOffset;
 use crate::{
     IngestError, LogStore,
     checkpoint::{Checkpoint, FileId, Head},
-    format::{Layout, custom::Format, stamp::Clock},
+    format::{self, Layout, custom::Format, stamp::Clock},
     lines::LineReader,
     packed,
     record::{Assembler, Record},
@@ -27,8 +27,6 @@ use crate::{
 
 /// The beginning that tells format, fingerprint, and whether it is text.
 const HEAD_BYTES: usize = 64 * 1024;
-/// Lines of the beginning that the format is found from.
-const SAMPLE_LINES: usize = 200;
 /// What tells binary from text.
 const BINARY_HEAD_BYTES: usize = 8 * 1024;
 /// Records that enter the index in one go: few enough that cancelling and other writers wait little.
@@ -276,7 +274,7 @@ impl<'a> Ingest<'a> {
     ) -> Result<IngestProgress, IngestError> {
         let config = &self.store.inner.config;
         let clock = Clock { reference: self.options.reference, zone: self.options.zone };
-        let sample = start.split(|byte| *byte == b'\n').take(SAMPLE_LINES);
+        let sample = format::sample(start);
         let is_name =
             |line: &&[u8]| self.options.mode == IngestMode::Spool && spool::names_file(line);
         let sample = sample.filter(|line| !is_name(line));

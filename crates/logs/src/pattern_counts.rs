@@ -18,13 +18,12 @@ use crate::{
     catalogue::covered,
     mining,
     schema::Columns,
-    search::{micros, started},
+    search::{limit_of, micros, started},
     store::{Reading, Snapshot, level_counts},
     survey::Recency,
 };
 
 const DEFAULT_LIMIT: u32 = 50;
-const MAX_LIMIT: u32 = 500;
 
 /// Slices of a trend.
 const SLICES: usize = 30;
@@ -39,10 +38,7 @@ impl LogStore {
     /// When the query or the limit cannot be read, or the index fails.
     pub fn patterns(&self, search: &PatternSearch) -> Result<PatternPage, SearchError> {
         let started = started();
-        let limit = search.limit.unwrap_or(DEFAULT_LIMIT);
-        if !(1..=MAX_LIMIT).contains(&limit) {
-            return Err(SearchError::InvalidParameter("The limit must be between 1 and 500."));
-        }
+        let limit = limit_of(search.limit, DEFAULT_LIMIT)?;
         let snapshot = self.snapshot();
         let counted = snapshot.count_patterns(search, &self.inner.reading)?;
         let Counted { by_pattern, matched, slices } = counted;
@@ -56,7 +52,7 @@ impl LogStore {
                 PatternOrder::Newest => b.first.cmp(&a.first).then(by_count),
             }
         });
-        ranked.truncate(limit as usize);
+        ranked.truncate(limit);
         let patterns = ranked.iter().filter_map(|(id, stat)| {
             let (_, newest) = stat.newest?;
             Some(snapshot.pattern(*id, stat, newest))

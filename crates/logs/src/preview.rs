@@ -6,7 +6,7 @@ use time::UtcOffset;
 use crate::{
     LogStore, fields,
     format::{
-        Layout,
+        self, Layout,
         custom::{Format, Formats},
         message,
         stamp::Clock,
@@ -18,22 +18,18 @@ use crate::{
 /// Records that are shown.
 const MOST_RECORDS: usize = 200;
 
-/// Lines that the format is found from, as in an ingest.
-const SAMPLE_LINES: usize = 200;
-
 impl LogStore {
     /// Reads lines as an ingest would, and indexes nothing. `reference` is about when they were written,
     /// for those that name no year.
     #[must_use]
     pub fn preview(&self, text: &str, reference: Timestamp) -> LogPreview {
         let clock = Clock { reference, zone: UtcOffset::UTC };
-        let sample = || text.as_bytes().split(|byte| *byte == b'\n').take(SAMPLE_LINES);
-        let layout = Layout::detect(sample(), &clock);
-        let confidence = layout.confidence(sample(), &clock);
+        let sample = format::sample(text.as_bytes());
+        let layout = Layout::detect(sample.clone(), &clock);
         let (config, formats) = (&self.inner.config, &self.inner.reading.formats);
-        let custom = Format::of(formats, sample());
+        let custom = Format::of(formats, sample.clone());
         let name = custom.as_ref().map_or(layout.name(), |format| &format.name).to_owned();
-        let confidence = if custom.is_some() { 1.0 } else { confidence };
+        let confidence = if custom.is_some() { 1.0 } else { layout.confidence(sample, &clock) };
         let mut assembler = Assembler::new(layout, clock, config).with(custom);
         let mut lines = LineReader::new(text.as_bytes(), 0, config.max_line_bytes);
         let mut records = Vec::new();

@@ -52,8 +52,7 @@ impl LogStore {
                 if gone.sources[number] == 0 {
                     continue;
                 }
-                let left = snapshot.counts(first.0, u64::MAX, Some(number as u64));
-                let left = left?;
+                let left = snapshot.counts(first.0, u64::MAX, Some(number as u64))?;
                 if let Some(source) = writer.catalogue.sources.get_mut(number) {
                     source.cover(left.first, left.last);
                 }
@@ -73,11 +72,12 @@ impl Snapshot {
         if let Some(before) = keep.days.checked_sub(1) {
             first = first.max(catalogue.first_since(now.minus(DAY * before)));
         }
-        let (bytes, lines) = (self.needed(), catalogue.next_line - first.min(catalogue.next_line));
-        if keep.bytes > 0 && bytes > keep.bytes {
-            let over = u128::from(bytes - keep.bytes) * u128::from(lines) / u128::from(bytes);
-            let over = u64::try_from(over).unwrap_or(lines);
-            first = first.saturating_add(over + lines / MORE).min(catalogue.next_line);
+        if keep.bytes > 0 {
+            let (bytes, lines) = (self.needed(), catalogue.next_line.saturating_sub(first));
+            if bytes > keep.bytes {
+                let over = part(lines, bytes - keep.bytes, bytes);
+                first = first.saturating_add(over + lines / MORE).min(catalogue.next_line);
+            }
         }
         first
     }
@@ -104,8 +104,8 @@ impl Snapshot {
     }
 }
 
-/// As much of the bytes of `all` lines as so many of them need.
-fn part(bytes: u64, lines: u64, all: u64) -> u64 {
-    let needed = u128::from(bytes) * u128::from(lines.min(all)) / u128::from(all.max(1));
-    u64::try_from(needed).unwrap_or(bytes)
+/// The part of `all` that `some` of the others is of theirs, without going over 64 bits.
+fn part(all: u64, some: u64, others: u64) -> u64 {
+    let part = u128::from(all) * u128::from(some.min(others)) / u128::from(others.max(1));
+    u64::try_from(part).unwrap_or(all)
 }

@@ -1,6 +1,9 @@
 //! Finding lines: searches, single lines, and their neighbours.
 
-use std::{ops::Bound, sync::Arc};
+use std::{
+    ops::{Bound, ControlFlow},
+    sync::Arc,
+};
 
 use callboard_protocol::{
     LineContext, LineFilter, LineId, LogLine, LogPage, LogSearch, PatternId, SearchOrder, SourceId,
@@ -9,7 +12,7 @@ use callboard_protocol::{
 use tantivy::{
     DocAddress, Term,
     collector::{DocSetCollector, TopDocs},
-    query::{BooleanQuery, Query, RangeQuery, TermQuery},
+    query::{BooleanQuery, EnableScoring, Query, RangeQuery, TermQuery},
     schema::{Field, IndexRecordOption},
 };
 
@@ -36,11 +39,7 @@ impl LogStore {
     /// # Errors
     /// When the query, the limit or the cursor cannot be read, or the index fails.
     pub fn search(&self, search: &LogSearch) -> Result<LogPage, SearchError> {
-        let limit = search.limit.unwrap_or(DEFAULT_LIMIT);
-        if !(1..=MAX_LIMIT).contains(&limit) {
-            return Err(SearchError::InvalidParameter("The limit must be between 1 and 500."));
-        }
-        self.page(search, limit as usize)
+        self.page(search, limit_of(search.limit, DEFAULT_LIMIT)?)
     }
 
     /// The same for whoever goes through all that match: in pages of up to 5,000.
@@ -201,6 +200,32 @@ impl Snapshot {
         Ok((found, best.into_iter().map(|(_, address)| address).collect()))
     }
 
+    /// Goes through the lines that match, segment by segment in the order of the index, so that each
+    /// chunk of text is unpacked once. `work` may break it off.
+    pub(crate) fn each_line(
+        &self,
+        query: &dyn Query,
+        mut work: impl FnMut(&Columns, DocAddress) -> tantivy::Result<ControlFlow<()>>,
+    ) -> tantivy::Result<()> {
+        let weight = query.weight(EnableScoring::disabled_from_searcher(&self.searcher))?;
+        for (ordinal, segment) in (0..).zip(self.searcher.segment_readers()) {
+            let columns = Columns::open(segment)?;
+            let mut result = Ok(ControlFlow::Continue(()));
+            weight.for_each_no_score(segment, &mut |docs| {
+                for doc in docs {
+                    if matches!(result, Ok(ControlFlow::Continue(()))) && !segment.is_deleted(*doc)
+                    {
+                        result = work(&columns, DocAddress::new(ordinal, *doc));
+                    }
+                }
+            })?;
+            if result?.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     pub(crate) fn columns(&self, address: DocAddress) -> Result<Columns, SearchError> {
         Ok(Columns::open(self.searcher.segment_reader(address.segment_ord))?)
     }
@@ -272,6 +297,14 @@ fn read_cursor(cursor: &str) -> Result<Recency, SearchError> {
         Some(Recency { millis, id: id.parse().ok()? })
     };
     read().ok_or(SearchError::InvalidParameter("The cursor is not one that a page gave out."))
+}
+
+/// How many are asked for, at most 500.
+pub(crate) fn limit_of(asked: Option<u32>, default: u32) -> Result<usize, SearchError> {
+    let limit = asked.unwrap_or(default);
+    let limit = Some(limit).filter(|limit| (1..=MAX_LIMIT).contains(limit));
+    let limit = limit.and_then(|limit| usize::try_from(limit).ok());
+    limit.ok_or(SearchError::InvalidParameter("The limit must be between 1 and 500."))
 }
 
 /// How long ago it was started.

@@ -153,7 +153,7 @@ impl LogStore {
     }
 
     pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
-        Arc::clone(&self.inner.snapshot.read())
+        self.inner.shown()
     }
 }
 
@@ -211,6 +211,11 @@ impl Snapshot {
 }
 
 impl Inner {
+    /// What readers see.
+    pub(crate) fn shown(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.snapshot.read())
+    }
+
     /// Shows readers what was committed.
     pub(crate) fn publish(&self, snapshot: Snapshot) {
         *self.snapshot.write() = Arc::new(snapshot);

@@ -110,14 +110,18 @@ impl Snapshot {
         Ok(Surveyed { counts, lines })
     }
 
-    /// Counts the segments that are new, so that nobody waits for it, and forgets those that are gone.
-    pub(crate) fn roll_up(&self) -> tantivy::Result<()> {
+    /// Counts the segments that were not there before, so that nobody waits for it, and forgets those
+    /// that are gone. Those of a former process are counted when somebody asks for them.
+    pub(crate) fn roll_up(&self, before: &Self) -> tantivy::Result<()> {
         let mut known = self.opened.rollups.0.lock();
         let readers = self.searcher.segment_readers();
         known.retain(|id, _| readers.iter().any(|reader| reader.segment_id() == *id));
         drop(known);
+        let former = before.searcher.segment_readers();
         for (ordinal, reader) in (0..).zip(readers) {
-            self.rollup(&Segment::open(ordinal, reader, false)?)?;
+            if !former.iter().any(|known| known.segment_id() == reader.segment_id()) {
+                self.rollup(&Segment::open(ordinal, reader, false)?)?;
+            }
         }
         Ok(())
     }

@@ -282,7 +282,7 @@ impl Writer {
         let chunks = self.chunks.as_ref().map(ChunkWriter::chunks).transpose();
         let chunks = chunks.map_err(TantivyError::from)?;
         let snapshot = self.opened.read(self.catalogue.clone(), patterns, chunks)?;
-        snapshot.roll_up()?;
+        snapshot.roll_up(&inner.shown())?;
         inner.publish(snapshot);
         Ok(())
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, dev::Decompress, http::header, web};
 use bytes::{Bytes, BytesMut};
-use callboard_logs::push::{self, journal, loki, otlp};
+use callboard_logs::push::{self, PushError, Pushed, journal, loki, otlp};
 use callboard_protocol::{ErrorCode, PushTaken};
 use futures_util::StreamExt as _;
 use serde::Deserialize;
@@ -50,8 +50,7 @@ pub(crate) async fn push_lines(
         return Err(ApiError::new(ErrorCode::ValidationFailed, "the source needs a name"));
     }
     let body = receive(&state, &request, body).await?;
-    let records = state.edge().read_push(move || Ok(push::lines(&source, &body))).await?;
-    let taken = state.system.intake().take(records).await?;
+    let taken = take(&state, move || Ok(push::lines(&source, &body))).await?;
     Ok(web::Json(PushTaken { taken }))
 }
 
@@ -68,11 +67,11 @@ pub(crate) async fn push_loki(
     let body = receive(&state, &request, body).await?;
     let limit = state.edge().config().limits.push_bytes;
     let is_json = kind_of(&request).starts_with("application/json");
-    let records = state.edge().read_push(move || match is_json {
+    let read = move || match is_json {
         true => loki::from_json(&body),
         false => loki::from_protobuf(&body, limit),
-    });
-    state.system.intake().take(records.await?).await?;
+    };
+    take(&state, read).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -89,15 +88,11 @@ pub(crate) async fn push_otlp(
     const PROTOBUF: &str = "application/x-protobuf";
     let body = receive(&state, &request, body).await?;
     if !kind_of(&request).starts_with(PROTOBUF) {
-        let records = state.edge().read_push(move || otlp::from_json(&body)).await?;
-        state.system.intake().take(records).await?;
+        take(&state, move || otlp::from_json(&body)).await?;
         return Ok(HttpResponse::Ok().json(serde_json::json!({})));
     }
-    match state.edge().read_push(move || otlp::from_protobuf(&body)).await {
-        Ok(records) => {
-            state.system.intake().take(records).await?;
-            Ok(HttpResponse::Ok().content_type(PROTOBUF).finish())
-        }
+    match take(&state, move || otlp::from_protobuf(&body)).await {
+        Ok(_) => Ok(HttpResponse::Ok().content_type(PROTOBUF).finish()),
         Err(error) if error.code() == ErrorCode::BadRequest => {
             let status = otlp::status_protobuf(&error.client().message);
             Ok(HttpResponse::BadRequest().content_type(PROTOBUF).body(status))
@@ -117,8 +112,7 @@ pub(crate) async fn push_journal(
     body: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
     let body = receive(&state, &request, body).await?;
-    let records = state.edge().read_push(move || journal::entries(&body)).await?;
-    state.system.intake().take(records).await?;
+    take(&state, move || journal::entries(&body)).await?;
     Ok(HttpResponse::Accepted().content_type("text/plain").body("OK.\n"))
 }
 
@@ -149,4 +143,13 @@ async fn receive(
     };
     let received = tokio::time::timeout(BODY_TIMEOUT, received).await;
     received.map_err(|_| ApiError::from(ErrorCode::Timeout))?
+}
+
+/// Reads what was pushed, and takes it; how many records that were.
+async fn take(
+    state: &State,
+    read: impl FnOnce() -> Result<Vec<Pushed>, PushError> + Send + 'static,
+) -> Result<u64, ApiError> {
+    let records = state.edge().read_push(read).await?;
+    Ok(state.system.intake().take(records).await?)
 }

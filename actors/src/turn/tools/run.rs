@@ -102,6 +102,10 @@ fn read<T: DeserializeOwned>(arguments: &str) -> Result<T, String> {
 }
 
 impl Search {
+    fn spanned(query: &str, from: &Option<String>, to: &Option<String>) -> Self {
+        Self { query: query.to_owned(), from: from.clone(), to: to.clone(), ..Self::default() }
+    }
+
     /// For the engine, whose own check of the parameters says what is wrong with them.
     fn of_engine(&self, limit: u32) -> Result<LogSearch, String> {
         let search = serde_json::json!({ "q": self.query, "limit": limit });
@@ -201,12 +205,7 @@ fn over_time(logs: &LogStore, search: &Search) -> Result<Outcome, String> {
 }
 
 fn patterns(logs: &LogStore, asked: &Patterns) -> Result<Outcome, String> {
-    let search = Search {
-        query: asked.query.clone(),
-        from: asked.from.clone(),
-        to: asked.to.clone(),
-        ..Search::default()
-    };
+    let search = Search::spanned(&asked.query, &asked.from, &asked.to);
     let LogSearch { q, from, to, .. } = search.of_engine(MAX_PATTERNS)?;
     let of_engine = PatternSearch {
         q,
@@ -240,12 +239,7 @@ fn patterns(logs: &LogStore, asked: &Patterns) -> Result<Outcome, String> {
 }
 
 fn count_by(logs: &LogStore, asked: &Grouped) -> Result<Outcome, String> {
-    let search = Search {
-        query: asked.query.clone(),
-        from: asked.from.clone(),
-        to: asked.to.clone(),
-        ..Search::default()
-    };
+    let search = Search::spanned(&asked.query, &asked.from, &asked.to);
     let LogSearch { q, from, to, .. } = search.of_engine(1)?;
     let (by, limit) = (Some(asked.by.clone()), Some(MAX_GROUPS));
     let counted = logs.count(&CountSearch { q, from, to, by, limit, ..CountSearch::default() });

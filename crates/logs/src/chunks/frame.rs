@@ -40,16 +40,13 @@ pub(crate) struct Chunk {
 
 impl Frame {
     pub(super) fn read(header: &[u8; HEADER_BYTES], offset: u64) -> io::Result<Self> {
-        let mut words =
-            header[4..12].chunks_exact(4).map(|word| word.try_into().map(u32::from_le_bytes));
-        let mut ids =
-            header[12..].chunks_exact(8).map(|word| word.try_into().map(u64::from_le_bytes));
-        let mut word = || words.next().and_then(Result::ok).ok_or_else(damaged);
-        let mut id = || ids.next().and_then(Result::ok).ok_or_else(damaged);
         if header[..4] != MAGIC {
             return Err(damaged());
         }
-        Ok(Self { offset, len: word()?, crc: word()?, first: id()?, last: id()? })
+        let word =
+            |at: usize| header[at..].first_chunk().map_or(0, |word| u32::from_le_bytes(*word));
+        let id = |at: usize| header[at..].first_chunk().map_or(0, |id| u64::from_le_bytes(*id));
+        Ok(Self { offset, len: word(4), crc: word(8), first: id(12), last: id(20) })
     }
 
     /// The offset of what comes after it.

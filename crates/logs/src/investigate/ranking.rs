@@ -3,13 +3,10 @@
 //! Lines are read in the order of the index, segment by segment, so that each chunk of text is
 //! unpacked once. Bounded by a number of lines and by a number of different values.
 
-use std::{cmp::Reverse, collections::HashMap};
+use std::{cmp::Reverse, collections::HashMap, ops::ControlFlow};
 
 use callboard_protocol::{LineId, Ranking, Timestamp, ValueCount};
-use tantivy::{
-    DocAddress, DocId, SegmentOrdinal, SegmentReader,
-    query::{EnableScoring, Query, Weight},
-};
+use tantivy::{DocId, query::Query};
 
 use super::values::{Kind, Line};
 use crate::{SearchError, schema::Columns, store::Snapshot, survey::Recency};
@@ -51,41 +48,20 @@ impl Counter {
         snapshot: &Snapshot,
         query: &dyn Query,
     ) -> Result<(), SearchError> {
-        let scoring = EnableScoring::disabled_from_searcher(&snapshot.searcher);
-        let weight = query.weight(scoring)?;
-        for (ordinal, segment) in (0..).zip(snapshot.searcher.segment_readers()) {
-            if self.counted >= self.limit {
-                break;
-            }
-            self.count_segment(snapshot, (ordinal, segment), &*weight)?;
-        }
-        Ok(())
-    }
-
-    fn count_segment(
-        &mut self,
-        snapshot: &Snapshot,
-        (ordinal, segment): (SegmentOrdinal, &SegmentReader),
-        weight: &dyn Weight,
-    ) -> tantivy::Result<()> {
         let mut texts = snapshot.texts();
-        let columns = Columns::open(segment)?;
-        let mut result = Ok(());
-        weight.for_each_no_score(segment, &mut |docs| {
-            for doc in docs {
-                if result.is_ok() && self.counted < self.limit && !segment.is_deleted(*doc) {
-                    let address = DocAddress::new(ordinal, *doc);
-                    result = texts.of(columns.id(*doc), address).map(|text| {
-                        let source = snapshot.catalogue.sources.get(columns.source(*doc) as usize);
-                        let source = source.map_or("", |source| source.name.as_str());
-                        let (level, at) = (columns.level(*doc), columns.timestamp(*doc));
-                        let line = Line { text: &text, level, source, at };
-                        self.count_line(line, &columns, *doc);
-                    });
-                }
+        snapshot.each_line(query, |columns, address| {
+            if self.counted >= self.limit {
+                return Ok(ControlFlow::Break(()));
             }
+            let doc = address.doc_id;
+            let text = texts.of(columns.id(doc), address)?;
+            let source = snapshot.catalogue.sources.get(columns.source(doc) as usize);
+            let source = source.map_or("", |source| source.name.as_str());
+            let (level, at) = (columns.level(doc), columns.timestamp(doc));
+            self.count_line(Line { text: &text, level, source, at }, columns, doc);
+            Ok(ControlFlow::Continue(()))
         })?;
-        result
+        Ok(())
     }
 
     fn count_line(&mut self, line: Line<'_>, columns: &Columns, doc: DocId) {

@@ -16,7 +16,7 @@ use tantivy::{
 
 use crate::{
     SearchError,
-    chunks::{Chunk, Chunks},
+    chunks::{ChunkCursor, Chunks},
     schema::Columns,
 };
 
@@ -94,7 +94,7 @@ impl Weight for VerifiedWeight {
             candidates: self.candidates.scorer(reader, boost)?,
             columns: Columns::open(reader)?,
             store,
-            chunk: None,
+            cursor: self.of.chunks.clone().map(ChunkCursor::new),
             of: self.of.clone(),
         };
         scorer.settle();
@@ -110,8 +110,8 @@ struct VerifiedScorer {
     candidates: Box<dyn Scorer>,
     columns: Columns,
     store: Option<StoreReader>,
-    /// The one that was read last: neighbours share it.
-    chunk: Option<Arc<Chunk>>,
+    /// None when the texts are in the index.
+    cursor: Option<ChunkCursor>,
     of: Verified,
 }
 
@@ -142,16 +142,8 @@ impl VerifiedScorer {
             let document: TantivyDocument = store.get(doc).ok()?;
             return Some((self.of.check)(document.get_first(self.of.text)?.as_str()?));
         }
-        let id = self.columns.id(doc);
-        let held = self.chunk.as_ref().and_then(|chunk| chunk.find(id));
-        let at = match held {
-            Some(at) => at,
-            None => {
-                self.chunk = self.of.chunks.as_ref()?.of(id).ok()?;
-                self.chunk.as_ref()?.find(id)?
-            }
-        };
-        Some((self.of.check)(self.chunk.as_ref()?.nth(at)))
+        let text = self.cursor.as_mut()?.text(self.columns.id(doc)).ok()??;
+        Some((self.of.check)(text))
     }
 }
 
