@@ -9,8 +9,8 @@
 use std::{fmt, path::PathBuf};
 
 use callboard_actors::{
-    BudgetConfig, CacheConfig, ChatConfig, GatewayConfig, JobsConfig, LedgerConfig, ModelConfig,
-    RedisConfig, SessionConfig, check_models,
+    AlertsConfig, BudgetConfig, CacheConfig, ChatConfig, GatewayConfig, JobsConfig, LedgerConfig,
+    ModelConfig, RedisConfig, SessionConfig, check_models,
 };
 use callboard_entities::DatabaseConfig;
 use callboard_handlers::{AuthConfig, EdgeConfig};
@@ -68,6 +68,8 @@ pub(crate) struct Config {
     pub(crate) database: DatabaseConfig,
     /// Reading, indexing and searching logs.
     pub(crate) logs: LogsConfig,
+    /// Rules that watch the logs.
+    pub(crate) alerts: AlertsConfig,
     /// Background jobs.
     pub(crate) jobs: JobsConfig,
     /// The server's own log.
@@ -231,6 +233,7 @@ impl Config {
             ("ledger", self.ledger.check()),
             ("budgets", self.budgets.check()),
             ("logs", self.logs.check()),
+            ("alerts", self.alerts.check()),
         ] {
             for (key, problem) in bad {
                 fail(format!("{section}.{key}"), problem);

@@ -341,6 +341,7 @@ async fn open(config: &Config, metrics: Metrics, own_log: Option<&Path>) -> anyh
         gateway: config.gateway.clone(),
         ledger: config.ledger.clone(),
         budgets: config.budgets.clone(),
+        alerts: config.alerts.clone(),
         usage: config.data.folder.join("usage"),
         uploads: uploads.clone(),
         pushed,

@@ -1,19 +1,22 @@
 //! The actors that work by themselves from the start of the server to its end.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use actix::ArbiterHandle;
 use callboard_entities::StoreError;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     intake::Intake,
+    jobs::Jobs,
     keeper::{Keeper, Placement},
     listeners,
     log_source::{self, Followed, LogSource, SourceSeed},
     sources::Sources,
     system::Shared,
     upkeep::{self, Upkeep, UpkeepSeed},
+    watch::{self, Watch, WatchSeed},
 };
 
 /// Where the actors live that work by themselves.
@@ -29,7 +32,7 @@ impl Background<'_> {
         &self,
         own_log: Option<PathBuf>,
         stopping: CancellationToken,
-        keep_days: u32,
+        (keep_days, keep_alerts_days): (u32, u32),
     ) {
         let Self { shared, keeper, arbiters } = self;
         if let Some(path) = own_log {
@@ -46,9 +49,24 @@ impl Background<'_> {
         }
         let store = shared.store.clone();
         let (logs, runtime) = (shared.logs.clone(), shared.runtime.clone());
-        let upkeep = UpkeepSeed { store, logs, runtime, every: upkeep::EVERY, keep_days };
+        let every = upkeep::EVERY;
+        let upkeep = UpkeepSeed { store, logs, runtime, every, keep_days, keep_alerts_days };
         let placement = Placement::on(&arbiters[0], upkeep::MAILBOX);
         drop(keeper.keep("upkeep", placement, move |_| Upkeep::new(upkeep)));
+    }
+
+    /// Starts the one that evaluates the alert rules.
+    pub(crate) fn watch(&self, jobs: &Jobs, every_s: u64) {
+        let Self { shared, keeper, arbiters } = self;
+        let seed = WatchSeed {
+            shared: Arc::clone(shared),
+            jobs: jobs.clone(),
+            every: Duration::from_secs(every_s),
+            started: Instant::now(),
+            stopping: jobs.stopping(),
+        };
+        let placement = Placement::on(&arbiters[0], watch::MAILBOX);
+        drop(keeper.keep("watch", placement, move |_| Watch::new(seed)));
     }
 
     /// Starts those that take what programs push.

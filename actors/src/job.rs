@@ -38,7 +38,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use self::task::Task;
-pub(crate) use self::task::{INGEST, Ingest, REINDEX};
+pub(crate) use self::task::{INGEST, Ingest, NOTIFY, REINDEX};
 use crate::{
     jobs::Seat,
     keeper::Life,

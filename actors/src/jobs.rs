@@ -14,9 +14,12 @@ use actix::{
     Actor, ActorFutureExt, ArbiterHandle, AsyncContext, Context, Handler, Message, Supervised,
     WrapFuture,
 };
-use callboard_entities::queries::{
-    self,
-    jobs::{ClaimedJob, NewJob},
+use callboard_entities::{
+    StoreError,
+    queries::{
+        self,
+        jobs::{ClaimedJob, NewJob},
+    },
 };
 use callboard_protocol::{ClientError, ErrorCode, Job, JobId, JobState, Timestamp, UserId};
 use parking_lot::Mutex;
@@ -25,9 +28,10 @@ use tracing::{info, warn};
 
 use crate::{
     config::JobsConfig,
-    job::{INGEST, Ingest, JobSeed, JobWorker, REINDEX},
+    job::{INGEST, Ingest, JobSeed, JobWorker, NOTIFY, REINDEX},
     keeper::{Keeper, Life, Placement},
     mailbox::{Mailbox, Posted},
+    notify::{Notice, NoticeKind},
     storage::store_failed,
     system::Shared,
 };
@@ -48,8 +52,15 @@ const MAILBOX: usize = 64;
 /// How often a job is tried; a restart of the server in mid-job counts.
 const MAX_ATTEMPTS: u32 = 10;
 
-/// The kinds of jobs that this server runs.
-const KINDS: [&str; 2] = [INGEST, REINDEX];
+/// How often somebody is tried to be told of an alert: for about an hour.
+const MAX_NOTIFY_ATTEMPTS: u32 = 20;
+
+/// The kinds of jobs that work for long, of which `jobs.max_running` run at once.
+const WORK: [&str; 2] = [INGEST, REINDEX];
+
+/// Jobs that tell somebody of alerts at once: beside the others, since an alert cannot wait for an
+/// index to be made.
+const MAX_TELLING: usize = 8;
 
 /// The longest name of an upload, in bytes …
 const MAX_NAME: usize = 200;
@@ -228,7 +239,8 @@ impl Jobs {
         })
     }
 
-    fn wake(&self) {
+    /// Looks for jobs now, since somebody stored one.
+    pub(crate) fn wake(&self) {
         // Full means that a wake is waiting already.
         drop(self.dispatcher.try_send(Wake));
     }
@@ -243,6 +255,23 @@ impl Jobs {
     pub(crate) fn stop(&self) {
         self.stopping.cancel();
     }
+}
+
+/// The job that tells somebody; it is stored with what it tells of.
+pub(crate) fn notify(notice: &Notice) -> Result<NewJob, StoreError> {
+    let what = match notice.kind {
+        NoticeKind::Fired => "fired",
+        NoticeKind::Resolved => "resolved",
+        NoticeKind::Test => "test",
+    };
+    Ok(NewJob {
+        kind: NOTIFY.into(),
+        title: format!("tell {}: {} ({what})", notice.channel, notice.rule),
+        payload: serde_json::to_value(notice)?,
+        source_id: None,
+        created_by: None,
+        max_attempts: MAX_NOTIFY_ATTEMPTS,
+    })
 }
 
 fn invalid(message: String) -> ClientError {
@@ -271,18 +300,32 @@ struct DispatcherSeed {
     arbiters: Arc<[ArbiterHandle]>,
     stopping: CancellationToken,
     /// Jobs whose actors run. A place is given back by [`Seat`].
-    running: Arc<Mutex<usize>>,
+    running: Arc<Mutex<Running>>,
+}
+
+/// How many jobs run.
+#[derive(Default)]
+struct Running {
+    working: usize,
+    telling: usize,
+}
+
+impl Running {
+    fn of(&mut self, kind: &str) -> &mut usize {
+        if kind == NOTIFY { &mut self.telling } else { &mut self.working }
+    }
 }
 
 /// One running job's place; dropping it makes room and wakes the dispatcher.
 pub(crate) struct Seat {
-    running: Arc<Mutex<usize>>,
+    running: Arc<Mutex<Running>>,
+    kind: String,
     dispatcher: Mailbox<Dispatcher>,
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        *self.running.lock() -= 1;
+        *self.running.lock().of(&self.kind) -= 1;
         drop(self.dispatcher.try_send(Wake));
     }
 }
@@ -318,14 +361,14 @@ impl Dispatcher {
 
     /// Claims one job if there is room, and looks again if there was one.
     fn claim(&mut self, ctx: &mut Context<Self>) {
-        let full = *self.seed.running.lock() >= self.seed.config.max_running;
-        if full || self.seed.stopping.is_cancelled() {
+        let kinds = self.kinds_with_room();
+        if kinds.is_empty() || self.seed.stopping.is_cancelled() {
             return;
         }
         let store = self.seed.shared.store.clone();
         let claimed = async move {
             let worker = format!("callboard:{}", std::process::id());
-            queries::jobs::claim_next(&store, &KINDS, &worker, Timestamp::now()).await
+            queries::jobs::claim_next(&store, &kinds, &worker, Timestamp::now()).await
         };
         // Nothing else is handled meanwhile, so that two looks cannot pass the limit together.
         ctx.wait(claimed.into_actor(self).map(|claimed, dispatcher, ctx| match claimed {
@@ -339,16 +382,23 @@ impl Dispatcher {
         }));
     }
 
+    fn kinds_with_room(&self) -> Vec<&'static str> {
+        let running = self.seed.running.lock();
+        let work = WORK.into_iter().filter(|_| running.working < self.seed.config.max_running);
+        work.chain((running.telling < MAX_TELLING).then_some(NOTIFY)).collect()
+    }
+
     fn start_job(&self, claimed: ClaimedJob, dispatcher: Mailbox<Self>) {
         let id = claimed.job.id;
         info!(job_id = %id, attempt = claimed.claim.attempt, "job claimed");
-        *self.seed.running.lock() += 1;
+        let kind = claimed.job.kind.clone();
+        *self.seed.running.lock().of(&kind) += 1;
         let running = Arc::clone(&self.seed.running);
         let seed = JobSeed::new(
             claimed,
             Arc::clone(&self.seed.shared),
             self.seed.stopping.clone(),
-            Seat { running, dispatcher },
+            Seat { running, kind, dispatcher },
         );
         let place = id.0.as_u128() as usize % self.seed.arbiters.len();
         // The job keeps its own address alive for as long as it works.

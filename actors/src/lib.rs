@@ -7,6 +7,7 @@
 //! [`System`] is the one handle that the edge holds. Every queue has a bound, every ask a timeout,
 //! and every long-lived actor is kept alive by the [`Keeper`].
 
+mod alerts;
 mod background;
 mod breaker;
 mod budget;
@@ -25,6 +26,7 @@ mod listeners;
 mod log_source;
 mod mailbox;
 mod metrics;
+mod notify;
 mod privacy;
 mod provider;
 mod router;
@@ -42,7 +44,9 @@ mod turn;
 mod turn_log;
 mod turns;
 mod upkeep;
+mod watch;
 
+pub use alerts::Alerts;
 pub use budget::{
     Budget, BudgetCaller, BudgetConfig, BudgetState, Budgets, Exceeded, Limits, Payer, Period,
     Reservation,
@@ -63,6 +67,7 @@ pub use ledger::{
     Call, Ledger, LedgerConfig, LedgerMetrics, LedgerRefused, LedgerSnapshot, OpenCall, Outcome,
 };
 pub use metrics::Metrics;
+pub use notify::{AlertsConfig, ChannelConfig, SmtpConfig, SmtpTls};
 pub use routing::NameOrigin;
 pub use session::{SessionUser, TokenCheck};
 pub use socket::{StartError as SocketError, start_session};

@@ -116,6 +116,9 @@ families! {
          found no room or made no sense", &["listener"]);
     log_lag: GaugeVec = levels(
         "log_index_lag_seconds", "How far a followed source is behind its end", &["source"]);
+    alerts_firing: IntGauge = gauge("alerts_firing", "Alerts that fire now");
+    alert_failures: IntCounter = counter(
+        "alert_evaluation_failures_total", "Evaluations of alert rules that failed");
     redactions: IntCounterVec = counters(
         "redactions_total", "Secrets and personal data taken out of prompts", &["kind"]);
     ledger_pending: IntGauge = gauge(

@@ -1,6 +1,8 @@
 //! The one handle to everything that lives: what the edge and the composition root hold.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+mod parts;
+
+use std::{sync::Arc, time::Duration};
 
 use actix::ArbiterHandle;
 use callboard_entities::{Store, queries};
@@ -9,7 +11,6 @@ use callboard_protocol::{
     ActorList, ActorState, Ask, BudgetUnit, ClientError, ClientMessageId, ConversationId,
     ErrorCode, ProviderList, Readiness, SessionId, TurnId, UserId,
 };
-use callboard_providers::{ConfigError, ProviderConfig};
 use tokio::{
     runtime::Handle,
     sync::Semaphore,
@@ -19,20 +20,21 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
 use crate::{
+    alerts::Alerts,
     background::Background,
-    budget::{BudgetConfig, Budgets},
-    cache::{Cache, RemoteCache},
-    config::{CacheConfig, ChatConfig, JobsConfig, SessionConfig},
+    budget::Budgets,
+    cache::Cache,
+    config::{ChatConfig, SessionConfig},
     conversation::{Asker, BeginTurn, Begun, Typing, Unwatch, Watch, Watcher},
     conversations::Conversations,
-    gateway::{GatewayConfig, ModelConfig, Similar},
+    gateway::{GatewayConfig, Similar},
     health::{self, IndexProbe},
     intake::Intake,
-    job,
     jobs::Jobs,
-    keeper::{Keeper, RestartPolicy},
-    ledger::{Ledger, LedgerConfig, LedgerMetrics},
+    keeper::Keeper,
+    ledger::{Ledger, LedgerMetrics},
     metrics::Metrics,
+    notify::Notifier,
     routing::Routing,
     sockets::{ConnectionId, Sockets},
     sources::Sources,
@@ -41,6 +43,8 @@ use crate::{
     turn_log::TurnLog,
     turns::Turns,
 };
+
+pub use self::parts::{Parts, StartError};
 
 /// Searches for turns that run at once: each takes a core for milliseconds, and the machine has
 /// few; the others wait, within the limit of their step.
@@ -55,51 +59,6 @@ const MOST_FAILURE_CHARS: usize = 500;
 /// After this the turns that still run when the server ends are cancelled, and get this long to
 /// store what they have.
 const LAST_WORDS: Duration = Duration::from_secs(5);
-
-/// What a [`System`] is made of.
-pub struct Parts {
-    /// The database, migrated.
-    pub store: Store,
-    /// The log index.
-    pub logs: LogStore,
-    /// The second level of the cache.
-    pub remote: Option<RemoteCache>,
-    /// The registry of metrics.
-    pub metrics: Metrics,
-    /// `[chat]`
-    pub chat: ChatConfig,
-    /// `[session]`
-    pub session: SessionConfig,
-    /// `[cache]`
-    pub cache: CacheConfig,
-    /// `[jobs]`
-    pub jobs: JobsConfig,
-    /// `[[providers]]`, in the order of the fallback chain. The configuration ends it with the
-    /// extractive provider, so that a question is answered when no model can be reached.
-    pub providers: Vec<ProviderConfig>,
-    /// `[[models]]`
-    pub models: Vec<ModelConfig>,
-    /// `[gateway]`
-    pub gateway: GatewayConfig,
-    /// `[ledger]`
-    pub ledger: LedgerConfig,
-    /// `[budgets]`
-    pub budgets: BudgetConfig,
-    /// Where the ledger keeps its journal.
-    pub usage: PathBuf,
-    /// Where uploads wait for their jobs.
-    pub uploads: PathBuf,
-    /// Where what programs push waits to be indexed.
-    pub pushed: PathBuf,
-    /// The server's own log, to be indexed like any other.
-    pub own_log: Option<PathBuf>,
-    /// How often an actor may fail before it is given up.
-    pub restarts: RestartPolicy,
-    /// Where turns run: a runtime of several threads.
-    pub runtime: Handle,
-    /// Where actors run.
-    pub arbiters: Vec<ArbiterHandle>,
-}
 
 /// What turns work with.
 pub(crate) struct Shared {
@@ -118,6 +77,7 @@ pub(crate) struct Shared {
     pub(crate) budgets: Budgets,
     /// In tokens.
     pub(crate) quotas: Budgets,
+    pub(crate) notifier: Notifier,
     pub(crate) searches: Arc<Semaphore>,
     pub(crate) index: IndexProbe,
     /// Cancelled when the calls of programs have had their time at the end of the server.
@@ -134,6 +94,7 @@ struct Inner {
     conversations: Conversations,
     sockets: Sockets,
     jobs: Jobs,
+    alerts: Alerts,
     sources: Sources,
     intake: Arc<Intake>,
     keeper: Keeper,
@@ -156,12 +117,7 @@ impl System {
     /// # Errors
     /// When a provider's configuration is bad or the database does not answer.
     pub async fn start(parts: Parts) -> Result<Self, StartError> {
-        let now = callboard_protocol::Timestamp::now();
-        let unfinished = queries::messages::interrupt_unfinished(&parts.store, now).await?;
-        if unfinished > 0 {
-            warn!(unfinished, "answers were cut by the end of the former run");
-        }
-        job::sweep_spool(&parts.store, &parts.uploads).await?;
+        parts.clear_up().await?;
         let keeper = Keeper::new(parts.metrics.actor_restarts.clone()).with_policy(parts.restarts);
         let arbiters: Arc<[ArbiterHandle]> = parts.arbiters.into();
         let configured = (parts.providers, parts.models);
@@ -188,6 +144,7 @@ impl System {
             ledger,
             budgets,
             quotas,
+            notifier: Notifier::new(&parts.alerts).map_err(StartError::Alerts)?,
             searches: Arc::new(Semaphore::new(SEARCHES)),
             index: IndexProbe::default(),
             cut: CancellationToken::new(),
@@ -204,7 +161,8 @@ impl System {
         let jobs = Jobs::start(parts.jobs, Arc::clone(&shared), &keeper, &arbiters);
         jobs.remake_outdated().await;
         let background = Background { shared: &shared, keeper: &keeper, arbiters: &arbiters };
-        background.keep(parts.own_log, jobs.stopping(), keep_days);
+        background.keep(parts.own_log, jobs.stopping(), (keep_days, parts.alerts.keep_days));
+        background.watch(&jobs, parts.alerts.every_s);
         let sources = background.sources(jobs.stopping()).await?;
         let intake = Arc::new(background.intake(parts.pushed, jobs.stopping()).await);
         background.listen(&intake, &jobs.stopping()).map_err(StartError::Listen)?;
@@ -212,6 +170,7 @@ impl System {
             inner: Arc::new(Inner {
                 conversations: Conversations::new(keeper.clone(), arbiters),
                 sockets: Sockets::new(shared.metrics.ws_active.clone()),
+                alerts: Alerts::new(Arc::clone(&shared)),
                 shared,
                 jobs,
                 sources,
@@ -335,6 +294,12 @@ impl System {
     #[must_use]
     pub fn intake(&self) -> &Intake {
         &self.inner.intake
+    }
+
+    /// The alert rules.
+    #[must_use]
+    pub fn alerts(&self) -> &Alerts {
+        &self.inner.alerts
     }
 
     /// Background jobs.
@@ -478,21 +443,4 @@ async fn quiet(shared: &Shared) {
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-}
-
-/// Why the actors could not be started.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// A provider's configuration.
-    #[error(transparent)]
-    Provider(#[from] ConfigError),
-    /// The folder of the usage ledger.
-    #[error("the usage journal cannot be opened: {0}")]
-    Ledger(#[from] std::io::Error),
-    /// A socket for logs.
-    #[error("{0}")]
-    Listen(std::io::Error),
-    /// The database.
-    #[error(transparent)]
-    Store(#[from] callboard_entities::StoreError),
 }

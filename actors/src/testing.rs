@@ -86,6 +86,7 @@ impl World {
             gateway: GatewayConfig::default(),
             ledger: LedgerConfig::default(),
             budgets: crate::BudgetConfig::default(),
+            alerts: crate::AlertsConfig::default(),
             restarts: crate::RestartPolicy::default(),
             usage: folder.path().join("usage"),
             uploads,

@@ -1,5 +1,6 @@
 //! Forgets what is of no use any more, at the start and then once an hour: refresh tokens that have
-//! ended, calls in the ledger that are older than `ledger.keep_days`, and log lines that are older than
+//! ended, calls in the ledger that are older than `ledger.keep_days`, alerts that were over before
+//! `alerts.keep_days`, the jobs that told of them, and log lines that are older than
 //! `logs.keep_days` or more than `logs.keep_gb`.
 //!
 //! Nothing depends on when they go; they would only fill the database. The mailbox takes
@@ -11,14 +12,14 @@ use std::time::Duration;
 use actix::{Actor, Addr, AsyncContext, Context, Supervised, WrapFuture};
 use callboard_entities::{
     Store, StoreError,
-    queries::{tokens, usage},
+    queries::{alerts, jobs, tokens, usage},
 };
 use callboard_logs::{LogStore, Retention};
 use callboard_protocol::Timestamp;
 use tokio::runtime::Handle;
 use tracing::{debug, error, info, warn};
 
-use crate::storage::store_failed;
+use crate::{job::NOTIFY, storage::store_failed};
 
 /// Messages in the mailbox.
 pub(crate) const MAILBOX: usize = 4;
@@ -31,6 +32,9 @@ const CALLS_AT_ONCE: u32 = 1_000;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
+/// How long it can be looked up whether somebody was told of an alert.
+const KEEP_NOTICES: Duration = Duration::from_secs(7 * 86_400);
+
 /// What outlives a restart of the actor.
 #[derive(Clone)]
 pub(crate) struct UpkeepSeed {
@@ -40,6 +44,8 @@ pub(crate) struct UpkeepSeed {
     pub(crate) every: Duration,
     /// How long calls stay in the ledger, in days.
     pub(crate) keep_days: u32,
+    /// How long alerts are kept that are over, in days.
+    pub(crate) keep_alerts_days: u32,
 }
 
 /// See the module.
@@ -62,7 +68,8 @@ impl Upkeep {
     }
 
     fn purge(&self, ctx: &mut Context<Self>) {
-        let UpkeepSeed { store, keep_days, logs, runtime, .. } = self.seed.clone();
+        let UpkeepSeed { store, keep_days, keep_alerts_days, logs, runtime, .. } =
+            self.seed.clone();
         let purge = async move {
             let now = Timestamp::now();
             match tokens::purge_expired(&store, now).await {
@@ -72,6 +79,10 @@ impl Upkeep {
             match purge_calls(&store, now.minus(DAY * keep_days)).await {
                 Ok(purged) => debug!(purged, "old calls were forgotten"),
                 Err(error) => store_failed("purge the ledger", &error),
+            }
+            match purge_alerts(&store, keep_alerts_days, now).await {
+                Ok(purged) => debug!(purged, "old alerts were forgotten"),
+                Err(error) => store_failed("purge the alerts", &error),
             }
             let keep = logs.retention();
             if keep != Retention::default() {
@@ -86,6 +97,12 @@ impl Upkeep {
         };
         ctx.spawn(purge.into_actor(self));
     }
+}
+
+/// Alerts, and what told of them.
+async fn purge_alerts(store: &Store, keep_days: u32, now: Timestamp) -> Result<u64, StoreError> {
+    jobs::purge(store, NOTIFY, now.minus(KEEP_NOTICES)).await?;
+    alerts::purge(store, now.minus(DAY * keep_days)).await
 }
 
 async fn purge_calls(store: &Store, before: Timestamp) -> Result<u64, StoreError> {

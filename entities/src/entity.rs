@@ -1,5 +1,7 @@
 //! The rows as sea-orm sees them. They never leave this crate: queries return protocol types.
 
+pub(crate) mod alert;
+pub(crate) mod alert_rule;
 pub(crate) mod api_key;
 pub(crate) mod audit_event;
 pub(crate) mod conversation;

@@ -18,6 +18,8 @@ pub enum Record {
     Source,
     /// An API key.
     Key,
+    /// A rule that watches the log lines.
+    AlertRule,
 }
 
 /// What something new clashes with.
@@ -29,6 +31,8 @@ pub enum Clash {
     AdminExists,
     /// Another log source has the name.
     SourceName,
+    /// Another alert rule has the name.
+    AlertRuleName,
     /// As many turns wait in the conversation as may.
     TurnsWaiting,
 }
@@ -60,14 +64,18 @@ impl StoreError {
         let code = match self {
             Self::NotFound(Record::Conversation) => ErrorCode::ConversationNotFound,
             Self::NotFound(Record::Job) => ErrorCode::JobNotFound,
-            Self::NotFound(Record::User | Record::Message | Record::Source | Record::Key) => {
-                ErrorCode::NotFound
-            }
+            Self::NotFound(
+                Record::User | Record::Message | Record::Source | Record::Key | Record::AlertRule,
+            ) => ErrorCode::NotFound,
             Self::Conflict { what: Clash::Username } => {
                 return ClientError::new(ErrorCode::Conflict, "This user name is taken.");
             }
             Self::Conflict { what: Clash::SourceName } => {
                 let message = "Another log source has this name.";
+                return ClientError::new(ErrorCode::Conflict, message);
+            }
+            Self::Conflict { what: Clash::AlertRuleName } => {
+                let message = "Another alert rule has this name.";
                 return ClientError::new(ErrorCode::Conflict, message);
             }
             Self::Conflict { what: Clash::AdminExists } => ErrorCode::AlreadySetUp,

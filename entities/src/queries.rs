@@ -3,6 +3,7 @@
 //!
 //! [`Store`]: crate::Store
 
+pub mod alerts;
 pub mod audit;
 pub mod conversations;
 pub mod jobs;

@@ -99,6 +99,8 @@ pub(crate) fn scope_of(permission: Permission) -> Option<KeyScope> {
         Permission::AccountUse
         | Permission::ChatUse
         | Permission::LogsManage
+        | Permission::AlertsUse
+        | Permission::AlertsManage
         | Permission::JobsRead
         | Permission::JobsManage
         | Permission::CacheRead
@@ -165,7 +167,7 @@ macro_rules! permits {
 }
 
 permits! {
-    AccountUse, ChatUse, LogsRead, LogsIngest, LogsManage, JobsRead, JobsManage, CacheRead, CacheManage,
+    AccountUse, ChatUse, LogsRead, LogsIngest, LogsManage, AlertsUse, AlertsManage, JobsRead, JobsManage, CacheRead, CacheManage,
     ProvidersRead, ProvidersManage, KeysUse, KeysManage, UsageRead, UsageReadAll, GatewayUse,
 }
 

@@ -5,6 +5,7 @@
 //! exists only if it stands here, and what stands here as its right is what its handler demands.
 
 mod actors;
+mod alerts;
 mod assistant;
 mod auth;
 mod cache;
@@ -46,8 +47,9 @@ use crate::{
 };
 
 pub(crate) use self::{
-    actors::*, assistant::*, auth::*, cache::*, conversations::*, export::*, gateway::*, health::*,
-    jobs::*, keys::*, logs::*, models::*, providers::*, push::*, sources::*, tail::*, usage::*,
+    actors::*, alerts::*, assistant::*, auth::*, cache::*, conversations::*, export::*, gateway::*,
+    health::*, jobs::*, keys::*, logs::*, models::*, providers::*, push::*, sources::*, tail::*,
+    usage::*,
 };
 
 /// The prefixes of the API; the second is for clients of the old system.
@@ -237,6 +239,7 @@ pub fn table() -> Vec<Endpoint> {
         endpoint(get, "/ws/assistant/{session_id}", Needs(ChatUse), ws::open_again).at_root(),
     ];
     table.extend(for_logs());
+    table.extend(for_alerts());
     table.extend(for_programs());
     table.extend(for_shippers());
     table
@@ -256,6 +259,7 @@ fn for_logs() -> Vec<Endpoint> {
         endpoint(get.clone(), "/logs/histogram", Needs(LogsRead), log_histogram),
         endpoint(get.clone(), "/logs/count", Needs(LogsRead), count_logs),
         endpoint(get.clone(), "/logs/compare", Needs(LogsRead), compare_logs),
+        endpoint(get.clone(), "/logs/anomalies", Needs(LogsRead), log_anomalies),
         endpoint(get.clone(), "/logs/export", Needs(LogsRead), export_logs),
         endpoint(get.clone(), "/logs/tail", Needs(LogsRead), tail_logs),
         endpoint(get.clone(), "/logs/lines/{id}", Needs(LogsRead), read_line),
@@ -270,6 +274,27 @@ fn for_logs() -> Vec<Endpoint> {
         endpoint(post.clone(), "/logs/upload", Needs(LogsIngest), upload_logs),
         endpoint(post.clone(), "/logs/reload", Needs(LogsManage), reload_logs),
         endpoint(post, "/logs/ingest", LocalOnly, ingest_path),
+    ]
+}
+
+/// Rules that watch the logs.
+#[rustfmt::skip]
+fn for_alerts() -> Vec<Endpoint> {
+    use Access::Needs;
+    use Permission::{AlertsManage, AlertsUse};
+    let get = Method::GET;
+    let post = Method::POST;
+    vec![
+        endpoint(get.clone(), "/alerts", Needs(AlertsUse), list_alerts),
+        endpoint(post.clone(), "/alerts/preview", Needs(AlertsUse), preview_alert),
+        endpoint(get.clone(), "/alerts/channels", Needs(AlertsUse), list_channels),
+        endpoint(post.clone(), "/alerts/channels/{name}/test", Needs(AlertsManage), test_channel),
+        endpoint(get.clone(), "/alerts/rules", Needs(AlertsUse), list_rules),
+        endpoint(post.clone(), "/alerts/rules", Needs(AlertsManage), create_rule),
+        endpoint(get, "/alerts/rules/{id}", Needs(AlertsUse), read_rule),
+        endpoint(Method::PATCH, "/alerts/rules/{id}", Needs(AlertsManage), change_rule),
+        endpoint(Method::DELETE, "/alerts/rules/{id}", Needs(AlertsManage), delete_rule),
+        endpoint(post, "/alerts/rules/{id}/mute", Needs(AlertsUse), mute_rule),
     ]
 }
 

@@ -19,6 +19,7 @@ mod m20261121_000008_create_audit_events;
 mod m20261121_000009_create_settings;
 mod m20261121_000010_extend_api_keys;
 mod m20261121_000011_create_usage_events;
+mod m20261127_000012_create_alerts;
 mod run;
 
 pub use run::{MigrateError, MigrationState, status, up};

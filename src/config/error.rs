@@ -51,7 +51,7 @@ pub(super) fn suggestion<S: AsRef<str>>(wrong: &str, known: &[S]) -> String {
     if let Some((_, name)) = near {
         return format!("; did you mean `{name}`?");
     }
-    if known.is_empty() || known.len() > 16 {
+    if known.is_empty() || known.len() > 24 {
         return String::new();
     }
     let names: Vec<_> = known.iter().map(|known| format!("`{}`", known.as_ref())).collect();

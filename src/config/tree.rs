@@ -292,7 +292,7 @@ pub(super) fn table_from_toml(
 
 /// Whether the value of this key must not be shown. A URL is shown without its password.
 pub(super) fn is_secret(key: &str) -> bool {
-    ["api_key", "api_keys", "password", "secret", "token"]
+    ["api_key", "api_keys", "password", "secret", "token", "webhook_url"]
         .iter()
         .any(|name| key == *name || key.strip_suffix(name).is_some_and(|rest| rest.ends_with('_')))
 }

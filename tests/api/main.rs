@@ -14,6 +14,7 @@ mod harness;
 mod ssh_log;
 
 mod accounts;
+mod alerts;
 mod ask;
 mod behind_nginx;
 mod bills;

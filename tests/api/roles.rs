@@ -49,6 +49,7 @@ const ROUTES: &[(&str, &str, Least)] = &[
     ("GET",    "/api/v1/logs/histogram",              Least::Viewer),
     ("GET",    "/api/v1/logs/count",                  Least::Viewer),
     ("GET",    "/api/v1/logs/compare",                Least::Viewer),
+    ("GET",    "/api/v1/logs/anomalies",              Least::Viewer),
     ("GET",    "/api/v1/logs/lines/{id}",             Least::Viewer),
     ("GET",    "/api/v1/logs/stats",                  Least::Viewer),
     ("GET",    "/ws/assistant",                       Least::Viewer),
@@ -77,6 +78,16 @@ const ROUTES: &[(&str, &str, Least)] = &[
     ("PUT",    "/elastic/_bulk",                      Least::Analyst),
     ("POST",   "/elastic/{index}/_bulk",              Least::Analyst),
     ("PUT",    "/elastic/{index}/_bulk",              Least::Analyst),
+    ("GET",    "/api/v1/alerts",                      Least::Analyst),
+    ("POST",   "/api/v1/alerts/preview",              Least::Analyst),
+    ("GET",    "/api/v1/alerts/channels",             Least::Analyst),
+    ("POST",   "/api/v1/alerts/channels/{name}/test", Least::Admin),
+    ("GET",    "/api/v1/alerts/rules",                Least::Analyst),
+    ("POST",   "/api/v1/alerts/rules",                Least::Admin),
+    ("GET",    "/api/v1/alerts/rules/{id}",           Least::Analyst),
+    ("PATCH",  "/api/v1/alerts/rules/{id}",           Least::Admin),
+    ("DELETE", "/api/v1/alerts/rules/{id}",           Least::Admin),
+    ("POST",   "/api/v1/alerts/rules/{id}/mute",      Least::Analyst),
     ("GET",    "/api/v1/jobs",                        Least::Analyst),
     ("GET",    "/api/v1/jobs/{id}",                   Least::Analyst),
     ("POST",   "/api/v1/jobs/{id}/cancel",            Least::Admin),
@@ -128,6 +139,10 @@ fn good(method: &str, path: &str) -> (&'static str, Option<Value>) {
         ("POST", "auth/login") => json!({ "username": "nobody", "password": "x" }),
         ("POST", "auth/refresh") => json!({ "refresh_token": "x" }),
         ("POST", "assistant/chat") => json!({ "content": "?" }),
+        ("POST", "alerts/preview") => json!({ "condition": any_condition() }),
+        ("POST", "alerts/rules") => json!({ "name": "x", "condition": any_condition() }),
+        ("POST", end) if end.ends_with("/mute") => json!({ "for_s": 0 }),
+        ("PATCH", end) if end.starts_with("alerts/rules/") => json!({ "enabled": true }),
         ("POST", "keys") => json!({ "name": "x", "scopes": ["models"] }),
         ("POST", "logs/ingest") => json!({ "path": "/nowhere" }),
         ("POST", "logs/preview") => json!({ "lines": "x" }),
@@ -139,6 +154,10 @@ fn good(method: &str, path: &str) -> (&'static str, Option<Value>) {
         _ => return (query, None),
     };
     (query, Some(body))
+}
+
+fn any_condition() -> Value {
+    json!({ "kind": "new_pattern", "window_s": 60 })
 }
 
 /// A path with something for each parameter; nothing there exists.
@@ -171,7 +190,7 @@ fn check(
         }
         // Of these, this is the code for one that is not there.
         Some(ErrorCode::NotFound)
-            if ["/keys/", "/providers/", "/models/", "/sources/"]
+            if ["/keys/", "/providers/", "/models/", "/sources/", "/alerts/"]
                 .iter()
                 .any(|of| path.contains(of)) =>
         {

@@ -9,16 +9,20 @@ use std::{
 use callboard_entities::queries::jobs::ClaimedJob;
 use callboard_logs::{IngestError, IngestOptions};
 use callboard_protocol::{IngestProgress, SourceId, Timestamp};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tracing::{error, warn};
 
 use super::{JobSeed, Worked, delete_spool, not_text};
+use crate::notify::{Notice, Told};
 
 /// The kind of a job that indexes a file.
 pub(crate) const INGEST: &str = "ingest";
 
 /// The kind of a job that makes the index anew.
 pub(crate) const REINDEX: &str = "reindex";
+
+/// The kind of a job that tells somebody of alerts.
+pub(crate) const NOTIFY: &str = "notify";
 
 /// What an ingest job needs to know: the payload of its row.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -35,20 +39,16 @@ pub(crate) struct Ingest {
 pub(super) enum Task {
     Ingest(Ingest, SourceId),
     Reindex,
+    Notify(Box<Notice>),
 }
 
 impl Task {
     /// None when the row cannot be read.
     pub(super) fn of(claimed: &ClaimedJob) -> Option<Self> {
         match claimed.job.kind.as_str() {
-            INGEST => match serde_json::from_value(claimed.payload.clone()) {
-                Ok(ingest) => Some(Self::Ingest(ingest, claimed.job.source_id?)),
-                Err(error) => {
-                    error!(%error, "a job has a payload that cannot be read");
-                    None
-                }
-            },
+            INGEST => Some(Self::Ingest(payload_of(claimed)?, claimed.job.source_id?)),
             REINDEX => Some(Self::Reindex),
+            NOTIFY => Some(Self::Notify(payload_of(claimed)?)),
             kind => {
                 error!(kind, "a job is of a kind that is not known");
                 None
@@ -64,6 +64,7 @@ impl Task {
         match self {
             Self::Ingest(of, source) => ingest(seed, of, *source, &told),
             Self::Reindex => reindex(seed, &told),
+            Self::Notify(notice) => notify(seed, notice),
         }
     }
 
@@ -71,6 +72,7 @@ impl Task {
     pub(super) async fn clean_up(&self, seed: &JobSeed) {
         match self {
             Self::Ingest(..) => delete_spool(&seed.claimed.payload).await,
+            Self::Notify(_) => {}
             Self::Reindex => {
                 let logs = seed.shared.logs.clone();
                 let discard = move || logs.discard_reindex();
@@ -81,6 +83,11 @@ impl Task {
             }
         }
     }
+}
+
+fn payload_of<T: DeserializeOwned>(claimed: &ClaimedJob) -> Option<T> {
+    let read = serde_json::from_value(claimed.payload.clone());
+    read.inspect_err(|error| error!(%error, "a job has a payload that cannot be read")).ok()
 }
 
 fn ingest(seed: &JobSeed, of: &Ingest, source: SourceId, told: &dyn Fn() -> bool) -> Worked {
@@ -117,6 +124,18 @@ fn reindex(seed: &JobSeed, told: &dyn Fn() -> bool) -> Worked {
         Ok(Some(progress)) => Worked::Done(progress),
         Ok(None) => Worked::Stopped,
         Err(error) => failed(error, "the index could not be made anew"),
+    }
+}
+
+fn notify(seed: &JobSeed, notice: &Notice) -> Worked {
+    let told = Told::new(notice, &seed.shared.logs);
+    match seed.shared.runtime.block_on(seed.shared.notifier.tell(&told)) {
+        Ok(()) => Worked::Done(IngestProgress::default()),
+        Err(error) => {
+            let (channel, why) = (&notice.channel, &error.why);
+            warn!(channel, why, again = error.again, "somebody could not be told of an alert");
+            Worked::Failed { error: error.client().into(), again: error.again }
+        }
     }
 }
 

@@ -77,6 +77,7 @@ fn ended_tokens_are_forgotten_again_and_again_also_after_a_panic() {
             runtime: tokio::runtime::Handle::current(),
             every: Duration::from_millis(20),
             keep_days: 32,
+            keep_alerts_days: 90,
         };
         token(&world, [1; 32], None).await;
         token(&world, [2; 32], Some(Duration::from_secs(600))).await;
@@ -109,7 +110,8 @@ fn calls_are_kept_for_their_days_and_no_longer() {
         let keeper = Keeper::new(IntCounterVec::new(Opts::new("r", "r"), &["actor"]).unwrap());
         let (store, logs) = (world.store.clone(), world.logs.clone());
         let runtime = tokio::runtime::Handle::current();
-        let seed = UpkeepSeed { store, logs, runtime, every: EVERY, keep_days };
+        let seed =
+            UpkeepSeed { store, logs, runtime, every: EVERY, keep_days, keep_alerts_days: 90 };
         let here = Arbiter::current();
         let upkeep =
             keeper.keep("upkeep", Placement::on(&here, MAILBOX), move |_| Upkeep::new(seed));

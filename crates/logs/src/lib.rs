@@ -17,6 +17,7 @@
 //! - No bytes of a log, and no text of a query or a question, make anything here panic.
 //! - Nothing here reads the clock for its meaning: callers say what "now" is.
 
+mod alert;
 mod catalogue;
 mod checkpoint;
 mod chunks;
@@ -57,6 +58,7 @@ mod timeline;
 mod tokenizer;
 mod writer;
 
+pub use alert::Evaluated;
 pub use config::{ListenConfig, LogsConfig};
 pub use error::{IngestError, OpenError, SearchError};
 pub use follow::{Follower, Looked, PatternError, SourceOf};

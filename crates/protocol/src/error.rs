@@ -110,6 +110,7 @@ error_codes! {
     Draining, "draining", Unavailable, "The server is shutting down; connect again.";
     NotReady, "not_ready", Unavailable, "The server is starting; try again.";
     ProviderUnavailable, "provider_unavailable", Unavailable, "No model could be reached.";
+    NotifyFailed, "notify_failed", Unavailable, "The channel could not be told.";
     StorageUnavailable, "storage_unavailable", Unavailable, "The database cannot be reached.";
     Timeout, "timeout", Timeout, "It took longer than its limit.";
     QueryTooExpensive, "query_too_expensive", Timeout, "The query needs more time or memory than one query may use.";

@@ -74,6 +74,10 @@ uuid_ids! {
     CallId;
     /// One entry of the audit trail.
     AuditEventId;
+    /// A rule that watches the lines that come in.
+    AlertRuleId;
+    /// Something that a rule found.
+    AlertId;
 }
 
 /// Why a text is not a short id.

@@ -61,7 +61,7 @@ pub struct IngestProgress {
 pub struct Job {
     /// Its id.
     pub id: JobId,
-    /// What it does; `ingest` so far.
+    /// What it does: `ingest`, `reindex` or `notify`.
     pub kind: String,
     /// For people: `index OpenSSH_2k.log`.
     pub title: String,

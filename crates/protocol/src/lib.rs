@@ -5,6 +5,7 @@
 //! parsing and printing its own values. The OpenAPI document, and through it the TypeScript types
 //! of the page, are generated from here.
 
+mod alert;
 mod api;
 mod auth;
 mod chat;
@@ -21,6 +22,7 @@ mod permission;
 mod timestamp;
 mod usage;
 
+pub use alert::*;
 pub use api::*;
 pub use auth::*;
 pub use chat::*;

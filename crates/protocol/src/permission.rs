@@ -33,6 +33,10 @@ pub enum Permission {
     LogsIngest,
     /// Make the log index anew.
     LogsManage,
+    /// See the rules that watch the logs and what they found, try them, and mute them.
+    AlertsUse,
+    /// Make, change and delete such rules.
+    AlertsManage,
     /// See background jobs.
     JobsRead,
     /// Cancel background jobs.
@@ -59,12 +63,14 @@ pub enum Permission {
 
 impl Permission {
     /// All of them, in the order of the table.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::AccountUse,
         Self::ChatUse,
         Self::LogsRead,
         Self::LogsIngest,
         Self::LogsManage,
+        Self::AlertsUse,
+        Self::AlertsManage,
         Self::JobsRead,
         Self::JobsManage,
         Self::CacheRead,
@@ -88,8 +94,9 @@ impl Permission {
             | Self::KeysUse
             | Self::UsageRead
             | Self::GatewayUse => Role::Viewer,
-            Self::LogsIngest | Self::JobsRead => Role::Analyst,
+            Self::LogsIngest | Self::AlertsUse | Self::JobsRead => Role::Analyst,
             Self::LogsManage
+            | Self::AlertsManage
             | Self::JobsManage
             | Self::CacheRead
             | Self::CacheManage

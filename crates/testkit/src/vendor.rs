@@ -7,7 +7,7 @@
 
 mod billing;
 mod embeddings;
-mod http;
+pub(crate) mod http;
 mod reply;
 mod serve;
 mod speak;

@@ -10,7 +10,8 @@ use callboard_protocol::{
     IngestProgress, Job, JobError, JobId, JobState, SourceId, Timestamp, UserId,
 };
 use sea_orm::{
-    ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
+    QuerySelect,
     sea_query::{Expr, LockType},
 };
 use serde_json::Value;
@@ -44,32 +45,49 @@ pub struct NewJob {
 
 /// Puts a job into the queue.
 pub async fn enqueue(store: &Store, new: &NewJob, now: Timestamp) -> Result<Job, StoreError> {
+    store.run("jobs.enqueue", insert(store.writer(), new, now)).await
+}
+
+/// The same in a transaction of others.
+pub(super) async fn insert(
+    db: &impl ConnectionTrait,
+    new: &NewJob,
+    now: Timestamp,
+) -> Result<Job, StoreError> {
+    let row = Model {
+        id: JobId::new().0,
+        kind: clean(&new.kind),
+        title: clean(&new.title),
+        payload: to_json(&new.payload)?,
+        state: name_of(&JobState::Queued)?,
+        progress: to_json(&IngestProgress::default())?,
+        attempts: 0,
+        max_attempts: i32::try_from(new.max_attempts.max(1)).unwrap_or(i32::MAX),
+        not_before: now.as_millis(),
+        claimed_by: None,
+        heartbeat_at: None,
+        cancel_requested: false,
+        source_id: new.source_id.map(|id| id.0),
+        error: None,
+        created_by: new.created_by.map(|id| id.0),
+        created_at: now.as_millis(),
+        updated_at: now.as_millis(),
+        finished_at: None,
+    };
+    Entity::insert(row.clone().into_active_model()).exec_without_returning(db).await?;
+    job_of(row)
+}
+
+/// Forgets the jobs of a kind that ended before; answers how many.
+pub async fn purge(store: &Store, kind: &str, before: Timestamp) -> Result<u64, StoreError> {
     store
-        .run("jobs.enqueue", async {
-            let row = Model {
-                id: JobId::new().0,
-                kind: clean(&new.kind),
-                title: clean(&new.title),
-                payload: to_json(&new.payload)?,
-                state: name_of(&JobState::Queued)?,
-                progress: to_json(&IngestProgress::default())?,
-                attempts: 0,
-                max_attempts: i32::try_from(new.max_attempts.max(1)).unwrap_or(i32::MAX),
-                not_before: now.as_millis(),
-                claimed_by: None,
-                heartbeat_at: None,
-                cancel_requested: false,
-                source_id: new.source_id.map(|id| id.0),
-                error: None,
-                created_by: new.created_by.map(|id| id.0),
-                created_at: now.as_millis(),
-                updated_at: now.as_millis(),
-                finished_at: None,
-            };
-            Entity::insert(row.clone().into_active_model())
-                .exec_without_returning(store.writer())
+        .run("jobs.purge", async {
+            let purged = Entity::delete_many()
+                .filter(Column::Kind.eq(kind))
+                .filter(Column::FinishedAt.lt(before.as_millis()))
+                .exec(store.writer())
                 .await?;
-            job_of(row)
+            Ok(purged.rows_affected)
         })
         .await
 }

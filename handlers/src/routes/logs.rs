@@ -4,9 +4,9 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use callboard_actors::Jobs;
 use callboard_logs::{LogStore, SearchError};
 use callboard_protocol::{
-    CompareSearch, CountSearch, ErrorCode, HistogramSearch, Job, LineContext, LineFilter, LineId,
-    LogComparison, LogCount, LogFacets, LogHistogram, LogPage, LogPreview, LogSearch, LogStats,
-    PatternPage, PatternSearch, PreviewRequest, Timestamp,
+    AnomalySearch, CompareSearch, CountSearch, ErrorCode, HistogramSearch, Job, LineContext,
+    LineFilter, LineId, LogAnomalies, LogComparison, LogCount, LogFacets, LogHistogram, LogPage,
+    LogPreview, LogSearch, LogStats, PatternPage, PatternSearch, PreviewRequest, Timestamp,
 };
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
@@ -133,6 +133,21 @@ pub(crate) async fn compare_logs(
     bounded(&state, &query.q)?;
     let query = query.into_inner();
     Ok(web::Json(state.edge().read_logs(move |logs| logs.compare(&query)).await?))
+}
+
+/// What is unusual in the last hour, or in another window: levels and patterns with far more lines than
+/// at that time of other days, patterns that came for the first time, and sources that fell silent.
+#[utoipa::path(get, path = "/logs/anomalies", tag = "logs", params(AnomalySearch),
+    responses((status = 200, body = LogAnomalies)))]
+pub(crate) async fn log_anomalies(
+    _: Allowed<permit::LogsRead>,
+    state: State,
+    query: web::Query<AnomalySearch>,
+) -> Result<web::Json<LogAnomalies>, ApiError> {
+    bounded(&state, &query.q)?;
+    let query = query.into_inner();
+    let unusual = move |logs: &LogStore| logs.anomalies(&query, Timestamp::now());
+    Ok(web::Json(state.edge().read_logs(unusual).await?))
 }
 
 /// Refuses a query that is longer than anybody writes.

@@ -178,6 +178,7 @@ async fn system(store: &Store, logs: &LogStore, metrics: &Metrics, uploads: &Pat
         gateway: GatewayConfig::default(),
         ledger: LedgerConfig::default(),
         budgets: callboard_actors::BudgetConfig::default(),
+        alerts: callboard_actors::AlertsConfig::default(),
         restarts: callboard_actors::RestartPolicy::default(),
         usage: uploads.join("usage"),
         uploads: uploads.to_owned(),

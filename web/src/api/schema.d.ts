@@ -24,6 +24,158 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/alerts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What the rules found, the last first.
+         * @description For the role `analyst` and above.
+         */
+        get: operations["list_alerts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/alerts/channels": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Who can be told: the channels of the configuration.
+         * @description For the role `analyst` and above.
+         */
+        get: operations["list_channels"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/alerts/channels/{name}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send a notice of no alert to a channel, to see whether it comes through.
+         * @description For the role `admin` and above.
+         */
+        post: operations["test_channel"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/alerts/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * When a condition would have fired.
+         * @description For the role `analyst` and above.
+         */
+        post: operations["preview_alert"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/alerts/rules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The rules, and how each stands.
+         * @description For the role `analyst` and above.
+         */
+        get: operations["list_rules"];
+        put?: never;
+        /**
+         * Make a rule. It is evaluated from then on.
+         * @description For the role `admin` and above.
+         */
+        post: operations["create_rule"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/alerts/rules/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One rule.
+         * @description For the role `analyst` and above.
+         */
+        get: operations["read_rule"];
+        put?: never;
+        post?: never;
+        /**
+         * Forget a rule, and what it found.
+         * @description For the role `admin` and above.
+         */
+        delete: operations["delete_rule"];
+        options?: never;
+        head?: never;
+        /**
+         * Change a rule. With another condition, or turned off, what fires of it is over.
+         * @description For the role `admin` and above.
+         */
+        patch: operations["change_rule"];
+        trace?: never;
+    };
+    "/api/v1/alerts/rules/{id}/mute": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Let a rule tell nobody for a while, or speak again. What it finds is kept all the same.
+         * @description For the role `analyst` and above.
+         */
+        post: operations["mute_rule"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/assistant/chat": {
         parameters: {
             query?: never;
@@ -444,6 +596,27 @@ export interface paths {
          * @description For the role `viewer` and above.
          */
         delete: operations["revoke_key"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/logs/anomalies": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What is unusual in the last hour, or in another window: levels and patterns with far more lines than
+         *     at that time of other days, patterns that came for the first time, and sources that fell silent.
+         * @description For the role `viewer` and above. An API key needs the scope `logs_read`.
+         */
+        get: operations["log_anomalies"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1388,6 +1561,198 @@ export interface components {
             /** @description Messages that wait in its mailbox … */
             waiting: number;
         };
+        /** @description What a rule found, from when it began to when it was over. */
+        Alert: {
+            ended_at: components["schemas"]["Timestamp"] | null;
+            /** @description What was found last. */
+            finding: components["schemas"]["Finding"];
+            /** @description Its id. */
+            id: components["schemas"]["AlertId"];
+            /** @description Whether nobody was told, since the rule was muted. */
+            muted: boolean;
+            /** @description Its rule. */
+            rule_id: components["schemas"]["AlertRuleId"];
+            /** @description When it was found last. */
+            seen_at: components["schemas"]["Timestamp"];
+            /** @description When it was found first. */
+            started_at: components["schemas"]["Timestamp"];
+            /** @description How it stands. */
+            state: components["schemas"]["AlertState"];
+        };
+        /** @description A way to tell somebody, as it is configured; what it needs to know of secrets is not told. */
+        AlertChannel: {
+            /** @description What it is. */
+            kind: components["schemas"]["ChannelKind"];
+            /** @description Its name. */
+            name: string;
+        };
+        /** @description The reply of `GET /alerts/channels`. */
+        AlertChannelList: {
+            /** @description In the order of the configuration. */
+            items: components["schemas"]["AlertChannel"][];
+        };
+        /**
+         * @description When a rule fires. Every condition looks at the lines whose time is in the last `window_s` seconds,
+         *     60 to 86,400, and of these at those that the query `q` finds, which is one as in `GET /logs/search`.
+         */
+        AlertCondition: {
+            /**
+             * Format: int64
+             * @description So many, or more.
+             */
+            at_least: number;
+            /** @enum {string} */
+            kind: "threshold";
+            /** @description Which lines. */
+            q?: string;
+            /**
+             * Format: int32
+             * @description The window, in seconds.
+             */
+            window_s: number;
+        } | {
+            /** @description Whether each source is meant alone that had such lines within a week before. */
+            by_source?: boolean;
+            /** @enum {string} */
+            kind: "absence";
+            /** @description Which lines. */
+            q?: string;
+            /**
+             * Format: int32
+             * @description The window, in seconds.
+             */
+            window_s: number;
+        } | {
+            /**
+             * Format: int64
+             * @description And so many in all.
+             */
+            at_least: number;
+            /** @description Which lines are held against each other. */
+            by?: components["schemas"]["SpikeBy"];
+            /**
+             * Format: double
+             * @description So many times as many as expected, more than 1.
+             */
+            factor: number;
+            /** @enum {string} */
+            kind: "spike";
+            /** @description Which lines. */
+            q?: string;
+            /**
+             * Format: int32
+             * @description The window, in seconds.
+             */
+            window_s: number;
+        } | {
+            /** @enum {string} */
+            kind: "new_pattern";
+            /** @description Which lines. */
+            q?: string;
+            /**
+             * Format: int32
+             * @description The window, in seconds.
+             */
+            window_s: number;
+        };
+        /**
+         * Format: uuid
+         * @description Something that a rule found.
+         */
+        AlertId: string;
+        /** @description When a condition would have fired: the reply of `POST /alerts/preview`. */
+        AlertOutlook: {
+            /**
+             * Format: int64
+             * @description How often it would have fired.
+             */
+            fired: number;
+            /** @description Since when was looked. */
+            from: components["schemas"]["Timestamp"];
+            /**
+             * Format: int64
+             * @description The instants that were looked at are so far apart, in seconds.
+             */
+            step_s: number;
+            /** @description Each time, the last first, 100 at most. */
+            times: components["schemas"]["WouldFire"][];
+            /** @description Until when. */
+            to: components["schemas"]["Timestamp"];
+        };
+        /** @description The reply of `GET /alerts`. */
+        AlertPage: {
+            /** @description The last first. */
+            items: components["schemas"]["Alert"][];
+            /** @description For the next page. */
+            next_cursor: string | null;
+        };
+        /** @description A condition to be tried on what is there. */
+        AlertPreview: {
+            /** @description When it would fire. */
+            condition: components["schemas"]["AlertCondition"];
+            from?: components["schemas"]["Timestamp"] | null;
+            to?: components["schemas"]["Timestamp"] | null;
+        };
+        /** @description A rule. */
+        AlertRule: {
+            /** @description Who is told. */
+            channels: string[];
+            /** @description When it fires. */
+            condition: components["schemas"]["AlertCondition"];
+            /** @description When it was made. */
+            created_at: components["schemas"]["Timestamp"];
+            created_by: components["schemas"]["UserId"] | null;
+            evaluated_at: components["schemas"]["Timestamp"] | null;
+            /** @description Its id. */
+            id: components["schemas"]["AlertRuleId"];
+            muted_until: components["schemas"]["Timestamp"] | null;
+            /** @description What people call it. */
+            name: string;
+            /** @description Why it waits or failed. */
+            problem: string | null;
+            /** @description How grave that is. */
+            severity: components["schemas"]["AlertSeverity"];
+            /** @description What came of its last evaluation. */
+            state: components["schemas"]["AlertRuleState"];
+            /** @description When somebody last changed it. */
+            updated_at: components["schemas"]["Timestamp"];
+        };
+        /** @description What to change of a rule. */
+        AlertRuleChange: {
+            /** @description Others who are told. */
+            channels?: string[] | null;
+            condition?: components["schemas"]["AlertCondition"] | null;
+            /** @description Whether it is evaluated. */
+            enabled?: boolean | null;
+            /** @description Another name. */
+            name?: string | null;
+            severity?: components["schemas"]["AlertSeverity"] | null;
+        };
+        /**
+         * Format: uuid
+         * @description A rule that watches the lines that come in.
+         */
+        AlertRuleId: string;
+        /** @description The reply of `GET /alerts/rules`. */
+        AlertRuleList: {
+            /** @description By name. */
+            items: components["schemas"]["AlertRule"][];
+        };
+        /**
+         * @description What came of a rule's last evaluation.
+         * @enum {string}
+         */
+        AlertRuleState: "waiting" | "ok" | "firing" | "failed" | "off";
+        /**
+         * @description How grave it is when a rule fires.
+         * @enum {string}
+         */
+        AlertSeverity: "info" | "warning" | "error" | "critical";
+        /**
+         * @description How an alert stands.
+         * @enum {string}
+         */
+        AlertState: "firing" | "resolved";
         /** @description A finished answer: the reply of `POST /assistant/chat`. */
         Answer: {
             /** @description Whether it came from the cache. */
@@ -1664,6 +2029,11 @@ export interface components {
          */
         Change: "appeared" | "vanished" | "grew" | "shrank";
         /**
+         * @description How somebody is told.
+         * @enum {string}
+         */
+        ChannelKind: "webhook" | "slack" | "pagerduty" | "email";
+        /**
          * @description The state of a circuit breaker.
          * @enum {string}
          */
@@ -1798,7 +2168,7 @@ export interface components {
          * @description Every error that a client can meet, over REST and over WebSocket alike.
          * @enum {string}
          */
-        ErrorCode: "bad_request" | "invalid_json" | "invalid_parameter" | "invalid_query" | "validation_failed" | "weak_password" | "unknown_frame" | "unknown_model" | "unknown_mode" | "context_too_long" | "content_filtered" | "binary_input" | "unauthenticated" | "invalid_token" | "invalid_credentials" | "invalid_refresh_token" | "invalid_setup_token" | "forbidden" | "csrf_failed" | "origin_refused" | "not_found" | "conversation_not_found" | "turn_not_found" | "line_not_found" | "job_not_found" | "method_not_allowed" | "conflict" | "already_set_up" | "turn_running" | "payload_too_large" | "unsupported_media_type" | "rate_limited" | "spool_full" | "budget_exceeded" | "too_many_connections" | "overloaded" | "draining" | "not_ready" | "provider_unavailable" | "storage_unavailable" | "timeout" | "query_too_expensive" | "internal";
+        ErrorCode: "bad_request" | "invalid_json" | "invalid_parameter" | "invalid_query" | "validation_failed" | "weak_password" | "unknown_frame" | "unknown_model" | "unknown_mode" | "context_too_long" | "content_filtered" | "binary_input" | "unauthenticated" | "invalid_token" | "invalid_credentials" | "invalid_refresh_token" | "invalid_setup_token" | "forbidden" | "csrf_failed" | "origin_refused" | "not_found" | "conversation_not_found" | "turn_not_found" | "line_not_found" | "job_not_found" | "method_not_allowed" | "conflict" | "already_set_up" | "turn_running" | "payload_too_large" | "unsupported_media_type" | "rate_limited" | "spool_full" | "budget_exceeded" | "too_many_connections" | "overloaded" | "draining" | "not_ready" | "provider_unavailable" | "notify_failed" | "storage_unavailable" | "timeout" | "query_too_expensive" | "internal";
         /** @description All that the engine found for a question. */
         Evidence: {
             /**
@@ -1831,6 +2201,24 @@ export interface components {
          * @enum {string}
          */
         ExportFormat: "text" | "ndjson" | "csv";
+        /** @description What a condition found. */
+        Finding: {
+            /**
+             * Format: int64
+             * @description Lines in the window.
+             */
+            count: number;
+            example: components["schemas"]["LineId"] | null;
+            /**
+             * Format: double
+             * @description Lines that were expected, of a spike.
+             */
+            expected: number | null;
+            /** @description Of what, where a condition tells several things apart: a pattern (`P12`), a level or a source. */
+            key: string;
+            /** @description In a sentence. */
+            summary: string;
+        };
         /**
          * @description Why an answer ended.
          * @enum {string}
@@ -1943,7 +2331,7 @@ export interface components {
             finished_at: components["schemas"]["Timestamp"] | null;
             /** @description Its id. */
             id: components["schemas"]["JobId"];
-            /** @description What it does; `ingest` so far. */
+            /** @description What it does: `ingest`, `reindex` or `notify`. */
             kind: string;
             /** @description What it has done. */
             progress: components["schemas"]["IngestProgress"];
@@ -2027,6 +2415,29 @@ export interface components {
             uptime_s: number;
             /** @description The version of the server. */
             version: string;
+        };
+        /**
+         * @description What is unusual: the reply of `GET /logs/anomalies`. Each list has 50 items at most, the most
+         *     lines first.
+         */
+        LogAnomalies: {
+            /**
+             * Format: int32
+             * @description How many whole days before could be compared with; with none there are no spikes.
+             */
+            days: number;
+            /** @description The first instant of the window. */
+            from: components["schemas"]["Timestamp"];
+            /** @description Levels with at least ten lines, and three times as many as at that time of the days before. */
+            levels: components["schemas"]["Finding"][];
+            /** @description Patterns that came for the first time. */
+            new_patterns: components["schemas"]["Finding"][];
+            /** @description Patterns of which the same is true. */
+            patterns: components["schemas"]["Finding"][];
+            /** @description Sources that had lines within the week before, and none in the window. */
+            silent_sources: components["schemas"]["Finding"][];
+            /** @description The first instant after it. */
+            to: components["schemas"]["Timestamp"];
         };
         /** @description What is different in a later span of time. */
         LogComparison: {
@@ -2368,6 +2779,25 @@ export interface components {
             /** @description Those of the API first; they cover those of the configuration with the same name. */
             items: components["schemas"]["ModelName"][];
         };
+        /** @description For how long a rule tells nobody. */
+        Mute: {
+            /**
+             * Format: int32
+             * @description Seconds from now, 31 days at most; 0 lets it speak again.
+             */
+            for_s: number;
+        };
+        /** @description A rule, to be made. */
+        NewAlertRule: {
+            /** @description Who is told: names of `alerts.channels` of the configuration, 20 at most. */
+            channels?: string[];
+            /** @description When it fires. */
+            condition: components["schemas"]["AlertCondition"];
+            /** @description What people call it; no two rules share a name. */
+            name: string;
+            /** @description How grave that is. */
+            severity?: components["schemas"]["AlertSeverity"];
+        };
         /** @description The body of `POST /keys`. */
         NewApiKey: {
             /**
@@ -2490,7 +2920,7 @@ export interface components {
          * @description One right, as demanded by an endpoint, a frame or a command.
          * @enum {string}
          */
-        Permission: "account_use" | "chat_use" | "logs_read" | "logs_ingest" | "logs_manage" | "jobs_read" | "jobs_manage" | "cache_read" | "cache_manage" | "providers_read" | "providers_manage" | "keys_use" | "keys_manage" | "usage_read" | "usage_read_all" | "gateway_use";
+        Permission: "account_use" | "chat_use" | "logs_read" | "logs_ingest" | "logs_manage" | "alerts_use" | "alerts_manage" | "jobs_read" | "jobs_manage" | "cache_read" | "cache_manage" | "providers_read" | "providers_manage" | "keys_use" | "keys_manage" | "usage_read" | "usage_read_all" | "gateway_use";
         /** @description What would become of a record. */
         PreviewRecord: {
             /** @description Its fields, as queries name them. */
@@ -2995,6 +3425,11 @@ export interface components {
             name: string;
         };
         /**
+         * @description Which lines a spike is counted of.
+         * @enum {string}
+         */
+        SpikeBy: "all" | "level" | "pattern";
+        /**
          * @description How far a step is.
          * @enum {string}
          */
@@ -3234,6 +3669,15 @@ export interface components {
              */
             values: number | null;
         };
+        /** @description A time at which a condition would have fired. */
+        WouldFire: {
+            /** @description What would have been found, as it was at its most. */
+            finding: components["schemas"]["Finding"];
+            /** @description From when. */
+            from: components["schemas"]["Timestamp"];
+            /** @description Until when. */
+            to: components["schemas"]["Timestamp"];
+        };
     };
     responses: never;
     parameters: never;
@@ -3259,6 +3703,327 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ActorList"];
+                };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_alerts: {
+        parameters: {
+            query?: {
+                /** @description Only those that stand so. */
+                state?: components["schemas"]["AlertState"];
+                /** @description Only those of this rule. */
+                rule_id?: components["schemas"]["AlertRuleId"];
+                /** @description At most so many, 1 to 200; 50 when absent. */
+                limit?: number;
+                /** @description From the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlertPage"];
+                };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_channels: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlertChannelList"];
+                };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    test_channel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    preview_alert: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AlertPreview"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlertOutlook"];
+                };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_rules: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlertRuleList"];
+                };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    create_rule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewAlertRule"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlertRule"];
+                };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    read_rule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["AlertRuleId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlertRule"];
+                };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    delete_rule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["AlertRuleId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    change_rule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["AlertRuleId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AlertRuleChange"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlertRule"];
+                };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    mute_rule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["AlertRuleId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Mute"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlertRule"];
                 };
             };
             /** @description It failed; `code` says why. */
@@ -4051,6 +4816,42 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    log_anomalies: {
+        parameters: {
+            query?: {
+                /** @description Of which lines; as in `GET /logs/search`. */
+                q?: string;
+                /** @description The first instant after the window; now when absent. */
+                to?: components["schemas"]["Timestamp"];
+                /** @description The window, in seconds, 60 to 86,400; an hour when absent. */
+                window_s?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogAnomalies"];
+                };
             };
             /** @description It failed; `code` says why. */
             default: {

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "the helpers of tests may unwrap, as tests may")]
 
+mod alerts;
 mod fields;
 mod fixture;
 mod follow;

@@ -12,7 +12,7 @@ const MAX_REQUEST_BYTES: usize = 16 * 1024 * 1024;
 
 /// Reads a request; `None` when the client has closed the connection instead. `rest` holds the
 /// bytes that were read beyond the request before.
-pub(super) async fn read_request(
+pub(crate) async fn read_request(
     stream: &mut (impl AsyncRead + Unpin),
     rest: &mut Vec<u8>,
 ) -> io::Result<Option<RecordedRequest>> {
