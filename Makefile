@@ -16,6 +16,8 @@ ARGS ?=
 BENCH ?=
 # Whether bench-retrieval tells what it missed.
 MISSES ?=
+# A folder with a sentence model for bench-retrieval, as sentence-transformers writes it.
+MODEL ?=
 # Inputs for each parser in `make fuzz`.
 FUZZ ?= 1000000
 # Megabytes of logs for bench-logs.
@@ -104,8 +106,8 @@ bench-logs: ## Measure indexing and searching of 800 MB, beside plain tantivy: L
 	cargo bench --workspace --bench corpus $(CARGO_FLAGS) -- $(LOGS)
 
 .PHONY: bench-retrieval
-bench-retrieval: ## Measure how well questions find their lines: MISSES=--misses to see which do not
-	cargo bench --workspace --bench retrieval $(CARGO_FLAGS) -- $(MISSES)
+bench-retrieval: ## Measure how well questions find their lines: MODEL=FOLDER for meaning, MISSES=--misses to see
+	cargo bench --workspace --bench retrieval $(CARGO_FLAGS) -- $(MISSES) $(if $(MODEL),--model $(MODEL))
 
 .PHONY: fuzz
 fuzz: ## Give every parser, decoder and query a million inputs: FUZZ=1000 for fewer

@@ -45,6 +45,20 @@ pub use self::{
 pub use crate::provider::Priority;
 use crate::{System, budget::Payer, system::Shared};
 
+/// Asks for embeddings, also for the server's own needs.
+pub(crate) async fn embed(
+    shared: &Shared,
+    caller: &Caller,
+    request: &EmbedRequest,
+) -> Result<(Embeddings, Vec<Attempt>), GatewayError> {
+    let router = shared.routing.now();
+    let bytes: usize = request.input.iter().map(String::len).sum();
+    let prompt_tokens = (bytes as u64).div_ceil(4);
+    let shape = Shape { prompt_tokens, task: caller.task_type() };
+    let plan = router.plan(request.model.as_deref(), &shape)?;
+    attempt::embed(shared, caller, &plan, request).await
+}
+
 /// Who calls, for fairness and for the bill.
 #[derive(Clone, Debug)]
 pub struct Caller {
@@ -185,12 +199,7 @@ impl System {
         request: EmbedRequest,
     ) -> Result<(Embeddings, Vec<Attempt>), GatewayError> {
         let shared = self.admit()?;
-        let router = shared.routing.now();
-        let bytes: usize = request.input.iter().map(String::len).sum();
-        let prompt_tokens = (bytes as u64).div_ceil(4);
-        let shape = Shape { prompt_tokens, task: caller.task_type() };
-        let plan = router.plan(request.model.as_deref(), &shape)?;
-        unless_cut(shared, attempt::embed(shared, &caller, &plan, &request)).await
+        unless_cut(shared, embed(shared, &caller, &request)).await
     }
 
     /// The names that a program may ask for: aliases, then the providers' own models.

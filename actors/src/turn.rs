@@ -7,6 +7,7 @@
 //! conversation is told.
 
 mod answer;
+mod embedder;
 mod evidence;
 mod models;
 mod orphan;
@@ -151,7 +152,7 @@ pub(crate) fn abandon(shared: Arc<Shared>, log: &Arc<TurnLog>) {
 
 /// All that a running turn works with.
 struct Running<'a> {
-    shared: &'a Shared,
+    shared: &'a Arc<Shared>,
     ask: &'a Ask,
     log: &'a Arc<TurnLog>,
     payer: &'a Arc<Payer>,
@@ -162,7 +163,7 @@ struct Running<'a> {
     evidence: Option<Arc<Evidence>>,
 }
 
-async fn run(shared: &Shared, job: &TurnJob) {
+async fn run(shared: &Arc<Shared>, job: &TurnJob) {
     let started = Instant::now();
     let mut running = Running {
         shared,

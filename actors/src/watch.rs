@@ -102,8 +102,8 @@ async fn round(seed: WatchSeed) {
         }
         let now = Timestamp::now();
         let outcome = evaluate(&seed, &rule, now).await;
-        let settled =
-            alerts::settle(&shared.store, &rule, &outcome, now, |news| jobs_of(&rule, news, now));
+        let jobs = |rule: &_, news: &_| jobs_of(rule, news, now);
+        let settled = alerts::settle(&shared.store, &rule, &outcome, now, jobs);
         match settled.await {
             Ok(news) => {
                 seed.jobs.wake();

@@ -29,6 +29,7 @@ mod gateway;
 mod ingest;
 mod keys;
 mod llama;
+mod meaning;
 mod observability;
 mod push;
 mod reindex;

@@ -28,7 +28,7 @@ use self::{
     log::{LogHead, LogWriter, ReplyLog},
     similar::Question,
 };
-use super::{Attempt, Begun, Caller, GatewayError, Plan, Race, Shape, whole};
+use super::{Attempt, Begun, Caller, GatewayError, Plan, Race, whole};
 use crate::{
     cache::{FillPermit, Found, Kind, Lookup, Value},
     ledger::{Call, Outcome},
@@ -221,13 +221,7 @@ async fn question_of(
         ..EmbedRequest::default()
     };
     let caller = Caller { endpoint: UsageEndpoint::Embeddings, ..caller.clone() };
-    let router = shared.routing.now();
-    let shape = Shape { prompt_tokens: 0, task: caller.task_type() };
-    let embedded = async {
-        let plan = router.plan(asked.model.as_deref(), &shape)?;
-        super::attempt::embed(shared, &caller, &plan, &asked).await
-    };
-    let vectors = match timeout(EMBED_TIMEOUT, embedded).await {
+    let vectors = match timeout(EMBED_TIMEOUT, super::embed(shared, &caller, &asked)).await {
         Ok(Ok((embeddings, _))) => embeddings.vectors,
         Ok(Err(_)) | Err(_) => {
             shared.metrics.cache_operations.with_label_values(&["embed", "error"]).inc();

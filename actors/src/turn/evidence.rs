@@ -2,11 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use callboard_logs::InvestigateOptions;
+use callboard_logs::{Embedder, InvestigateOptions};
 use callboard_protocol::{Evidence, StepState, Timestamp};
 use tracing::warn;
 
-use super::{Running, tools::in_engine};
+use super::{Running, embedder::TurnEmbedder, tools::in_engine};
 use crate::{log_source::OWN_LOG, turn_log::TurnEvent};
 
 /// The longest search for a turn. The turn goes on without evidence after it.
@@ -24,9 +24,12 @@ pub(super) async fn retrieve(running: &Running<'_>) -> Option<Arc<Evidence>> {
     step(StepState::Started, "searching the logs".into());
     let question = running.ask.content.clone();
     let now = Timestamp::now();
+    let embedder = TurnEmbedder::of(running);
     let search = in_engine(running.shared, SEARCH_TIMEOUT, move |logs| {
+        let embedder = embedder.as_ref().map(|embedder| embedder as &dyn Embedder);
         let own = Some(OWN_LOG);
-        logs.investigate(&question, &InvestigateOptions { own, ..InvestigateOptions::at(now) })
+        let options = InvestigateOptions { own, embedder, ..InvestigateOptions::at(now) };
+        logs.investigate(&question, &options)
     });
     let cancelled = running.log.cancelled().cancelled();
     let found = tokio::select! {

@@ -188,7 +188,8 @@ impl Turn {
     }
 }
 
-fn caller(running: &Running<'_>) -> Caller {
+/// Whoever asked the question, as one who calls a model.
+pub(super) fn caller(running: &Running<'_>) -> Caller {
     Caller {
         user: running.log.owner(),
         key: None,

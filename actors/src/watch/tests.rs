@@ -137,7 +137,7 @@ fn whoever_was_told_hears_when_it_is_over() {
         };
         let now = Timestamp::now();
         let found = Outcome::Found(vec![finding]);
-        let settled = alerts::settle(&world.store, &rule, &found, now, |_| Ok(Vec::new()));
+        let settled = alerts::settle(&world.store, &rule, &found, now, |_, _| Ok(Vec::new()));
         assert_eq!(settled.await.unwrap().fired.len(), 1);
         let told = receiver.until(1).await;
         assert_eq!(told[0].body["event"], "alert.resolved");

@@ -6,7 +6,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use serde::Deserialize;
 
 use crate::{
-    FormatConfig, OpenError,
+    Embedder, FormatConfig, OpenError,
     format::custom::{Format, Formats},
 };
 
@@ -46,6 +46,36 @@ pub struct LogsConfig {
     pub spool_mb: u64,
     /// Where logs are taken that come by other ways than HTTP.
     pub listen: ListenConfig,
+    /// Who tells likeness of meaning.
+    pub embeddings: EmbeddingsConfig,
+}
+
+/// `[logs.embeddings]`: one of the two, or none. The folder is taken when both are there.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EmbeddingsConfig {
+    /// The folder of a sentence model, which is run here.
+    pub model_dir: Option<PathBuf>,
+    /// A model that a provider runs.
+    pub model: Option<String>,
+}
+
+impl EmbeddingsConfig {
+    /// Loads the model on this machine, if there is one.
+    pub(crate) fn open(&self) -> Result<Option<Box<dyn Embedder>>, OpenError> {
+        let wrong = |problem: String| {
+            let key = "embeddings.model_dir".to_owned();
+            OpenError::Config { key, problem }
+        };
+        let Some(folder) = &self.model_dir else { return Ok(None) };
+        #[cfg(feature = "local-embeddings")]
+        return match crate::LocalEmbedder::open(folder) {
+            Ok(embedder) => Ok(Some(Box::new(embedder))),
+            Err(error) => Err(wrong(format!("cannot be loaded: {error}"))),
+        };
+        #[cfg(not(feature = "local-embeddings"))]
+        Err(wrong(format!("needs a build with `local-embeddings`, for {}", folder.display())))
+    }
 }
 
 /// `[logs.listen]`: addresses with ports; nothing listens where there is none.
@@ -81,6 +111,7 @@ impl Default for LogsConfig {
             formats: Vec::new(),
             spool_mb: 256,
             listen: ListenConfig::default(),
+            embeddings: EmbeddingsConfig::default(),
         }
     }
 }

@@ -1,10 +1,13 @@
 //! The fields of a line, read when they are asked for: of JSON, of `key=value`, of web servers' access
 //! logs, and of the head of syslog. Any text may come.
 
+mod ids;
+
 use std::{borrow::Cow, collections::BTreeMap};
 
 use serde_json::{Map, Value};
 
+pub(crate) use self::ids::spellings;
 use crate::format::{custom::Formats, stamp::span};
 
 /// Fields that have no name in the line: those of access logs and of syslog.
@@ -26,8 +29,14 @@ pub(crate) fn is_unnamed(name: &str, formats: &Formats) -> bool {
     may_be_unnamed(name) || formats.iter().any(|format| format.has(name))
 }
 
-/// The value of a field; fields of objects in objects have dots in their names.
+/// The value of a field; fields of objects in objects have dots in their names. `trace_id`, `span_id` and
+/// `request_id` are found however a program writes them.
 pub(crate) fn field<'a>(text: &'a str, name: &str, formats: &Formats) -> Option<Cow<'a, str>> {
+    let Some(spellings) = spellings(name) else { return named(text, name, formats) };
+    spellings.iter().find_map(|spelling| ids::id_in(spelling, named(text, spelling, formats)?))
+}
+
+fn named<'a>(text: &'a str, name: &str, formats: &Formats) -> Option<Cow<'a, str>> {
     let line = text.lines().next()?;
     if let Some(value) = formats.iter().find_map(|format| format.field(line, name)) {
         return Some(Cow::Borrowed(value));
@@ -48,6 +57,19 @@ pub(crate) fn field<'a>(text: &'a str, name: &str, formats: &Formats) -> Option<
 
 /// All fields of a line, by name; those that are written the same way twice once.
 pub(crate) fn all(text: &str, formats: &Formats) -> BTreeMap<String, String> {
+    let mut found = written(text, formats);
+    for name in ids::ours() {
+        if !found.contains_key(name)
+            && let Some(id) = field(text, name, formats)
+        {
+            found.insert(name.to_owned(), id.into_owned());
+        }
+    }
+    found
+}
+
+/// The fields as the line names them.
+fn written(text: &str, formats: &Formats) -> BTreeMap<String, String> {
     let line = text.lines().next().unwrap_or_default();
     let mut found = BTreeMap::new();
     for (name, value) in formats.iter().flat_map(|format| format.fields(line)) {
@@ -247,6 +269,27 @@ mod tests {
                 "{name} of {line}"
             );
         }
+    }
+
+    #[test]
+    fn ids_are_found_however_they_are_written() {
+        let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+        for (line, name) in [
+            (format!(r#"{{"traceId":"{trace}"}}"#), "trace_id"),
+            (format!(r#"{{"trace":{{"id":"{trace}"}}}}"#), "trace_id"),
+            (format!("level=info trace_id={trace}"), "trace_id"),
+            (format!("x traceparent=00-{trace}-00f067aa0ba902b7-01"), "trace_id"),
+            (format!(r#"{{"dd.trace_id":"{trace}"}}"#), "trace_id"),
+            (format!("reqId={trace} done"), "request_id"),
+            (format!(r#"{{"X-Request-ID":"{trace}"}}"#), "request_id"),
+            (format!(r#"{{"spanId":"{trace}"}}"#), "span_id"),
+        ] {
+            let formats = Formats::default();
+            assert_eq!(field(&line, name, &formats).as_deref(), Some(trace), "{line}");
+            assert_eq!(all(&line, &formats).get(name).map(String::as_str), Some(trace), "{line}");
+        }
+        assert_eq!(field("traceparent=none", "trace_id", &Formats::default()), None);
+        assert_eq!(field("traceId=1", "traceid", &Formats::default()), None);
     }
 
     #[test]

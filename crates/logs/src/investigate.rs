@@ -6,9 +6,11 @@
 mod clause;
 mod exclusions;
 mod lexicon;
+mod meaning;
 mod question;
 mod ranking;
 mod sequence;
+mod sources;
 mod time_words;
 mod values;
 mod wanted;
@@ -20,7 +22,7 @@ use tantivy::{DocAddress, query::Query};
 use time::UtcOffset;
 
 use crate::{
-    LogStore, SearchError,
+    Embedder, LogStore, SearchError,
     catalogue::covered,
     query::Clause,
     store::{Snapshot, level_counts},
@@ -41,8 +43,8 @@ const MAX_KINDS: usize = 4;
 const MAX_YEARS_BACK: i32 = 30;
 
 /// How to look into a question.
-#[derive(Clone, Copy, Debug)]
-pub struct InvestigateOptions {
+#[derive(Clone, Copy)]
+pub struct InvestigateOptions<'a> {
     /// What "today" and "last hour" are counted from.
     pub now: Timestamp,
     /// The zone of the times that a question names.
@@ -53,13 +55,16 @@ pub struct InvestigateOptions {
     pub values: usize,
     /// The source that is searched only when a question names it: the server's own log.
     pub own: Option<&'static str>,
+    /// Who tells likeness of meaning; when absent the model of `logs.embeddings.model_dir`, if there is
+    /// one.
+    pub embedder: Option<&'a dyn Embedder>,
 }
 
-impl InvestigateOptions {
+impl InvestigateOptions<'_> {
     /// 20 lines, 25 values, times in UTC.
     #[must_use]
     pub fn at(now: Timestamp) -> Self {
-        Self { now, zone: UtcOffset::UTC, lines: 20, values: 25, own: None }
+        Self { now, zone: UtcOffset::UTC, lines: 20, values: 25, own: None, embedder: None }
     }
 }
 
@@ -71,7 +76,7 @@ impl LogStore {
     pub fn investigate(
         &self,
         text: &str,
-        options: &InvestigateOptions,
+        options: &InvestigateOptions<'_>,
     ) -> Result<Evidence, SearchError> {
         let question = Question::read(text);
         let snapshot = self.snapshot();
@@ -90,9 +95,9 @@ impl LogStore {
         let by_default = if by_words { LineOrder::Best } else { LineOrder::Newest };
         let order = question.shape.order.unwrap_or(by_default);
         let wanted = question.shape.wanted;
-        let (found, mut addresses) = inquiry.find(order, wanted, &*query)?;
+        let (found, mut addresses) = inquiry.find(text, (order, wanted), &*query)?;
         if found.counts.matched == 0 {
-            addresses = inquiry.find_nearest(&question)?;
+            addresses = inquiry.find_nearest(text, &question)?;
         }
         let (rankings, counted) = inquiry.rank(&question, &*query)?;
         let lines = inquiry.lines(&addresses, &rankings)?;
@@ -126,7 +131,7 @@ impl LogStore {
 struct Inquiry<'a> {
     store: &'a LogStore,
     snapshot: &'a Snapshot,
-    options: &'a InvestigateOptions,
+    options: &'a InvestigateOptions<'a>,
     /// The span that is searched.
     range: TimeRange,
     /// Lines of sources that are not searched.
@@ -169,10 +174,22 @@ impl Inquiry<'_> {
     }
 
     /// Lines that have some of a question's words, when none has all: where they are best.
-    fn find_nearest(&mut self, question: &Question) -> Result<Vec<DocAddress>, SearchError> {
-        let Some(clause) = self.nearest(question)? else { return Ok(Vec::new()) };
-        let query = self.snapshot.query(&clause, self.range);
-        let (_, nearest) = self.snapshot.best(&*query, NEAREST)?;
+    fn find_nearest(
+        &mut self,
+        text: &str,
+        question: &Question,
+    ) -> Result<Vec<DocAddress>, SearchError> {
+        let mut candidates = self.of_like_patterns(text, question)?;
+        if let Some(clause) = self.nearest(question)? {
+            let clause = self.without_own(clause, question);
+            let query = self.snapshot.query(&clause, self.range);
+            let of_words = self.snapshot.top(&*query, self.candidates(NEAREST))?;
+            let known: Vec<DocAddress> = of_words.iter().map(|(_, address)| *address).collect();
+            candidates.retain(|(_, address)| !known.contains(address));
+            candidates.splice(0..0, of_words);
+        }
+        let mut nearest = self.by_meaning(text, candidates)?;
+        nearest.truncate(NEAREST);
         if !nearest.is_empty() {
             self.note("the nearest lines are shown, which have some of the words");
         }
@@ -229,15 +246,18 @@ impl Inquiry<'_> {
 
     /// What matches, and the lines to cite.
     fn find(
-        &self,
-        order: LineOrder,
-        wanted: Wanted,
+        &mut self,
+        text: &str,
+        (order, wanted): (LineOrder, Wanted),
         query: &dyn Query,
     ) -> Result<(Surveyed, Vec<DocAddress>), SearchError> {
         let asked = wanted.lines.unwrap_or_default() as usize;
         let most = self.options.lines.max(1).max(asked);
         if order == LineOrder::Best {
-            return self.snapshot.best(query, most);
+            let candidates = self.snapshot.top(query, self.candidates(most))?;
+            let mut best = self.by_meaning(text, candidates)?;
+            best.truncate(most);
+            return Ok((self.snapshot.survey(query, Survey::default())?, best));
         }
         let survey = Survey { most, before: None, oldest: order == LineOrder::Oldest };
         let found = self.snapshot.survey(query, survey)?;

@@ -24,6 +24,7 @@ mod chunks;
 mod compare;
 mod config;
 mod count;
+mod embed;
 mod error;
 mod facets;
 mod fields;
@@ -60,6 +61,9 @@ mod writer;
 
 pub use alert::Evaluated;
 pub use config::{ListenConfig, LogsConfig};
+#[cfg(feature = "local-embeddings")]
+pub use embed::LocalEmbedder;
+pub use embed::{EmbedError, Embedder};
 pub use error::{IngestError, OpenError, SearchError};
 pub use follow::{Follower, Looked, PatternError, SourceOf};
 pub use format::custom::FormatConfig;

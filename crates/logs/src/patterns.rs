@@ -41,6 +41,13 @@ impl Patterns {
         self.templates.get(&self.resolve(id)).map(AsRef::as_ref)
     }
 
+    /// All of them that are no part of another.
+    pub(crate) fn templates(&self) -> impl Iterator<Item = (PatternId, &str)> {
+        let mut ids: Vec<PatternId> = self.templates.keys().copied().collect();
+        ids.sort_unstable();
+        ids.into_iter().filter_map(|id| Some((id, self.template(id)?)))
+    }
+
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.templates.len()

@@ -194,10 +194,19 @@ impl Snapshot {
         query: &dyn Query,
         limit: usize,
     ) -> Result<(Surveyed, Vec<DocAddress>), SearchError> {
-        let top = TopDocs::with_limit(limit).order_by_score();
-        let best = self.searcher.search(query, &top)?;
+        let best = self.top(query, limit)?;
         let found = self.survey(query, Survey::default())?;
         Ok((found, best.into_iter().map(|(_, address)| address).collect()))
+    }
+
+    /// Where the best are, each with how well it fits.
+    pub(crate) fn top(
+        &self,
+        query: &dyn Query,
+        limit: usize,
+    ) -> Result<Vec<(f32, DocAddress)>, SearchError> {
+        let top = TopDocs::with_limit(limit).order_by_score();
+        Ok(self.searcher.search(query, &top)?)
     }
 
     /// Goes through the lines that match, segment by segment in the order of the index, so that each

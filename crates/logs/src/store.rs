@@ -15,9 +15,10 @@ use tantivy::{Index, IndexReader, ReloadPolicy, Searcher, directory::MmapDirecto
 use tracing::warn;
 
 use crate::{
-    Follower, ListenConfig, LogsConfig, OpenError, PatternError, Retention,
+    Embedder, Follower, ListenConfig, LogsConfig, OpenError, PatternError, Retention,
     catalogue::Catalogue,
     chunks::Chunks,
+    embed::Vectors,
     folders::Folders,
     format::custom::Formats,
     patterns::{self, Patterns},
@@ -39,6 +40,9 @@ pub(crate) struct Inner {
     snapshot: RwLock<Arc<Snapshot>>,
     /// None until the first line is written, so that a second process may read.
     pub(crate) writer: Mutex<Option<Writer>>,
+    /// The model on this machine.
+    pub(crate) embedder: Option<Box<dyn Embedder>>,
+    pub(crate) vectors: Vectors,
     /// Held by whoever makes the index anew.
     pub(crate) remaking: Mutex<()>,
 }
@@ -98,6 +102,8 @@ impl LogStore {
                 folders,
                 snapshot: RwLock::new(Arc::new(snapshot)),
                 writer: Mutex::new(None),
+                embedder: config.embeddings.open()?,
+                vectors: Vectors::default(),
                 remaking: Mutex::new(()),
             }),
         })
@@ -122,6 +128,13 @@ impl LogStore {
     #[must_use]
     pub fn spool_bytes(&self) -> u64 {
         self.inner.config.spool_mb << 20
+    }
+
+    /// The name of the model that is to embed by the gateway, if it is one of those.
+    #[must_use]
+    pub fn embedding_model(&self) -> Option<&str> {
+        let embeddings = &self.inner.config.embeddings;
+        embeddings.model.as_deref().filter(|_| embeddings.model_dir.is_none())
     }
 
     /// Where logs are taken that come by other ways than HTTP.

@@ -1,5 +1,5 @@
-//! How well questions find their lines, and how exact their counts are, with no model at all: what the
-//! built-in provider answers from, and what models are shown.
+//! How well questions find their lines, and how exact their counts are: what the built-in provider
+//! answers from, and what models are shown. With no model at all, and with a sentence model (`--model`).
 //!
 //! `make bench-retrieval` runs it. The logs are of one week of a small shop, written here; the set of
 //! questions is in `questions`, each with the lines that answer it. Measures, per kind of question:
@@ -17,9 +17,9 @@
 mod questions;
 mod week;
 
-use std::{collections::BTreeMap, time::Instant};
+use std::{collections::BTreeMap, path::Path, time::Instant};
 
-use callboard_logs::{InvestigateOptions, LogStore, LogsConfig};
+use callboard_logs::{Embedder, InvestigateOptions, LocalEmbedder, LogStore, LogsConfig};
 use callboard_protocol::LineId;
 
 use self::{
@@ -40,27 +40,38 @@ struct Scores {
 }
 
 fn main() {
-    let verbose = std::env::args().any(|argument| argument == "--misses");
+    let arguments: Vec<String> = std::env::args().collect();
+    let verbose = arguments.iter().any(|argument| argument == "--misses");
+    let model = arguments.iter().skip_while(|argument| *argument != "--model").nth(1);
     let folder = tempfile::tempdir().expect("a folder");
     let store = LogStore::open(folder.path(), &LogsConfig::default()).expect("a store");
     let week = Week::write(&store);
     let questions = questions::all(&week);
-    println!("{} questions over {} lines.\n", questions.len(), week.lines.len());
+    println!("{} questions over {} lines.", questions.len(), week.lines.len());
+    println!("\nNo model:\n");
+    ask(&store, &questions, None, verbose);
+    if let Some(model) = model {
+        let begun = now();
+        let embedder = LocalEmbedder::open(Path::new(model)).expect("a model");
+        println!("\nWith {model}, loaded in {:.1} s:\n", begun.elapsed().as_secs_f64());
+        ask(&store, &questions, Some(&embedder), verbose);
+        println!("\nThe same again, with the vectors of the patterns known:\n");
+        ask(&store, &questions, Some(&embedder), false);
+    }
+}
+
+/// Asks all questions, and prints what came of it.
+fn ask(store: &LogStore, questions: &[Question], embedder: Option<&dyn Embedder>, verbose: bool) {
     let mut by_kind: BTreeMap<&str, Scores> = BTreeMap::new();
     let mut took = Vec::with_capacity(questions.len());
-    for question in &questions {
+    for question in questions {
         let begun = now();
-        let evidence = store
-            .investigate(&question.text, &InvestigateOptions::at(week::now()))
-            .expect("evidence");
+        let options = InvestigateOptions { embedder, ..InvestigateOptions::at(week::now()) };
+        let evidence = store.investigate(&question.text, &options).expect("evidence");
         took.push(begun.elapsed());
         let ids: Vec<LineId> = evidence.lines.iter().map(|line| line.id).collect();
-        let missed = by_kind.entry(question.kind).or_default().add(
-            question,
-            &ids,
-            evidence.searched.matched,
-        );
-        if missed && verbose {
+        let scores = by_kind.entry(question.kind).or_default();
+        if scores.add(question, &ids, evidence.searched.matched) && verbose {
             let first = evidence.lines.first().map_or("nothing", |line| line.text.as_str());
             println!(
                 "- {} “{}”: {} lines by `{}`, first “{first}”; wanted {}",

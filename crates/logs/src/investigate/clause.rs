@@ -9,8 +9,9 @@ use super::{
     exclusions::Excluded,
     lexicon::{Concept, FAULTS, Told, forms, synonyms},
     question::{Joint, Question, Term},
+    sources::names_source,
 };
-use crate::{SearchError, catalogue::SourceEntry, query::Clause, survey::Survey, tokenizer};
+use crate::{SearchError, query::Clause, survey::Survey, tokenizer};
 
 /// Forms of one word that are searched for.
 const MAX_FORMS: usize = 8;
@@ -301,28 +302,6 @@ impl Inquiry<'_> {
         Ok(())
     }
 
-    /// Words that name sources restrict the search to them; and the other words. The server's own
-    /// log is searched only by its name, as long as there are others.
-    pub(super) fn sources(&mut self, terms: &[Term]) -> (Vec<Clause>, Vec<Term>) {
-        let sources = &self.snapshot.catalogue.sources;
-        let (named, rest): (Vec<Term>, Vec<Term>) =
-            terms.iter().cloned().partition(|term| names_source(sources, &term.word));
-        if !named.is_empty() {
-            let names: Vec<String> = named.into_iter().map(|term| term.word).collect();
-            self.note(format!("only sources named {}", quoted_list(&names, "or")));
-            return (vec![Clause::any(names.into_iter().map(Clause::Source).collect())], rest);
-        }
-        let own = self.options.own.and_then(|own| sources.iter().find(|source| source.name == own));
-        let others = sources.iter().any(|source| Some(source.name.as_str()) != self.options.own);
-        let Some(own) = own.filter(|own| others && own.lines > 0) else {
-            return (Vec::new(), rest);
-        };
-        self.aside = own.lines;
-        let clause = Clause::Source(own.name.clone());
-        self.note("without the server's own log");
-        (vec![Clause::Not(Box::new(clause))], rest)
-    }
-
     fn exclude(
         &mut self,
         excluded: &[Excluded],
@@ -466,19 +445,8 @@ impl Inquiry<'_> {
 }
 
 /// Whether a word is like `auth.log` or `/var/log/syslog`, and not like `10.0.0.1`.
-fn is_file_name(word: &str) -> bool {
+pub(super) fn is_file_name(word: &str) -> bool {
     word.len() > 3 && word.contains(['.', '/']) && !word.starts_with(|c: char| c.is_ascii_digit())
-}
-
-/// Whether a word is the name of a source, a part of one, or a file or folder in one.
-fn names_source(sources: &[SourceEntry], word: &str) -> bool {
-    let is_path = is_file_name(word);
-    sources.iter().any(|source| {
-        let name = source.name.to_lowercase();
-        name == word
-            || (is_path && name.contains(word))
-            || (word.len() > 3 && tokenizer::parts(&name).iter().any(|part| part == word))
-    })
 }
 
 fn lines_in_words(lines: usize) -> String {
@@ -486,7 +454,7 @@ fn lines_in_words(lines: usize) -> String {
 }
 
 /// `“a”, “b” and “c”`.
-fn quoted_list<T: AsRef<str>>(words: &[T], joint: &str) -> String {
+pub(super) fn quoted_list<T: AsRef<str>>(words: &[T], joint: &str) -> String {
     let quoted: Vec<String> = words.iter().map(|word| format!("“{}”", word.as_ref())).collect();
     match &quoted[..] {
         [] => String::new(),

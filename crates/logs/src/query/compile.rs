@@ -154,8 +154,11 @@ impl Compiler<'_> {
         if let Some(statuses) = field.statuses() {
             let terms = statuses.iter().map(|status| self.words(status)).collect();
             likely.push(Box::new(BooleanQuery::union(terms)) as Box<dyn Query>);
+        } else if let Some(spellings) = fields::spellings(&field.name) {
+            let terms = spellings.iter().map(|name| self.words(last_part(name))).collect();
+            likely.push(Box::new(BooleanQuery::union(terms)) as Box<dyn Query>);
         } else if !fields::is_unnamed(&field.name, &self.formats) {
-            let last = field.name.rsplit('.').next().unwrap_or_default();
+            let last = last_part(&field.name);
             if !tokenizer::parts(last).is_empty() {
                 likely.push(self.words(last));
             }
@@ -271,4 +274,9 @@ fn everything() -> Box<dyn Query> {
 /// A filter: it says whether a line matches, not how well.
 fn unscored(query: Box<dyn Query>) -> Box<dyn Query> {
     Box::new(ConstScoreQuery::new(query, 0.0))
+}
+
+/// What a field is called in its object.
+fn last_part(name: &str) -> &str {
+    name.rsplit('.').next().unwrap_or_default()
 }

@@ -280,3 +280,32 @@ fn two_spans_differ_in_their_patterns() {
     assert!(fixture.store.compare(&backwards).is_err());
     assert!(Fixture::new().store.compare(&CompareSearch::default()).is_err());
 }
+
+#[test]
+fn a_request_is_followed_through_programs_that_name_its_trace_in_their_own_ways() {
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let fixture = Fixture::new();
+    fixture.ingest(
+        "proxy.log",
+        &format!("2026-11-20T10:00:00Z INFO GET /pay traceparent=00-{trace}-00f067aa0ba902b7-01\n"),
+    );
+    fixture.ingest(
+        "shop.json",
+        &format!(
+            "{{\"time\":\"2026-11-20T10:00:01Z\",\"msg\":\"pay\",\"traceId\":\"{trace}\"}}\n\
+             {{\"time\":\"2026-11-20T10:00:02Z\",\"msg\":\"pay\",\"traceId\":\"another\"}}\n"
+        ),
+    );
+    fixture.ingest(
+        "bank.json",
+        &format!("{{\"time\":\"2026-11-20T10:00:03Z\",\"trace\":{{\"id\":\"{trace}\"}}}}\n"),
+    );
+    fixture.ingest("app.log", "2026-11-20T10:00:04Z INFO no trace here\n");
+    assert_eq!(found(&fixture, &format!("trace_id={trace}")), [1, 2, 4]);
+    assert_eq!(found(&fixture, "trace_id=*"), [1, 2, 3, 4]);
+    assert_eq!(found(&fixture, "traceId=another"), [3]);
+    let by = CountSearch { by: Some("trace_id".into()), ..CountSearch::default() };
+    let counted = fixture.store.count(&by).unwrap();
+    assert_eq!((counted.groups[0].value.as_str(), counted.groups[0].count), (trace, 3));
+    assert_eq!(counted.without, 1);
+}

@@ -8,6 +8,7 @@ mod fixture;
 mod follow;
 mod ingest;
 mod investigate;
+mod meaning;
 mod model;
 mod patterns;
 mod questions;

@@ -44,13 +44,14 @@ pub struct Settled {
 }
 
 /// Stores what came of evaluating `rule` as it was then; of a rule that was changed or deleted
-/// meanwhile nothing is stored. `jobs` makes the jobs that tell of what is new.
+/// meanwhile nothing is stored. `jobs` makes the jobs that tell of what is new, to those whom the rule
+/// names by now.
 pub async fn settle(
     store: &Store,
     rule: &AlertRule,
     outcome: &Outcome,
     now: Timestamp,
-    jobs: impl Fn(&Settled) -> Result<Vec<NewJob>, StoreError>,
+    jobs: impl Fn(&AlertRule, &Settled) -> Result<Vec<NewJob>, StoreError>,
 ) -> Result<Settled, StoreError> {
     store
         .run("alerts.settle", async {
@@ -70,7 +71,7 @@ pub async fn settle(
                 Outcome::Waiting(_) | Outcome::Failed(_) => Settled::default(),
             };
             note(&tx, rule.id, outcome, now).await?;
-            for job in jobs(&settled)? {
+            for job in jobs(&current, &settled)? {
                 jobs::insert(&tx, &job, now).await?;
             }
             tx.commit().await?;
