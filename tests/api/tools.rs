@@ -239,7 +239,9 @@ async fn counts_and_comparisons_come_from_the_engine() {
                 "3",
                 "compare",
                 r#"{"query":"","from":"2026-11-20T00:00:00Z","to":"2026-11-22T00:00:00Z"}"#,
-            ),
+            )
+            .tool_call("4", "anomalies", r#"{"query":"","minutes":10}"#)
+            .tool_call("5", "anomalies", r#"{"query":"","minutes":9000}"#),
         Reply::text(&["Counted."]),
     ]);
     let (_server, ada) = start(&vendor, "openai", &[]).await;
@@ -249,4 +251,6 @@ async fn counts_and_comparisons_come_from_the_engine() {
     assert!(told[0].contains("1 different values of source; 0 lines have none"), "{}", told[0]);
     assert!(told[1].contains("0 different values of nothing"), "{}", told[1]);
     assert!(told[2].contains("appeared: ") && told[2].contains("0 before"), "{}", told[2]);
+    assert!(told[3].contains("New patterns: ") && told[3].contains("days before"), "{}", told[3]);
+    assert!(told[4].contains("60 to 86,400 seconds"), "{}", told[4]);
 }

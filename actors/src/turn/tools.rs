@@ -36,6 +36,7 @@ enum Tool {
     Patterns,
     CountBy,
     Compare,
+    Anomalies,
     LineContext,
     ListSources,
 }
@@ -60,13 +61,14 @@ impl Outcome {
 }
 
 impl Tool {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::SearchLogs,
         Self::CountLogs,
         Self::Histogram,
         Self::Patterns,
         Self::CountBy,
         Self::Compare,
+        Self::Anomalies,
         Self::LineContext,
         Self::ListSources,
     ];
@@ -79,6 +81,7 @@ impl Tool {
             Self::Patterns => "patterns",
             Self::CountBy => "count_by",
             Self::Compare => "compare",
+            Self::Anomalies => "anomalies",
             Self::LineContext => "line_context",
             Self::ListSources => "list_sources",
         }
@@ -105,6 +108,10 @@ impl Tool {
             Self::Compare => {
                 "Says what is different from `from` to `to` than in the span of the same length \
                  before: which patterns appeared, vanished, grew and shrank."
+            }
+            Self::Anomalies => {
+                "Says what is unusual in the last minutes: levels and patterns with far more lines than \
+                 at this time of other days, patterns that are new, and sources that fell silent."
             }
             Self::LineContext => "Shows a line between its neighbours in the same source.",
             Self::ListSources => "The log sources: name, number of lines, span of time.",
@@ -152,6 +159,11 @@ impl Tool {
                 object["required"] = json!(["query", "from", "to"]);
                 object
             }
+            Self::Anomalies => json!({ "type": "object", "properties": {
+                "query": query,
+                "to": at("last"),
+                "minutes": { "type": "integer", "minimum": 1, "maximum": 1_440 },
+            }, "required": ["query"], "additionalProperties": false }),
             Self::LineContext => json!({ "type": "object", "properties": {
                 "line": { "type": "string", "description": "The id of the line, as L123." },
                 "around": { "type": "integer", "minimum": 1, "maximum": run::MAX_AROUND },

@@ -7,20 +7,23 @@
 #[cfg(feature = "local-embeddings")]
 mod local;
 
-use std::{collections::HashMap, num::NonZeroUsize, sync::Arc};
+use std::{collections::HashMap, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use lru::LruCache;
 use parking_lot::Mutex;
 
 #[cfg(feature = "local-embeddings")]
 pub use self::local::LocalEmbedder;
-use crate::mining;
+use crate::{mining, search::started};
 
 /// Texts whose vectors are kept: with 384 numbers each, 30 MB.
 const KEPT: NonZeroUsize = NonZeroUsize::new(20_000).unwrap();
 
 /// Bytes of a text that are embedded; models read little more.
 const LONGEST: usize = 512;
+
+/// New texts are embedded for so long; what is left is for the next question. A search has ten seconds.
+const PATIENCE: Duration = Duration::from_millis(if cfg!(test) { 50 } else { 2_000 });
 
 /// Makes vectors of texts, which are the nearer the more alike the texts are.
 pub trait Embedder: Send + Sync {
@@ -29,6 +32,12 @@ pub trait Embedder: Send + Sync {
     /// # Errors
     /// When it cannot now.
     fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, EmbedError>;
+
+    /// As many texts as are embedded in a moment; after each such call the patience of whoever asks may
+    /// have come to its end.
+    fn at_once(&self) -> usize {
+        usize::MAX
+    }
 }
 
 /// Why there are no vectors. For the log: it may hold an address.
@@ -72,15 +81,22 @@ impl Vectors {
             }
         }
         if !unknown.is_empty() {
-            let vectors = embedder.embed(&unknown)?;
-            if vectors.len() != unknown.len() {
-                return Err(EmbedError("as many vectors as texts were expected".to_owned()));
-            }
-            let mut kept = self.0.lock();
-            for (text, vector) in unknown.into_iter().zip(vectors) {
-                let vector = unit(vector);
-                kept.put(text.into(), Arc::clone(&vector));
-                known.insert(text, vector);
+            let started = started();
+            for texts in unknown.chunks(embedder.at_once().max(1)) {
+                let vectors = embedder.embed(texts)?;
+                if vectors.len() != texts.len() {
+                    return Err(EmbedError("as many vectors as texts were expected".to_owned()));
+                }
+                let mut kept = self.0.lock();
+                for (text, vector) in texts.iter().zip(vectors) {
+                    let vector = unit(vector);
+                    kept.put((*text).into(), Arc::clone(&vector));
+                    known.insert(*text, vector);
+                }
+                drop(kept);
+                if started.elapsed() > PATIENCE {
+                    break;
+                }
             }
         }
         let Some(question) = known.get(question).cloned() else {
@@ -124,6 +140,21 @@ mod tests {
     #[derive(Default)]
     struct Letters(AtomicUsize);
 
+    /// The same, and takes longer than anybody waits for three texts.
+    struct Slow(Letters);
+
+    impl Embedder for Slow {
+        fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, EmbedError> {
+            assert!(texts.len() <= self.at_once());
+            std::thread::sleep(PATIENCE);
+            self.0.embed(texts)
+        }
+
+        fn at_once(&self) -> usize {
+            3
+        }
+    }
+
     impl Embedder for Letters {
         fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, EmbedError> {
             self.0.fetch_add(texts.len(), Ordering::Relaxed);
@@ -163,6 +194,15 @@ mod tests {
             [true, true, true, false]
         );
         assert!(vectors.likeness(&letters, "", &texts, 2).is_err());
+    }
+
+    #[test]
+    fn patience_has_an_end_and_what_is_left_comes_next() {
+        let (vectors, slow) = (Vectors::default(), Slow(Letters::default()));
+        let texts = texts(&["a", "b", "c"]);
+        let told = |alike: Vec<Option<f32>>| alike.iter().flatten().count();
+        assert_eq!(told(vectors.likeness(&slow, "q", &texts, 10).unwrap()), 2);
+        assert_eq!(told(vectors.likeness(&slow, "q", &texts, 10).unwrap()), 3);
     }
 
     #[test]

@@ -4,8 +4,8 @@ use std::{collections::HashMap, fmt::Write as _};
 
 use callboard_logs::{InvestigateOptions, LogStore, SearchError};
 use callboard_protocol::{
-    Change, CompareSearch, CountSearch, LineId, LogCount, LogLine, LogPage, LogSearch,
-    PatternOrder, PatternSearch, SearchOrder, TimeRange, Timestamp,
+    AnomalySearch, Change, CompareSearch, CountSearch, LineId, LogCount, LogLine, LogPage,
+    LogSearch, PatternOrder, PatternSearch, SearchOrder, TimeRange, Timestamp,
 };
 use callboard_providers::log_line;
 use serde::{Deserialize, de::DeserializeOwned};
@@ -71,6 +71,16 @@ struct Grouped {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct Unusual {
+    query: String,
+    #[serde(default)]
+    to: Option<String>,
+    #[serde(default)]
+    minutes: Option<u32>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Around {
     line: LineId,
     #[serde(default)]
@@ -90,6 +100,7 @@ pub(super) fn run(tool: Tool, logs: &LogStore, arguments: &str) -> Outcome {
         Tool::Patterns => read(arguments).and_then(|asked| patterns(logs, &asked)),
         Tool::CountBy => read(arguments).and_then(|asked| count_by(logs, &asked)),
         Tool::Compare => read(arguments).and_then(|search| compare(logs, &search)),
+        Tool::Anomalies => read(arguments).and_then(|asked| anomalies(logs, &asked)),
         Tool::LineContext => read(arguments).and_then(|around| context(logs, &around)),
         Tool::ListSources => read(arguments).map(|Nothing {}| sources(logs)),
     };
@@ -287,6 +298,38 @@ fn compare(logs: &LogStore, search: &Search) -> Result<Outcome, String> {
     }
     let summary = format!("{} patterns changed", compared.found);
     let lines = compared.changes.into_iter().map(|one| one.example).collect();
+    Ok(Outcome { text, summary, lines, is_error: false })
+}
+
+fn anomalies(logs: &LogStore, asked: &Unusual) -> Result<Outcome, String> {
+    let LogSearch { q, to, .. } = Search::spanned(&asked.query, &None, &asked.to).of_engine(1)?;
+    let window_s = Some(asked.minutes.unwrap_or(60).saturating_mul(60));
+    let search = AnomalySearch { q, to, window_s };
+    let unusual = logs.anomalies(&search, Timestamp::now()).map_err(said)?;
+    let kinds = [
+        ("Levels with far more lines", &unusual.levels),
+        ("Patterns with far more lines", &unusual.patterns),
+        ("New patterns", &unusual.new_patterns),
+        ("Sources without lines", &unusual.silent_sources),
+    ];
+    let mut text = format!(
+        "From {} to {}, compared with {} days before, of lines with: {}\n",
+        unusual.from, unusual.to, unusual.days, asked.query
+    );
+    let mut lines = Vec::new();
+    for (kind, findings) in kinds {
+        let _ = writeln!(text, "{kind}: {}", findings.len());
+        for finding in findings {
+            // It may have left the index since.
+            let example = finding.example.and_then(|id| logs.line(id).ok());
+            let newest = example.as_ref().map(|line| format!(" [{}]", line.id));
+            let (key, newest) = (&finding.key, newest.unwrap_or_default());
+            let _ = writeln!(text, "- {key}{newest} {}", finding.summary);
+            lines.extend(example);
+        }
+    }
+    let found: usize = kinds.iter().map(|(_, findings)| findings.len()).sum();
+    let summary = format!("{found} things are unusual");
     Ok(Outcome { text, summary, lines, is_error: false })
 }
 

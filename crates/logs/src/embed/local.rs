@@ -113,6 +113,10 @@ impl LocalEmbedder {
 }
 
 impl Embedder for LocalEmbedder {
+    fn at_once(&self) -> usize {
+        BATCH
+    }
+
     fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, EmbedError> {
         // Those of one length together: shorter ones are filled up to the longest.
         let mut order: Vec<usize> = (0..texts.len()).collect();
