@@ -9,6 +9,7 @@ use callboard_protocol::{
 };
 
 use crate::{
+    jobs,
     notify::{Notice, Told},
     storage::store_failed,
     system::Shared,
@@ -125,11 +126,7 @@ impl Alerts {
 }
 
 fn checked_name(name: &str) -> Result<String, ClientError> {
-    let name = name.trim();
-    let fits = (1..=LONGEST_NAME).contains(&name.len()) && !name.chars().any(char::is_control);
-    let problem =
-        || invalid(format!("A name has 1 to {LONGEST_NAME} bytes, none of them control."));
-    fits.then(|| name.to_owned()).ok_or_else(problem)
+    jobs::checked_name(name, LONGEST_NAME).map(ToOwned::to_owned).map_err(invalid)
 }
 
 fn invalid(message: String) -> ClientError {

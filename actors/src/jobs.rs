@@ -279,7 +279,7 @@ fn invalid(message: String) -> ClientError {
 }
 
 /// The name without blanks around it, or what is wrong with it.
-fn checked_name(name: &str, most: usize) -> Result<&str, String> {
+pub(crate) fn checked_name(name: &str, most: usize) -> Result<&str, String> {
     let name = name.trim();
     let fits = (1..=most).contains(&name.len()) && !name.chars().any(char::is_control);
     fits.then_some(name)

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aws_lc_rs::hmac;
-use callboard_protocol::{AlertSeverity, ChannelKind};
+use callboard_protocol::ChannelKind;
 use reqwest::StatusCode;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
@@ -173,12 +173,6 @@ fn slack(told: &Told<'_>) -> Value {
 /// The events for PagerDuty: one for each alert, which is the same incident from its begin to its end.
 fn pagerduty(told: &Told<'_>, key: &str) -> Vec<Value> {
     let notice = told.notice;
-    let severity = match notice.severity {
-        AlertSeverity::Info => "info",
-        AlertSeverity::Warning => "warning",
-        AlertSeverity::Error => "error",
-        AlertSeverity::Critical => "critical",
-    };
     let action = match notice.kind {
         NoticeKind::Fired | NoticeKind::Test => "trigger",
         NoticeKind::Resolved => "resolve",
@@ -193,7 +187,8 @@ fn pagerduty(told: &Told<'_>, key: &str) -> Vec<Value> {
             "payload": {
                 "summary": summary,
                 "source": "callboard",
-                "severity": severity,
+                // Its names are ours.
+                "severity": notice.severity,
                 "timestamp": notice.at,
                 "component": notice.rule,
                 "custom_details": details,

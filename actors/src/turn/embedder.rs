@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use callboard_logs::{EmbedError, Embedder, Redactor};
 use callboard_protocol::UsageEndpoint;
 use callboard_providers::EmbedRequest;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::{Running, models};
 use crate::{
@@ -17,8 +17,8 @@ use crate::{
     system::Shared,
 };
 
-/// The longest wait for vectors. The search goes on by words alone after it, and must end itself
-/// within its step.
+/// The longest wait of a search for vectors, however often it asks. It goes on by words alone after it,
+/// and must end itself within its step.
 const LONGEST: Duration = Duration::from_secs(5);
 
 /// See the module.
@@ -26,6 +26,7 @@ pub(super) struct TurnEmbedder {
     shared: Arc<Shared>,
     caller: Caller,
     model: String,
+    deadline: Instant,
 }
 
 impl TurnEmbedder {
@@ -34,7 +35,8 @@ impl TurnEmbedder {
         let model = running.shared.logs.embedding_model()?.to_owned();
         let caller =
             Caller { endpoint: UsageEndpoint::Embeddings, task: None, ..models::caller(running) };
-        Some(Self { shared: Arc::clone(running.shared), caller, model })
+        let deadline = Instant::now() + LONGEST;
+        Some(Self { shared: Arc::clone(running.shared), caller, model, deadline })
     }
 }
 
@@ -44,8 +46,8 @@ impl Embedder for TurnEmbedder {
         let input = texts.iter().map(|text| redactor.redact(text).into_owned()).collect();
         let model = Some(self.model.clone());
         let request = EmbedRequest { model, input, ..EmbedRequest::default() };
-        let embedded = timeout(LONGEST, gateway::embed(&self.shared, &self.caller, &request));
-        match self.shared.runtime.block_on(embedded) {
+        let embedded = gateway::embed(&self.shared, &self.caller, &request);
+        match self.shared.runtime.block_on(async { timeout_at(self.deadline, embedded).await }) {
             Ok(Ok((embeddings, _))) => Ok(embeddings.vectors),
             Ok(Err(error)) => Err(EmbedError(error.client.to_string())),
             Err(_) => Err(EmbedError("the model did not answer in time".to_owned())),

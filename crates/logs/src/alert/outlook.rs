@@ -3,7 +3,7 @@
 //! The lines are read once and counted in slots of a twelfth of the window, or of a minute where that
 //! is longer; then the window slides over the slots. So a time is right to a slot.
 
-use std::{collections::HashMap, ops::ControlFlow, time::Duration};
+use std::{collections::HashMap, time::Duration};
 
 use callboard_protocol::{
     AlertCondition, AlertOutlook, AlertPreview, Finding, TimeRange, Timestamp, WouldFire,
@@ -220,18 +220,13 @@ impl Moment<'_> {
     fn series(self, by: By, slots: Slots) -> Result<HashMap<Key, Series>, SearchError> {
         let mut counts: HashMap<Key, Vec<(u32, u64)>> = HashMap::new();
         let range = TimeRange { from: Some(slots.begin), to: Some(slots.end) };
-        self.snapshot.each_asked((self.q, range), self.reading, |columns, doc| {
-            if let Some(key) = self.snapshot.key(by, columns, doc)
-                && let Some(at) = columns.timestamp(doc)
-            {
-                let (slot, of_key) = (slots.slot(at), counts.entry(key).or_default());
-                // Lines come nearly in the order of their times.
-                match of_key.last_mut() {
-                    Some((last, count)) if *last == slot => *count += 1,
-                    _ => of_key.push((slot, 1)),
-                }
+        self.snapshot.each_keyed((self.q, range), by, self.reading, |key, at, _| {
+            let (slot, of_key) = (slots.slot(at), counts.entry(key).or_default());
+            // Lines come nearly in the order of their times.
+            match of_key.last_mut() {
+                Some((last, count)) if *last == slot => *count += 1,
+                _ => of_key.push((slot, 1)),
             }
-            ControlFlow::Continue(())
         })?;
         Ok(counts.into_iter().map(|(key, counts)| (key, Series::of(counts))).collect())
     }
@@ -303,15 +298,10 @@ impl Moment<'_> {
     fn firsts(self, (from, to): (Timestamp, Timestamp)) -> Result<Vec<WouldFire>, SearchError> {
         let mut firsts: HashMap<Key, (Timestamp, u64)> = HashMap::new();
         let range = TimeRange { from: None, to: Some(to) };
-        self.snapshot.each_asked((self.q, range), self.reading, |columns, doc| {
-            if let Some(key) = self.snapshot.key(By::Pattern, columns, doc)
-                && let Some(at) = columns.timestamp(doc)
-            {
-                let (first, count) = firsts.entry(key).or_insert((at, 0));
-                *first = (*first).min(at);
-                *count += 1;
-            }
-            ControlFlow::Continue(())
+        self.snapshot.each_keyed((self.q, range), By::Pattern, self.reading, |key, at, _| {
+            let (first, count) = firsts.entry(key).or_insert((at, 0));
+            *first = (*first).min(at);
+            *count += 1;
         })?;
         let begin = self.snapshot.catalogue.covered().from;
         let in_span = |first: Timestamp| {

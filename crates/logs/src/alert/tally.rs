@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, ops::ControlFlow};
 
-use callboard_protocol::{Level, LineFilter, LineId, TimeRange};
+use callboard_protocol::{Level, LineFilter, LineId, TimeRange, Timestamp};
 use tantivy::DocId;
 
 use crate::{
@@ -55,21 +55,34 @@ impl Snapshot {
         reading: &Reading,
     ) -> Result<Tallies, SearchError> {
         let mut tallies = Tallies::new();
-        self.each_asked(lines, reading, |columns, doc| {
-            if let Some(key) = self.key(by, columns, doc)
-                && let Some(at) = columns.timestamp(doc)
-            {
-                let tally = tallies.entry(key).or_default();
-                tally.count += 1;
-                tally.newest = tally.newest.max(Some((at.as_millis(), columns.id(doc))));
-            }
-            ControlFlow::Continue(())
+        self.each_keyed(lines, by, reading, |key, at, id| {
+            let tally = tallies.entry(key).or_default();
+            tally.count += 1;
+            tally.newest = tally.newest.max(Some((at.as_millis(), id)));
         })?;
         Ok(tallies)
     }
 
+    /// Goes through the lines of a query in a span of time, each with what it counts as, and when.
+    pub(super) fn each_keyed(
+        &self,
+        lines: (&str, TimeRange),
+        by: By,
+        reading: &Reading,
+        mut work: impl FnMut(Key, Timestamp, LineId),
+    ) -> Result<(), SearchError> {
+        self.each_asked(lines, reading, |columns, doc| {
+            if let Some(key) = self.key(by, columns, doc)
+                && let Some(at) = columns.timestamp(doc)
+            {
+                work(key, at, columns.id(doc));
+            }
+            ControlFlow::Continue(())
+        })
+    }
+
     /// What a line counts as; none when its pattern is not known.
-    pub(super) fn key(&self, by: By, columns: &Columns, doc: DocId) -> Option<Key> {
+    fn key(&self, by: By, columns: &Columns, doc: DocId) -> Option<Key> {
         Some(match by {
             By::All => Key::All,
             By::Level => Key::Level(columns.level(doc)),

@@ -19,8 +19,8 @@ const CANDIDATES: usize = 50;
 /// Patterns that are looked at when no line has the words: those of the least ids.
 const MOST_PATTERNS: usize = 4_000;
 
-/// Texts that are embedded for one question; a small model takes a second for them. What is left is
-/// embedded for the next one.
+/// New texts that are embedded in one look, of which a question has two at most; a small model takes a
+/// second for them. What is left is embedded for the next question.
 const MOST_NEW: usize = 100;
 
 /// Patterns that are taken for their meaning.
@@ -68,20 +68,12 @@ impl Inquiry<'_> {
         if self.embedder().is_none() {
             return Ok(Vec::new());
         }
-        let patterns: Vec<(PatternId, String)> = self
-            .snapshot
-            .patterns
-            .templates()
-            .map(|(id, template)| (id, words_of(template)))
-            .take(MOST_PATTERNS)
-            .collect();
-        let texts: Vec<String> = patterns.iter().map(|(_, words)| words.clone()).collect();
+        let templates = self.snapshot.patterns.templates().take(MOST_PATTERNS);
+        let (ids, texts): (Vec<PatternId>, Vec<String>) =
+            templates.map(|(id, template)| (id, words_of(template))).unzip();
         let Some(alike) = self.likeness(text, &texts) else { return Ok(Vec::new()) };
-        let mut ranked: Vec<(f32, PatternId)> = alike
-            .iter()
-            .zip(&patterns)
-            .filter_map(|(alike, (id, _))| Some(((*alike)?, *id)))
-            .collect();
+        let mut ranked: Vec<(f32, PatternId)> =
+            alike.iter().zip(ids).filter_map(|(alike, id)| Some(((*alike)?, id))).collect();
         ranked.sort_by(|(a, _), (b, _)| b.total_cmp(a));
         let mut lines = Vec::new();
         for (_, id) in ranked.into_iter().take(NEAREST_PATTERNS) {
