@@ -6,7 +6,7 @@
 //! alone. Every commit of the new one says how far it has come, so that it goes on there after a
 //! crash, unless another version of Callboard began it.
 
-use std::{fs, io, path::Path, sync::Arc};
+use std::{fs, io, mem, ops::ControlFlow, path::Path, sync::Arc};
 
 use callboard_protocol::{IngestProgress, LineId};
 use tantivy::{DocAddress, collector::DocSetCollector};
@@ -34,24 +34,54 @@ impl LogStore {
         &self,
         on_progress: OnProgress<'_>,
     ) -> Result<Option<IngestProgress>, IngestError> {
-        let Some(_alone) = self.inner.remaking.try_lock() else {
+        let Some(mut left) = self.inner.remaking.try_lock() else {
             return Err(IngestError::Remaking);
         };
-        let mut remake = Remake::begin(self)?;
+        let mut remake = left.take().map_or_else(|| Remake::begin(self), Ok)?;
+        if self.copy_most(&mut remake, on_progress)?.is_break() {
+            *left = Some(remake);
+            return Ok(None);
+        }
+        let (former, progress) = self.switch_to(remake)?;
+        info!(
+            lines = progress.lines,
+            patterns = self.snapshot().patterns.len(),
+            "the index is made anew"
+        );
+        former.close();
+        if let Err(error) = self.inner.folders.sweep() {
+            warn!(%error, "the former log index cannot be deleted");
+        }
+        // There is nothing left to break off.
+        let _ = on_progress(&progress);
+        Ok(Some(progress))
+    }
+
+    /// Copies while lines come in, until few are left.
+    fn copy_most(
+        &self,
+        remake: &mut Remake,
+        on_progress: OnProgress<'_>,
+    ) -> Result<ControlFlow<()>, IngestError> {
         let chunk = self.inner.config.commit_every_lines.clamp(1, MOST_AT_ONCE);
         loop {
             let snapshot = self.snapshot();
             let (at, end) = (remake.at(), snapshot.catalogue.next_line);
             remake.progress.lines_total = Some(snapshot.catalogue.lines());
             if end.saturating_sub(at) <= chunk / LAST_PART {
-                break;
+                return Ok(ControlFlow::Continue(()));
             }
             remake.copy(&snapshot, end.min(at + chunk))?;
             remake.writer.make_durable()?;
             if on_progress(&remake.progress).is_break() {
-                return Ok(None);
+                return Ok(ControlFlow::Break(()));
             }
         }
+    }
+
+    /// Copies what is left while writers wait, and puts the new index in the place of the old one,
+    /// whose writer is returned.
+    fn switch_to(&self, mut remake: Remake) -> Result<(Writer, IngestProgress), IngestError> {
         self.with_writer(|writer, inner| {
             writer.commit_changes(inner)?;
             let snapshot = self.snapshot();
@@ -60,19 +90,7 @@ impl LogStore {
             inner.folders.switch().map_err(in_folder)?;
             let Remake { writer: new, progress } = remake;
             new.publish(inner)?;
-            *writer = new;
-            info!(
-                lines = progress.lines,
-                patterns = self.snapshot().patterns.len(),
-                "the index is made anew"
-            );
-            // The old one is dropped now, and its files may go.
-            if let Err(error) = inner.folders.sweep() {
-                warn!(%error, "the former log index cannot be deleted");
-            }
-            // There is nothing left to break off.
-            let _ = on_progress(&progress);
-            Ok(Some(progress))
+            Ok((mem::replace(writer, new), progress))
         })
     }
 
@@ -81,9 +99,12 @@ impl LogStore {
     /// # Errors
     /// When it is being made, or cannot be deleted.
     pub fn discard_reindex(&self) -> Result<(), IngestError> {
-        let Some(_alone) = self.inner.remaking.try_lock() else {
+        let Some(mut left) = self.inner.remaking.try_lock() else {
             return Err(IngestError::Remaking);
         };
+        if let Some(remake) = left.take() {
+            remake.writer.close();
+        }
         let next = self.inner.folders.next().map_err(in_folder)?;
         remove(&next).map_err(in_folder)
     }
@@ -101,7 +122,7 @@ impl LogStore {
 const MOST_AT_ONCE: u64 = 200_000;
 
 /// The index that is being made.
-struct Remake {
+pub(crate) struct Remake {
     writer: Writer,
     progress: IngestProgress,
 }

@@ -22,6 +22,7 @@ use crate::{
     folders::Folders,
     format::custom::Formats,
     patterns::{self, Patterns},
+    reindex::Remake,
     schema::{self, Fields},
     survey::Rollups,
     writer::Writer,
@@ -43,8 +44,8 @@ pub(crate) struct Inner {
     /// The model on this machine.
     pub(crate) embedder: Option<Box<dyn Embedder>>,
     pub(crate) vectors: Vectors,
-    /// Held by whoever makes the index anew.
-    pub(crate) remaking: Mutex<()>,
+    /// Held by whoever makes the index anew; what was broken off waits in it for the next one.
+    pub(crate) remaking: Mutex<Option<Remake>>,
 }
 
 /// How lines are read that a query asks for.
@@ -104,7 +105,7 @@ impl LogStore {
                 writer: Mutex::new(None),
                 embedder: config.embeddings.open()?,
                 vectors: Vectors::default(),
-                remaking: Mutex::new(()),
+                remaking: Mutex::new(None),
             }),
         })
     }

@@ -12,7 +12,7 @@ use tantivy::{
     IndexWriter, TantivyError,
     indexer::{LogMergePolicy, UserOperation},
 };
-use tracing::debug;
+use tracing::{debug, warn};
 
 use crate::{
     IngestError, LogStore, LogsConfig, Miner,
@@ -274,6 +274,14 @@ impl Writer {
             self.patterns = Arc::new(Patterns::of(&self.miner));
         }
         Ok(())
+    }
+
+    /// Ends it with the merges that run. One that is dropped leaves them to themselves, and they
+    /// write into the folder of the index to their end.
+    pub(crate) fn close(self) {
+        if let Err(error) = self.index_writer.wait_merging_threads() {
+            warn!(%error, "a merge of the log index failed");
+        }
     }
 
     /// Shows readers what was committed.

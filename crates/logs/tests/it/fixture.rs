@@ -77,6 +77,12 @@ impl Fixture {
         self.store.search(&query(q)).unwrap()
     }
 
+    /// How many indexes there are: the one that is read, and what is left of others.
+    pub(crate) fn indexes(&self) -> usize {
+        let entries = fs::read_dir(self.folder.path().join("index")).unwrap();
+        entries.filter(|entry| entry.as_ref().unwrap().path().is_dir()).count()
+    }
+
     /// The texts of all lines, in the order of their ids.
     pub(crate) fn texts(&self) -> Vec<String> {
         let mut lines =

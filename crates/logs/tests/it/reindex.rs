@@ -129,6 +129,24 @@ fn one_that_is_broken_off_goes_on_where_it_was_and_can_be_forgotten() {
     assert_eq!(stop_at(&fixture, 1), 10, "it begins anew");
 }
 
+/// A merge of segments writes into the folder of its index, and goes on behind the commits.
+#[test]
+fn merges_that_still_run_do_not_keep_a_folder() {
+    let fixture = Fixture::with(LogsConfig { commit_every_lines: 2_000, ..config() });
+    fixture.ingest("a.log", &text(0, 20_000));
+    // Segments are merged by eights.
+    let mut left = 8;
+    let stop = fixture.store.reindex(&mut |_| {
+        left -= 1;
+        if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    assert_eq!(stop.unwrap(), None);
+    fixture.store.discard_reindex().unwrap();
+    assert_eq!(fixture.indexes(), 1, "after it is discarded");
+    fixture.store.reindex(&mut go_on).unwrap();
+    assert_eq!(fixture.indexes(), 1, "after the switch");
+}
+
 #[test]
 fn it_is_made_by_one_at_a_time() {
     let fixture = Fixture::with(small());
