@@ -345,6 +345,7 @@ async fn open(config: &Config, metrics: Metrics, own_log: Option<&Path>) -> anyh
         usage: config.data.folder.join("usage"),
         uploads: uploads.clone(),
         pushed,
+        mirrors: config.data.folder.join("mirrors"),
         own_log: own_log.map(Path::to_owned),
         restarts: RestartPolicy::default(),
         runtime: tokio::runtime::Handle::current(),

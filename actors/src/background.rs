@@ -87,9 +87,13 @@ impl Background<'_> {
     }
 
     /// Starts those that follow what somebody configured.
-    pub(crate) async fn sources(&self, stopping: CancellationToken) -> Result<Sources, StoreError> {
+    pub(crate) async fn sources(
+        &self,
+        mirrors: PathBuf,
+        stopping: CancellationToken,
+    ) -> Result<Sources, StoreError> {
         let Self { shared, keeper, arbiters } = self;
         let (shared, keeper) = (Arc::clone(shared), (*keeper).clone());
-        Sources::start(shared, keeper, Arc::clone(arbiters), stopping).await
+        Sources::start(shared, keeper, Arc::clone(arbiters), (mirrors, stopping)).await
     }
 }

@@ -36,6 +36,7 @@ mod socket;
 mod sockets;
 mod sources;
 mod spooler;
+mod ssh;
 mod storage;
 mod system;
 #[cfg(test)]

@@ -25,7 +25,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
-use crate::{keeper::Life, storage::store_failed, system::Shared};
+use crate::{
+    keeper::Life,
+    ssh::{Address, Remote},
+    storage::store_failed,
+    system::Shared,
+};
 
 /// The name of the source that holds the server's own log.
 pub(crate) const OWN_LOG: &str = "callboard";
@@ -46,6 +51,9 @@ pub(crate) enum Followed {
     OwnLog(PathBuf),
     /// The files of a pattern, each a source of its own.
     Pattern(String),
+    /// The files of a pattern on another machine, each a source of its own; their copies lie below this
+    /// folder.
+    Remote { address: Address, mirrors: PathBuf },
     /// What programs pushed to a source.
     Spool { folder: PathBuf, source: SourceId },
 }
@@ -89,18 +97,24 @@ pub(crate) struct SourceSeed {
 }
 
 impl SourceSeed {
-    fn follower(&self) -> Result<Follower, PatternError> {
-        match &self.followed {
+    fn eyes(&self) -> Result<Eyes, PatternError> {
+        let follower = match &self.followed {
             Followed::OwnLog(path) => Follower::of_file(path),
             Followed::Pattern(pattern) => self.shared.logs.follower(pattern),
             Followed::Spool { folder, .. } => Follower::of_spool(folder),
-        }
+            Followed::Remote { address, mirrors } => {
+                let most_waiting = self.shared.logs.spool_bytes();
+                let remote = Remote::new(address.clone(), mirrors, most_waiting);
+                return Ok(Eyes::There(Box::new(remote)));
+            }
+        };
+        Ok(Eyes::Here(Box::new(follower?)))
     }
 
     /// What it is called in metrics: names that strangers choose are none.
     fn label(&self) -> &str {
         match self.followed {
-            Followed::OwnLog(_) | Followed::Pattern(_) => &self.name,
+            Followed::OwnLog(_) | Followed::Pattern(_) | Followed::Remote { .. } => &self.name,
             Followed::Spool { .. } => PUSHED,
         }
     }
@@ -118,9 +132,15 @@ pub(crate) struct LogSource {
 
 /// What is known from one look to the next.
 struct Reading {
-    follower: Follower,
+    eyes: Eyes,
     /// Sources by the paths of their files.
     sources: HashMap<PathBuf, SourceId>,
+}
+
+/// What looks at the files: on this machine, or on another one.
+enum Eyes {
+    Here(Box<Follower>),
+    There(Box<Remote>),
 }
 
 impl LogSource {
@@ -132,7 +152,9 @@ impl LogSource {
         self._address = Some(ctx.address());
         match self.seed.followed {
             // Somebody may wait for it.
-            Followed::Pattern(_) | Followed::Spool { .. } => self.look(ctx),
+            Followed::Pattern(_) | Followed::Remote { .. } | Followed::Spool { .. } => {
+                self.look(ctx);
+            }
             Followed::OwnLog(_) => {
                 ctx.run_later(LOOK, Self::look);
             }
@@ -184,9 +206,9 @@ fn read_on(seed: &SourceSeed, reading: &Mutex<Option<Reading>>) {
     let mut reading = reading.lock();
     let known = match reading.take() {
         Some(reading) => Ok(reading),
-        None => seed.follower().map(|follower| Reading { follower, sources: HashMap::new() }),
+        None => seed.eyes().map(|eyes| Reading { eyes, sources: HashMap::new() }),
     };
-    let Reading { follower, sources } = match known {
+    let Reading { eyes, sources } = match known {
         Ok(known) => reading.insert(known),
         Err(error) => {
             seed.standing.lock().problem = Some(error.to_string());
@@ -199,7 +221,9 @@ fn read_on(seed: &SourceSeed, reading: &Mutex<Option<Reading>>) {
         }
         let name = match &seed.followed {
             Followed::OwnLog(_) => OWN_LOG.to_owned(),
-            Followed::Pattern(_) | Followed::Spool { .. } => path.display().to_string(),
+            Followed::Pattern(_) | Followed::Remote { .. } | Followed::Spool { .. } => {
+                path.display().to_string()
+            }
         };
         let id = match sources.get(path) {
             Some(id) => *id,
@@ -215,7 +239,14 @@ fn read_on(seed: &SourceSeed, reading: &Mutex<Option<Reading>>) {
         }
     };
     let at = Timestamp::now();
-    let looked = follower.look((&seed.shared.logs, at), &mut source_of, &mut on_progress);
+    let store = (&seed.shared.logs, at);
+    let looked = match eyes {
+        Eyes::Here(follower) => follower.look(store, &mut source_of, &mut on_progress),
+        Eyes::There(remote) => {
+            let on = (&seed.shared.runtime, &seed.stopping);
+            remote.look(store, on, &mut source_of, &mut on_progress)
+        }
+    };
     seed.shared.index.wrote(&looked);
     note(seed, at, looked);
 }

@@ -1,7 +1,7 @@
 //! The sources that somebody configured: an actor for each, made, changed, paused and deleted while
 //! the server runs.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use actix::ArbiterHandle;
 use callboard_entities::{
@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     keeper::{Keeper, Placement},
     log_source::{self, Followed, LogSource, SourceSeed, Standing},
+    ssh::Address,
     storage::store_failed,
     system::Shared,
 };
@@ -57,6 +58,8 @@ pub struct Sources {
     shared: Arc<Shared>,
     keeper: Keeper,
     arbiters: Arc<[ArbiterHandle]>,
+    /// Holds the copies of files of other machines.
+    mirrors: PathBuf,
     /// Cancelled when the server ends.
     stopping: CancellationToken,
     /// Changed by one at a time: what is stored, and then what runs.
@@ -72,10 +75,11 @@ impl Sources {
         shared: Arc<Shared>,
         keeper: Keeper,
         arbiters: Arc<[ArbiterHandle]>,
-        stopping: CancellationToken,
+        (mirrors, stopping): (PathBuf, CancellationToken),
     ) -> Result<Self, StoreError> {
         let stored = sources::of_kind(&shared.store, FILES).await?;
-        let started = Self { shared, keeper, arbiters, stopping, running: Default::default() };
+        let running = Default::default();
+        let started = Self { shared, keeper, arbiters, mirrors, stopping, running };
         let mut running = started.running.lock().await;
         for source in stored {
             running.insert(source.id, started.run(source));
@@ -181,9 +185,25 @@ impl Sources {
         if !(1..=LONGEST_PATH).contains(&path.len()) {
             return Err(invalid(format!("A path has 1 to {LONGEST_PATH} bytes.")));
         }
+        if Address::is_meant(path) {
+            return match Address::parse(path) {
+                Ok(_) if self.shared.logs.ssh().known_hosts.is_some() => Ok(path.to_owned()),
+                Ok(_) => {
+                    Err(invalid("Other machines are followed when logs.ssh is set.".to_owned()))
+                }
+                Err(error) => Err(invalid(format!("This path cannot be followed: {error}."))),
+            };
+        }
         match self.shared.logs.follower(path) {
             Ok(_) => Ok(path.to_owned()),
             Err(error) => Err(invalid(format!("This path cannot be followed: {error}."))),
+        }
+    }
+
+    fn followed(&self, path: &str) -> Followed {
+        match Address::parse(path) {
+            Ok(address) => Followed::Remote { address, mirrors: self.mirrors.clone() },
+            Err(_) => Followed::Pattern(path.to_owned()),
         }
     }
 
@@ -200,7 +220,7 @@ impl Sources {
         if let Some(stopping) = &stopping {
             let seed = SourceSeed {
                 name: source.name.clone(),
-                followed: Followed::Pattern(configured.path.clone()),
+                followed: self.followed(&configured.path),
                 shared: Arc::clone(&self.shared),
                 stopping: stopping.clone(),
                 standing: Arc::clone(&standing),

@@ -163,7 +163,7 @@ impl System {
         let background = Background { shared: &shared, keeper: &keeper, arbiters: &arbiters };
         background.keep(parts.own_log, jobs.stopping(), (keep_days, parts.alerts.keep_days));
         background.watch(&jobs, parts.alerts.every_s);
-        let sources = background.sources(jobs.stopping()).await?;
+        let sources = background.sources(parts.mirrors, jobs.stopping()).await?;
         let intake = Arc::new(background.intake(parts.pushed, jobs.stopping()).await);
         background.listen(&intake, &jobs.stopping()).map_err(StartError::Listen)?;
         Ok(Self {

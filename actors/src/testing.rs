@@ -91,6 +91,7 @@ impl World {
             usage: folder.path().join("usage"),
             uploads,
             pushed: folder.path().join("pushed"),
+            mirrors: folder.path().join("mirrors"),
             own_log: Some(folder.path().join("own.jsonl")),
             runtime: tokio::runtime::Handle::current(),
             arbiters: vec![Arbiter::current()],

@@ -11,6 +11,7 @@
 )]
 
 mod harness;
+mod ssh;
 mod ssh_log;
 
 mod accounts;

@@ -48,7 +48,7 @@ async fn change(client: &Client, id: SourceId, change: Value) -> FollowedSource 
 }
 
 /// Waits until so many lines are indexed.
-async fn until_lines(client: &Client, lines: u64) {
+pub(crate) async fn until_lines(client: &Client, lines: u64) {
     let there = async || {
         let stats: LogStats = client.get("/logs/stats").await;
         assert!(stats.lines <= lines, "{} of {lines}", stats.lines);
@@ -57,7 +57,7 @@ async fn until_lines(client: &Client, lines: u64) {
     eventually_some(PATIENCE, there).await;
 }
 
-fn append(path: &Path, text: &str) {
+pub(crate) fn append(path: &Path, text: &str) {
     let mut file = File::options().create(true).append(true).open(path).unwrap();
     file.write_all(text.as_bytes()).unwrap();
 }
@@ -150,12 +150,12 @@ async fn what_is_wrong_with_a_source_is_said() {
 /// How often the server is killed; `CALLBOARD_TEST_KILLS` says otherwise.
 const KILLS: usize = 4;
 
-fn line(number: usize) -> String {
+pub(crate) fn line(number: usize) -> String {
     format!("2026-11-20 10:00:00 INFO app: this is line {number} of the program\n")
 }
 
 /// A program that writes line after line, and whose log is rotated again and again.
-fn writing(path: PathBuf, stop: Arc<AtomicBool>, written: Arc<AtomicUsize>) {
+pub(crate) fn writing(path: PathBuf, stop: Arc<AtomicBool>, written: Arc<AtomicUsize>) {
     let mut file = File::options().create(true).append(true).open(&path).unwrap();
     while !stop.load(Ordering::Relaxed) {
         let number = written.load(Ordering::Relaxed);
@@ -222,7 +222,7 @@ async fn until_quiet(client: &Client, lines: u64) {
 const QUIET: Duration = Duration::from_secs(10);
 
 /// The spans of numbers that are missing, and that are there twice.
-async fn compared(client: &Client, written: usize) -> (Vec<Span>, Vec<Span>) {
+pub(crate) async fn compared(client: &Client, written: usize) -> (Vec<Span>, Vec<Span>) {
     let mut found = vec![0_u8; written];
     let mut cursor = None::<String>;
     loop {
@@ -247,4 +247,4 @@ async fn compared(client: &Client, written: usize) -> (Vec<Span>, Vec<Span>) {
 }
 
 /// The first and the last of some numbers.
-type Span = (usize, usize);
+pub(crate) type Span = (usize, usize);

@@ -59,6 +59,8 @@ pub struct Parts {
     pub uploads: PathBuf,
     /// Where what programs push waits to be indexed.
     pub pushed: PathBuf,
+    /// Holds the copies of files of other machines, until they are indexed.
+    pub mirrors: PathBuf,
     /// The server's own log, to be indexed like any other.
     pub own_log: Option<PathBuf>,
     /// How often an actor may fail before it is given up.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 /// As many bytes as a fingerprint covers.
-const FINGERPRINT_BYTES: usize = 1024;
+pub(crate) const FINGERPRINT_BYTES: usize = 1024;
 
 /// The file system's name for a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -40,6 +40,18 @@ impl Fingerprint {
     pub(crate) fn len(&self) -> usize {
         self.len
     }
+
+    /// Whether these bytes begin with those that it covers.
+    pub(crate) fn begins(&self, head: &Head) -> bool {
+        let len = self.len;
+        len > 0 && head.bytes.len() >= len && digest(&head.bytes[..len]) == self.sha256
+    }
+
+    /// Whether that says that it is the same file. A few bytes, such as the banner that a program
+    /// prints at each start, say little when the file has grown.
+    pub(crate) fn tells(&self, head: &Head) -> bool {
+        (self.len == FINGERPRINT_BYTES || head.bytes.len() == self.len) && self.begins(head)
+    }
 }
 
 /// How far a file was read.
@@ -53,8 +65,7 @@ pub(crate) struct Checkpoint {
 impl Checkpoint {
     /// Whether these bytes begin with those of the file.
     pub(crate) fn begins(&self, head: &Head) -> bool {
-        let len = self.fingerprint.len;
-        len > 0 && head.bytes.len() >= len && digest(&head.bytes[..len]) == self.fingerprint.sha256
+        self.fingerprint.begins(head)
     }
 
     /// Whether this is about the file that starts with these bytes.
@@ -62,10 +73,8 @@ impl Checkpoint {
         if !self.begins(head) {
             return false;
         }
-        let len = self.fingerprint.len;
-        // A few bytes, such as the banner that a program prints at each start, say little when the
-        // file has grown: then it must also be the same file to the file system.
-        let telling = len == FINGERPRINT_BYTES || head.bytes.len() == len;
+        // Otherwise it must also be the same file to the file system.
+        let telling = self.fingerprint.tells(head);
         let other_file = matches!((self.file, file), (Some(known), Some(this)) if known != this);
         telling || !other_file
     }
@@ -79,6 +88,10 @@ pub(crate) struct Head {
 impl Head {
     pub(crate) fn new(bytes: &[u8]) -> Self {
         Self { bytes: bytes[..bytes.len().min(FINGERPRINT_BYTES)].to_vec() }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
     }
 
     pub(crate) fn fingerprint(&self) -> Fingerprint {

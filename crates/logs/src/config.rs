@@ -46,6 +46,8 @@ pub struct LogsConfig {
     pub spool_mb: u64,
     /// Where logs are taken that come by other ways than HTTP.
     pub listen: ListenConfig,
+    /// How other machines are asked for their files.
+    pub ssh: SshConfig,
     /// Who tells likeness of meaning.
     pub embeddings: EmbeddingsConfig,
 }
@@ -92,6 +94,18 @@ pub struct ListenConfig {
     pub gelf_tcp: Option<SocketAddr>,
 }
 
+/// `[logs.ssh]`: paths. A machine is asked when its key is known, and there is a key to show.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SshConfig {
+    /// The keys of the machines that are asked, as OpenSSH writes them.
+    pub known_hosts: Option<PathBuf>,
+    /// The private key that is shown to them.
+    pub private_key: Option<PathBuf>,
+    /// The socket of an agent that holds further keys.
+    pub agent: Option<PathBuf>,
+}
+
 impl Default for LogsConfig {
     fn default() -> Self {
         Self {
@@ -111,6 +125,7 @@ impl Default for LogsConfig {
             formats: Vec::new(),
             spool_mb: 256,
             listen: ListenConfig::default(),
+            ssh: SshConfig::default(),
             embeddings: EmbeddingsConfig::default(),
         }
     }

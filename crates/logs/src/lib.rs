@@ -6,7 +6,7 @@
 //! [`LogStore::investigate`] answers a question with counts and lines.
 //!
 //! The way of a line: it stands in a file, comes `packed`, or was pushed (`push` makes lines of what
-//! shippers send, `spool` keeps them until they are indexed). `lines` cuts the stream, `format` reads
+//! shippers send, `spool` keeps them until they are indexed), or was fetched (`mirror`). `lines` cuts the stream, `format` reads
 //! its head, `record` joins what belongs together, `writer` gives it its number and its place,
 //! `mining` its pattern, `tokenizer` cuts it into words, `chunks` keep its text, `survey` counts it
 //! when it matches, and `retention` lets it go. Invariants:
@@ -36,6 +36,7 @@ mod ingest;
 mod investigate;
 mod lines;
 mod mining;
+mod mirror;
 mod packed;
 mod pattern_counts;
 mod patterns;
@@ -60,7 +61,7 @@ mod tokenizer;
 mod writer;
 
 pub use alert::Evaluated;
-pub use config::{ListenConfig, LogsConfig};
+pub use config::{ListenConfig, LogsConfig, SshConfig};
 #[cfg(feature = "local-embeddings")]
 pub use embed::LocalEmbedder;
 pub use embed::{EmbedError, Embedder};
@@ -70,6 +71,7 @@ pub use format::custom::FormatConfig;
 pub use ingest::{IngestMode, IngestOptions, OnProgress};
 pub use investigate::InvestigateOptions;
 pub use mining::{Miner, PatternId, VALUE};
+pub use mirror::{MIRROR_HEAD_BYTES, Mirror};
 pub use redaction::{Redactor, Restorer};
 pub use retention::Retention;
 pub use spool::{Spool, SpoolError};

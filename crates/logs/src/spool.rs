@@ -55,9 +55,7 @@ impl Spool {
     /// When the folder cannot be used.
     pub fn open(folder: &Path, most: u64) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
-        let mut spool = Self { folder: folder.to_owned(), open: None, most, held: 0 };
-        spool.held = spool.measure()?;
-        Ok(spool)
+        Ok(Self { folder: folder.to_owned(), open: None, most, held: measure(folder)? })
     }
 
     /// Takes texts, each of them a record. They are on the disk when it returns; those of a call are
@@ -89,7 +87,7 @@ impl Spool {
     /// [`SpoolError::Full`], and when the folder cannot be read.
     pub fn check_room(&mut self, bytes: u64) -> Result<(), SpoolError> {
         if self.held.saturating_add(bytes) > self.most {
-            self.held = self.measure()?;
+            self.held = measure(&self.folder)?;
         }
         if self.held.saturating_add(bytes) > self.most {
             return Err(SpoolError::Full(self.most));
@@ -114,21 +112,42 @@ impl Spool {
 
     /// A new file, behind all that are there.
     fn begin(&mut self) -> io::Result<Open> {
-        let last = files(&self.folder)?.last().map_or(0, |(number, _)| *number);
-        let path = self.folder.join(format!("{:010}.log", last + 1));
-        let mut file = File::create_new(&path)?;
-        let name = format!("{NAMED}{}\n", RequestId::new());
-        file.write_all(name.as_bytes())?;
-        file.sync_all()?;
-        File::open(&self.folder)?.sync_all()?;
-        self.held += name.len() as u64;
-        Ok(Open { file, len: name.len() as u64 })
+        let path = create(&self.folder, 1, 0)?;
+        let file = File::options().append(true).open(path)?;
+        let len = file.metadata()?.len();
+        self.held += len;
+        Ok(Open { file, len })
     }
+}
 
-    fn measure(&self) -> io::Result<u64> {
-        let lengths = files(&self.folder)?.into_iter().map(|(_, path)| path.metadata());
-        lengths.map(|metadata| Ok(metadata.map_or(0, |metadata| metadata.len()))).sum()
-    }
+/// Makes a file behind all that are there, with this number at least, and returns its path. Its first
+/// line names it, and a place that means something to whoever writes the spool.
+pub(crate) fn create(folder: &Path, least: u64, place: u64) -> io::Result<PathBuf> {
+    let last = files(folder)?.last().map_or(0, |(number, _)| *number);
+    let path = folder.join(format!("{:010}.log", least.max(last + 1)));
+    let next = path.with_extension("tmp");
+    let mut file = File::create(&next)?;
+    writeln!(file, "{NAMED}{} {place}", RequestId::new())?;
+    file.sync_all()?;
+    // So that none has half a name.
+    fs::rename(next, &path)?;
+    File::open(folder)?.sync_all()?;
+    Ok(path)
+}
+
+/// What the first line of a file says, and how long it is. None when there is none.
+pub(crate) fn read_name(start: &[u8]) -> Option<(u64, u64)> {
+    let end = start.iter().position(|byte| *byte == b'\n')?;
+    let line = std::str::from_utf8(&start[..end]).ok()?;
+    let (_, place) = line.strip_prefix(NAMED)?.split_once(' ')?;
+    Some((place.parse().ok()?, end as u64 + 1))
+}
+
+/// Bytes in the files of a spool.
+pub(crate) fn measure(folder: &Path) -> io::Result<u64> {
+    let lengths = files(folder)?.into_iter().map(|(_, path)| path.metadata());
+    // One that is gone was indexed.
+    lengths.map(|metadata| Ok(metadata.map_or(0, |metadata| metadata.len()))).sum()
 }
 
 /// Whether the line is the one that names a file.

@@ -15,7 +15,7 @@ use tantivy::{Index, IndexReader, ReloadPolicy, Searcher, directory::MmapDirecto
 use tracing::warn;
 
 use crate::{
-    Embedder, Follower, ListenConfig, LogsConfig, OpenError, PatternError, Retention,
+    Embedder, Follower, ListenConfig, LogsConfig, OpenError, PatternError, Retention, SshConfig,
     catalogue::Catalogue,
     chunks::Chunks,
     embed::Vectors,
@@ -142,6 +142,12 @@ impl LogStore {
     #[must_use]
     pub fn listen(&self) -> &ListenConfig {
         &self.inner.config.listen
+    }
+
+    /// How other machines are asked for their files.
+    #[must_use]
+    pub fn ssh(&self) -> &SshConfig {
+        &self.inner.config.ssh
     }
 
     /// Grows with every commit; a part of every cache key.

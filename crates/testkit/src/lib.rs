@@ -23,6 +23,7 @@ mod postgres;
 mod proxy;
 mod receiver;
 mod redis;
+mod sshd;
 mod vendor;
 mod ws;
 
@@ -33,5 +34,6 @@ pub use postgres::Postgres;
 pub use proxy::FlakyProxy;
 pub use receiver::Receiver;
 pub use redis::Redis;
+pub use sshd::Sshd;
 pub use vendor::{Billed, FakeVendor, RecordedRequest, Reply, VendorWire};
 pub use ws::{Closed, Refused, WsClient, WsTarget};

@@ -183,6 +183,7 @@ async fn system(store: &Store, logs: &LogStore, metrics: &Metrics, uploads: &Pat
         usage: uploads.join("usage"),
         uploads: uploads.to_owned(),
         pushed: uploads.join("pushed"),
+        mirrors: uploads.join("mirrors"),
         own_log: None,
         runtime: tokio::runtime::Handle::current(),
         arbiters: vec![Arbiter::current()],

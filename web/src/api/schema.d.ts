@@ -883,7 +883,8 @@ export interface paths {
         put?: never;
         /**
          * Follow a file, or the files of a pattern, below the folders of `logs.follow_below`.
-         * @description Each file is a source of its own, called by its path; it is followed over rotation and truncation.
+         * @description Each file is a source of its own, called by its path; it is followed over rotation and truncation. A
+         *     path of the form `ssh://user@host/path` leads to another machine, when `logs.ssh` is set.
          *
          *     For the role `admin` and above.
          */
