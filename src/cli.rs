@@ -68,7 +68,7 @@ enum Command {
         paths: Vec<PathBuf>,
     },
     /// Make the log index anew from its own lines, while the server goes on reading the old one
-    Reindex,
+    Reindex(reindex::Which),
     /// Ask a question about the logs
     Ask {
         /// The question
@@ -223,7 +223,7 @@ fn run_command(command: Command, config: &Config) -> anyhow::Result<()> {
     match command {
         Command::Serve { .. } => wiring::serve(config),
         Command::Ingest { paths } => ingest::run(config, &paths),
-        Command::Reindex => reindex::run(config),
+        Command::Reindex(which) => reindex::run(config, &which),
         Command::Ask { question, show, model, mode } => {
             ask::run(config, ask::Question { question, show, model, mode })
         }

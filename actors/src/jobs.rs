@@ -4,6 +4,8 @@
 //! none. The dispatcher claims the next one whenever there is room: it is woken by a new job and by
 //! one that ended, and looks by itself every [`LOOK`] for jobs whose wait is over.
 
+pub(crate) mod reindex;
+
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -152,44 +154,6 @@ impl Jobs {
         }
         let ingest = Ingest { path, name, delete_after: false, bytes: metadata.len() };
         self.enqueue(by, "file", ingest).await
-    }
-
-    /// Makes the log index anew; one such job that has not ended yet is enough. `by` is none for the
-    /// server itself.
-    ///
-    /// # Errors
-    /// That the database is away.
-    pub async fn enqueue_reindex(&self, by: Option<UserId>) -> Result<Job, ClientError> {
-        let store = &self.shared.store;
-        let enqueued = async {
-            if let Some(job) = queries::jobs::unfinished_of(store, REINDEX).await? {
-                return Ok(job);
-            }
-            let new = NewJob {
-                kind: REINDEX.into(),
-                title: "make the log index anew".into(),
-                payload: serde_json::json!({}),
-                source_id: None,
-                created_by: by,
-                max_attempts: MAX_ATTEMPTS,
-            };
-            queries::jobs::enqueue(store, &new, Timestamp::now()).await
-        };
-        let job = enqueued.await.map_err(|error| {
-            store_failed("enqueue a re-index", &error);
-            error.client()
-        })?;
-        self.wake();
-        Ok(job)
-    }
-
-    /// Makes the log index anew when it is of an older version.
-    pub(crate) async fn remake_outdated(&self) {
-        if self.shared.logs.is_outdated()
-            && let Err(error) = self.enqueue_reindex(None).await
-        {
-            warn!(%error, "the log index is of an older version, and cannot be made anew yet");
-        }
     }
 
     async fn enqueue(&self, by: UserId, kind: &str, ingest: Ingest) -> Result<Job, ClientError> {

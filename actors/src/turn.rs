@@ -7,6 +7,7 @@
 //! conversation is told.
 
 mod answer;
+mod command;
 mod embedder;
 mod evidence;
 mod models;
@@ -39,6 +40,7 @@ use crate::{
     turn_log::{TurnEvent, TurnLog},
 };
 use answer::Draft;
+use command::Command;
 pub(crate) use orphan::{Unbegun, end_orphan};
 
 /// The longest title made from a question, in characters.
@@ -176,13 +178,20 @@ async fn run(shared: &Arc<Shared>, job: &TurnJob) {
         history: history(shared, &job.log).await,
         evidence: None,
     };
-    running.evidence = evidence::retrieve(&running).await;
-    match answer::obtain(&running).await {
+    match answer(&mut running).await {
         Ok(draft) => finish(&running, draft).await,
         Err(error) => fail(shared, &job.log, error).await,
     }
     let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     info!(elapsed_ms, "turn ended");
+}
+
+async fn answer(running: &mut Running<'_>) -> Result<Draft, ClientError> {
+    if let Some(command) = Command::of(&running.ask.content)? {
+        return command.obey(running).await;
+    }
+    running.evidence = evidence::retrieve(running).await;
+    answer::obtain(running).await
 }
 
 /// The conversation so far, without this turn. A turn can do without it.

@@ -1,7 +1,8 @@
 //! Forgets what is of no use any more, at the start and then once an hour: refresh tokens that have
 //! ended, calls in the ledger that are older than `ledger.keep_days`, alerts that were over before
 //! `alerts.keep_days`, the jobs that told of them, and log lines that are older than
-//! `logs.keep_days` or more than `logs.keep_gb`.
+//! `logs.keep_days` or more than `logs.keep_gb`, or than `logs.keep` says of their source, unless they
+//! are held.
 //!
 //! Nothing depends on when they go; they would only fill the database. The mailbox takes
 //! [`MAILBOX`]; nobody but the actor itself writes to it. A panic costs nothing: it goes on when it
@@ -12,14 +13,14 @@ use std::time::Duration;
 use actix::{Actor, Addr, AsyncContext, Context, Supervised, WrapFuture};
 use callboard_entities::{
     Store, StoreError,
-    queries::{alerts, jobs, tokens, usage},
+    queries::{self, alerts, holds, tokens, usage},
 };
-use callboard_logs::{LogStore, Retention};
+use callboard_logs::{IngestError, LogStore, Retention, SourceNames};
 use callboard_protocol::Timestamp;
 use tokio::runtime::Handle;
 use tracing::{debug, error, info, warn};
 
-use crate::{job::NOTIFY, storage::store_failed};
+use crate::{job::NOTIFY, jobs, storage::store_failed};
 
 /// Messages in the mailbox.
 pub(crate) const MAILBOX: usize = 4;
@@ -84,24 +85,48 @@ impl Upkeep {
                 Ok(purged) => debug!(purged, "old alerts were forgotten"),
                 Err(error) => store_failed("purge the alerts", &error),
             }
-            let keep = logs.retention();
-            if keep != Retention::default() {
-                let retained = runtime.spawn_blocking(move || logs.retain(keep, now)).await;
-                match retained {
-                    Ok(Ok(0)) => {}
-                    Ok(Ok(lines)) => info!(lines, "old log lines have left the index"),
-                    Ok(Err(error)) => warn!(%error, "old log lines could not leave the index"),
-                    Err(panic) => error!(%panic, "letting old log lines go panicked"),
-                }
-            }
+            retain(&store, logs, &runtime, now).await;
         };
         ctx.spawn(purge.into_actor(self));
     }
 }
 
+/// Lets old lines go, but for those that are held: none while it is not known which are.
+async fn retain(store: &Store, logs: LogStore, runtime: &Handle, now: Timestamp) {
+    if logs.retention(Vec::new()) == Retention::default() {
+        return;
+    }
+    let holds = match holds::list(store).await {
+        Ok(holds) => holds,
+        Err(error) => return store_failed("read the holds", &error),
+    };
+    let held: Result<Vec<_>, _> =
+        holds.iter().map(|hold| SourceNames::parse(&hold.sources)).collect();
+    let held = match held {
+        Ok(held) => held,
+        Err(problem) => return error!(problem, "a hold cannot be read: nothing leaves the index"),
+    };
+    let retaining = move || {
+        let gone = logs.retain(&logs.retention(held), now)?;
+        Ok::<_, IngestError>((gone, logs.is_sparse()))
+    };
+    match runtime.spawn_blocking(retaining).await {
+        Ok(Ok((lines, is_sparse))) => {
+            if lines > 0 {
+                info!(lines, "old log lines have left the index");
+            }
+            if is_sparse && let Err(error) = jobs::reindex::enqueue(store, None, None).await {
+                warn!(%error, "the log index cannot be made anew to make room yet");
+            }
+        }
+        Ok(Err(error)) => warn!(%error, "old log lines could not leave the index"),
+        Err(panic) => error!(%panic, "letting old log lines go panicked"),
+    }
+}
+
 /// Alerts, and what told of them.
 async fn purge_alerts(store: &Store, keep_days: u32, now: Timestamp) -> Result<u64, StoreError> {
-    jobs::purge(store, NOTIFY, now.minus(KEEP_NOTICES)).await?;
+    queries::jobs::purge(store, NOTIFY, now.minus(KEEP_NOTICES)).await?;
     alerts::purge(store, now.minus(DAY * keep_days)).await
 }
 

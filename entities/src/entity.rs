@@ -6,6 +6,7 @@ pub(crate) mod api_key;
 pub(crate) mod audit_event;
 pub(crate) mod conversation;
 pub(crate) mod job;
+pub(crate) mod log_hold;
 pub(crate) mod log_source;
 pub(crate) mod message;
 pub(crate) mod refresh_token;

@@ -20,6 +20,8 @@ pub enum Record {
     Key,
     /// A rule that watches the log lines.
     AlertRule,
+    /// A hold on log lines.
+    Hold,
 }
 
 /// What something new clashes with.
@@ -65,7 +67,12 @@ impl StoreError {
             Self::NotFound(Record::Conversation) => ErrorCode::ConversationNotFound,
             Self::NotFound(Record::Job) => ErrorCode::JobNotFound,
             Self::NotFound(
-                Record::User | Record::Message | Record::Source | Record::Key | Record::AlertRule,
+                Record::User
+                | Record::Message
+                | Record::Source
+                | Record::Key
+                | Record::AlertRule
+                | Record::Hold,
             ) => ErrorCode::NotFound,
             Self::Conflict { what: Clash::Username } => {
                 return ClientError::new(ErrorCode::Conflict, "This user name is taken.");

@@ -6,6 +6,7 @@
 pub mod alerts;
 pub mod audit;
 pub mod conversations;
+pub mod holds;
 pub mod jobs;
 pub mod keys;
 pub mod messages;

@@ -14,6 +14,7 @@ mod docs;
 mod export;
 mod gateway;
 mod health;
+mod holds;
 mod jobs;
 mod keys;
 mod logs;
@@ -48,8 +49,8 @@ use crate::{
 
 pub(crate) use self::{
     actors::*, alerts::*, assistant::*, auth::*, cache::*, conversations::*, export::*, gateway::*,
-    health::*, jobs::*, keys::*, logs::*, models::*, providers::*, push::*, sources::*, tail::*,
-    usage::*,
+    health::*, holds::*, jobs::*, keys::*, logs::*, models::*, providers::*, push::*, sources::*,
+    tail::*, usage::*,
 };
 
 /// The prefixes of the API; the second is for clients of the old system.
@@ -269,6 +270,9 @@ fn for_logs() -> Vec<Endpoint> {
         endpoint(get, "/logs/sources/{id}", Needs(LogsManage), read_source),
         endpoint(Method::PATCH, "/logs/sources/{id}", Needs(LogsManage), change_source),
         endpoint(Method::DELETE, "/logs/sources/{id}", Needs(LogsManage), delete_source),
+        endpoint(Method::GET, "/logs/holds", Needs(LogsManage), list_holds),
+        endpoint(post.clone(), "/logs/holds", Needs(LogsManage), create_hold),
+        endpoint(Method::DELETE, "/logs/holds/{id}", Needs(LogsManage), delete_hold),
         endpoint(post.clone(), "/logs/preview", Needs(LogsIngest), preview_logs),
         endpoint(post.clone(), "/logs/push", Needs(LogsIngest), push_lines),
         endpoint(post.clone(), "/logs/upload", Needs(LogsIngest), upload_logs),

@@ -20,6 +20,7 @@ mod m20261121_000009_create_settings;
 mod m20261121_000010_extend_api_keys;
 mod m20261121_000011_create_usage_events;
 mod m20261127_000012_create_alerts;
+mod m20261127_000013_create_log_holds;
 mod run;
 
 pub use run::{MigrateError, MigrationState, status, up};

@@ -79,6 +79,7 @@ impl MigratorTrait for Migrator {
             Box::new(crate::m20261121_000010_extend_api_keys::Migration),
             Box::new(crate::m20261121_000011_create_usage_events::Migration),
             Box::new(crate::m20261127_000012_create_alerts::Migration),
+            Box::new(crate::m20261127_000013_create_log_holds::Migration),
         ]
     }
 }

@@ -1,9 +1,13 @@
 //! Patterns of what is indexed, and the index made anew: by the API, by the command line, over a
 //! crash, and cancelled.
 
-use callboard_protocol::{ErrorCode, Job, JobId, JobState, LogPage, LogStats, PatternPage, Role};
+use callboard_protocol::{
+    Ask, ErrorCode, Job, JobId, JobPage, JobState, LogHold, LogHoldList, LogPage, LogStats,
+    PatternPage, Role,
+};
 use callboard_testkit::eventually_some;
 use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
 
 use crate::{
     harness::{Client, Database, Launch, Server, on_both_databases, read},
@@ -12,6 +16,7 @@ use crate::{
 
 on_both_databases! {
     an_index_is_made_anew_while_it_is_read,
+    lines_are_held_by_an_administrator,
 }
 
 /// Commits, and so steps of a re-index, of a hundred lines.
@@ -116,6 +121,97 @@ async fn a_re_index_that_is_cancelled_leaves_the_old_index_and_nothing_else() {
     };
     eventually_some(LONG_PATIENCE, one_is_left).await;
     assert!(matches!(ended.state, JobState::Cancelled | JobState::Succeeded), "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conversation_has_a_command_for_it() {
+    let (server, ada) = filled(Launch::on(Database::Sqlite).await, 20).await;
+    let before = ada.get::<LogStats>("/logs/stats").await.generation;
+    let answer = ada.ask(&Ask::new("/reload")).await;
+    assert_eq!((answer.provider.as_str(), answer.cost_usd), ("callboard", 0.0));
+    let jobs: JobPage = ada.get("/jobs").await;
+    let job = jobs.items.iter().find(|job| job.kind == "reindex").unwrap();
+    assert!(answer.response.contains(&job.id.to_string()), "{}", answer.response);
+    assert_eq!(ended(&ada, job.id).await.state, JobState::Succeeded);
+    assert!(ada.get::<LogStats>("/logs/stats").await.generation > before);
+    assert_eq!(job.created_by, Some(ada.user.id));
+
+    // Who may not manage logs is refused, and what names no sources is, too.
+    let ann = server.user("ann", Role::Analyst).await;
+    let ask = |client: &Client, text: &str| {
+        client.request(Method::POST, "/assistant/chat").json(&Ask::new(text))
+    };
+    let refused = ann.refused(ask(&ann, "/reload")).await;
+    assert_eq!(refused, (StatusCode::FORBIDDEN, ErrorCode::Forbidden));
+    let refused = ada.refused(ask(&ada, "/reload [a")).await;
+    assert_eq!(refused.1, ErrorCode::InvalidParameter);
+}
+
+const SHOP: &str = r"logs.formats=[{ name = 'shop', pattern = '^\[\d+\] at (?P<timestamp>\S+) of !(?P<level>\w+)! .*$' }]";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_are_read_anew_by_a_format_that_was_configured_since() {
+    let launch = Launch::on(Database::Sqlite).await;
+    let server = launch.start().await;
+    let lines = "[1] at 2026-11-21T03:00:00Z of !warn! order 7\n[2] at 2026-11-21T03:00:09Z of !warn! order 8\n";
+    server.ingest(&server.write("shop.log", lines)).await;
+    let server = server.stop().await.set(SHOP).start().await;
+    let ada = server.admin().await;
+    let warnings = async || {
+        let path = with_query("/logs/search", &[("q", "level:warn"), ("from", "2026-11-21")]);
+        ada.get::<LogPage>(&path).await.matched
+    };
+    assert_eq!(warnings().await, 0);
+    let output = server.run(&["reindex", "--sources", "*/nothing"], "").await;
+    assert!(output.status.success() && warnings().await == 0);
+    let output = server.run(&["reindex", "--sources", "*/shop.log"], "").await;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(warnings().await, 2);
+    for (query, code) in [
+        (("sources", "[a"), ErrorCode::InvalidParameter),
+        (("from", "yesterday"), ErrorCode::InvalidParameter),
+        (("source", "x"), ErrorCode::InvalidParameter),
+    ] {
+        let request = ada.request(Method::POST, &with_query("/logs/reload", &[query]));
+        assert_eq!(ada.refused(request).await, (StatusCode::BAD_REQUEST, code), "{query:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_at_a_time_and_another_waits_to_be_asked_for_again() {
+    let launch = Launch::on(Database::Sqlite).await.set("logs.commit_every_lines=1");
+    let (server, ada) = filled(launch, 200).await;
+    let job = reload(&ada).await;
+    let other = ada.request(Method::POST, "/logs/reload?sources=other");
+    let refused = ada.refused(other).await;
+    assert_eq!(refused, (StatusCode::CONFLICT, ErrorCode::Conflict));
+    let _: Job = read(ada.request(Method::POST, &format!("/jobs/{}/cancel", job.id))).await;
+    ended(&ada, job.id).await;
+    let other: Job = read(ada.request(Method::POST, "/logs/reload?sources=other")).await;
+    assert_eq!(other.title, "read the lines of other anew");
+    drop(server);
+}
+
+async fn lines_are_held_by_an_administrator(on: Database) {
+    let server = Launch::on(on).await.start().await;
+    let ada = server.admin().await;
+    let post = |body: Value| ada.request(Method::POST, "/logs/holds").json(&body);
+    let made: LogHold = read(post(json!({ "sources": " audit* ", "reason": "case 7" }))).await;
+    assert_eq!((made.sources.as_str(), made.created_by), ("audit*", Some(ada.user.id)));
+    assert_eq!(ada.get::<LogHoldList>("/logs/holds").await.items, std::slice::from_ref(&made));
+    for body in [
+        json!({ "sources": "[a", "reason": "x" }),
+        json!({ "sources": "", "reason": "x" }),
+        json!({ "sources": "a", "reason": " " }),
+    ] {
+        let refused = ada.refused(post(body)).await;
+        assert_eq!(refused, (StatusCode::BAD_REQUEST, ErrorCode::ValidationFailed));
+    }
+    let delete = || ada.request(Method::DELETE, &format!("/logs/holds/{}", made.id));
+    assert_eq!(delete().send().await.unwrap().status(), StatusCode::NO_CONTENT);
+    let refused = ada.refused(delete()).await;
+    assert_eq!(refused, (StatusCode::NOT_FOUND, ErrorCode::NotFound));
+    assert_eq!(ada.get::<LogHoldList>("/logs/holds").await.items, []);
 }
 
 #[tokio::test(flavor = "multi_thread")]

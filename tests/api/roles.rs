@@ -104,6 +104,9 @@ const ROUTES: &[(&str, &str, Least)] = &[
     ("POST",   "/api/v1/config/reload",               Least::Admin),
     ("GET",    "/api/v1/usage/calls",                 Least::Viewer),
     ("POST",   "/api/v1/logs/reload",                 Least::Admin),
+    ("GET",    "/api/v1/logs/holds",                  Least::Admin),
+    ("POST",   "/api/v1/logs/holds",                  Least::Admin),
+    ("DELETE", "/api/v1/logs/holds/{id}",             Least::Admin),
     ("GET",    "/api/v1/logs/sources",                Least::Admin),
     ("POST",   "/api/v1/logs/sources",                Least::Admin),
     ("GET",    "/api/v1/logs/sources/{id}",           Least::Admin),
@@ -146,6 +149,7 @@ fn good(method: &str, path: &str) -> (&'static str, Option<Value>) {
         ("POST", "keys") => json!({ "name": "x", "scopes": ["models"] }),
         ("POST", "logs/ingest") => json!({ "path": "/nowhere" }),
         ("POST", "logs/preview") => json!({ "lines": "x" }),
+        ("POST", "logs/holds") => json!({ "sources": "x", "reason": "x" }),
         ("POST", "logs/sources") => json!({ "name": "x", "path": "/nowhere" }),
         ("PATCH", end) if end.starts_with("logs/sources/") => json!({ "paused": true }),
         ("PATCH", _) => json!({ "title": "x" }),
@@ -190,7 +194,7 @@ fn check(
         }
         // Of these, this is the code for one that is not there.
         Some(ErrorCode::NotFound)
-            if ["/keys/", "/providers/", "/models/", "/sources/", "/alerts/"]
+            if ["/keys/", "/providers/", "/models/", "/sources/", "/alerts/", "/holds/"]
                 .iter()
                 .any(|of| path.contains(of)) =>
         {

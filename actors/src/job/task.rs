@@ -13,7 +13,10 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tracing::{error, warn};
 
 use super::{JobSeed, Worked, delete_spool, not_text};
-use crate::notify::{Notice, Told};
+use crate::{
+    jobs::reindex::Reindex,
+    notify::{Notice, Told},
+};
 
 /// The kind of a job that indexes a file.
 pub(crate) const INGEST: &str = "ingest";
@@ -38,7 +41,7 @@ pub(crate) struct Ingest {
 /// See the module.
 pub(super) enum Task {
     Ingest(Ingest, SourceId),
-    Reindex,
+    Reindex(Reindex),
     Notify(Box<Notice>),
 }
 
@@ -47,7 +50,7 @@ impl Task {
     pub(super) fn of(claimed: &ClaimedJob) -> Option<Self> {
         match claimed.job.kind.as_str() {
             INGEST => Some(Self::Ingest(payload_of(claimed)?, claimed.job.source_id?)),
-            REINDEX => Some(Self::Reindex),
+            REINDEX => Some(Self::Reindex(payload_of(claimed)?)),
             NOTIFY => Some(Self::Notify(payload_of(claimed)?)),
             kind => {
                 error!(kind, "a job is of a kind that is not known");
@@ -63,7 +66,7 @@ impl Task {
         let told = || stop.load(Ordering::Relaxed) || seed.stopping.is_cancelled();
         match self {
             Self::Ingest(of, source) => ingest(seed, of, *source, &told),
-            Self::Reindex => reindex(seed, &told),
+            Self::Reindex(of) => reindex(seed, of, &told),
             Self::Notify(notice) => notify(seed, notice),
         }
     }
@@ -73,7 +76,7 @@ impl Task {
         match self {
             Self::Ingest(..) => delete_spool(&seed.claimed.payload).await,
             Self::Notify(_) => {}
-            Self::Reindex => {
+            Self::Reindex(_) => {
                 let logs = seed.shared.logs.clone();
                 let discard = move || logs.discard_reindex();
                 let discarded = seed.shared.runtime.spawn_blocking(discard).await;
@@ -115,12 +118,12 @@ fn ingest(seed: &JobSeed, of: &Ingest, source: SourceId, told: &dyn Fn() -> bool
     }
 }
 
-fn reindex(seed: &JobSeed, told: &dyn Fn() -> bool) -> Worked {
+fn reindex(seed: &JobSeed, of: &Reindex, told: &dyn Fn() -> bool) -> Worked {
     let mut on_progress = |progress: &IngestProgress| {
         seed.progress.lock().clone_from(progress);
         if told() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
-    match seed.shared.logs.reindex(&mut on_progress) {
+    match seed.shared.logs.reindex(of.reread.as_ref(), &mut on_progress) {
         Ok(Some(progress)) => Worked::Done(progress),
         Ok(None) => Worked::Stopped,
         Err(error) => failed(error, "the index could not be made anew"),

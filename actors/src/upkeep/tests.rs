@@ -1,7 +1,11 @@
+use std::ops::ControlFlow;
+
 use actix::{Arbiter, Handler, Message};
 use callboard_entities::queries::tokens::NewRefreshToken;
+use callboard_logs::{IngestOptions, LogsConfig};
 use callboard_protocol::{
-    CallId, CallStatus, CallTokens, RequestId, TokenFamilyId, UsageEndpoint, UsageEvent, UsageGroup,
+    CallId, CallStatus, CallTokens, NewLogHold, RequestId, SourceId, TokenFamilyId, UsageEndpoint,
+    UsageEvent, UsageGroup,
 };
 use prometheus::{IntCounterVec, Opts};
 
@@ -121,6 +125,43 @@ fn calls_are_kept_for_their_days_and_no_longer() {
             (sums.total.counts.calls == 2).then_some(())
         };
         eventually(left).await;
+        drop(upkeep);
+    });
+}
+
+#[test]
+fn old_lines_go_and_those_that_are_held_stay_until_they_are_not() {
+    run(async {
+        let world = World::start().await;
+        let config = LogsConfig { keep_days: 3, ..LogsConfig::default() };
+        let logs = LogStore::open(&world.folder.path().join("kept"), &config).unwrap();
+        for source in ["web.log", "court.log"] {
+            let at = Timestamp::now().minus(DAY * 5);
+            let options = IngestOptions::whole(SourceId::new(), source, at);
+            let mut go_on = |_: &_| ControlFlow::Continue(());
+            logs.ingest_reader(&b"an old line"[..], &options, &mut go_on).unwrap();
+        }
+        let new = NewLogHold { sources: "court*".into(), reason: "case 7".into() };
+        let hold = holds::create(&world.store, &new, world.user.id, Timestamp::now()).await;
+        let keeper = Keeper::new(IntCounterVec::new(Opts::new("r", "r"), &["actor"]).unwrap());
+        let seed = UpkeepSeed {
+            store: world.store.clone(),
+            logs: logs.clone(),
+            runtime: tokio::runtime::Handle::current(),
+            every: Duration::from_millis(20),
+            keep_days: 32,
+            keep_alerts_days: 90,
+        };
+        let here = Arbiter::current();
+        let upkeep =
+            keeper.keep("upkeep", Placement::on(&here, MAILBOX), move |_| Upkeep::new(seed));
+        let left = async || {
+            let sources = logs.stats().sources.into_iter().filter(|source| source.lines > 0);
+            sources.map(|source| source.name).collect::<Vec<_>>()
+        };
+        eventually(async || (left().await == ["court.log"]).then_some(())).await;
+        holds::delete(&world.store, hold.unwrap().id).await.unwrap();
+        eventually(async || left().await.is_empty().then_some(())).await;
         drop(upkeep);
     });
 }

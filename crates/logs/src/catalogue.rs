@@ -11,7 +11,9 @@ use crate::{
     checkpoint::{Checkpoint, FileId, Head},
     chunks::Committed,
     record::Record,
+    retention::part,
     schema::Place,
+    survey::Counts,
 };
 
 const VERSION: u32 = 1;
@@ -36,12 +38,16 @@ pub(crate) struct Catalogue {
     /// When lines came in: the latest day last.
     #[serde(default)]
     pub(crate) days: Vec<Day>,
-    /// The levels of the lines that are gone, in the order of [`Level::ALL`].
+    /// The levels of lines that went before each source counted its own, in the order of
+    /// [`Level::ALL`].
     #[serde(default)]
     pub(crate) gone_levels: [u64; Level::ALL.len()],
     /// How much of the chunks belongs to the commit.
     #[serde(default)]
     pub(crate) texts: Committed,
+    /// What the index held when it was last made anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    made: Option<Made>,
     /// The version that makes the index anew, as long as it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) made_by: Option<String>,
@@ -55,6 +61,17 @@ pub(crate) struct Day {
     day: i64,
     /// The first line that came then, or the next if none did.
     first: u64,
+}
+
+/// An index that was made anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Made {
+    /// From this line …
+    first: u64,
+    /// … to before this one …
+    end: u64,
+    /// … it held so many.
+    lines: u64,
 }
 
 /// Days that are remembered: as long as anybody keeps logs by the day.
@@ -90,6 +107,12 @@ pub(crate) struct SourceEntry {
     /// Of these so many are gone.
     #[serde(default)]
     gone: u64,
+    /// Those before this one.
+    #[serde(default)]
+    pub(crate) first_line: u64,
+    /// About as long are the texts of those that are there, in bytes.
+    #[serde(default)]
+    bytes: u64,
     first: Option<i64>,
     last: Option<i64>,
     levels: [u64; Level::ALL.len()],
@@ -108,6 +131,7 @@ impl Default for Catalogue {
             days: Vec::new(),
             gone_levels: [0; Level::ALL.len()],
             texts: Committed::default(),
+            made: None,
             made_by: None,
             sources: Vec::new(),
         }
@@ -126,6 +150,8 @@ impl Catalogue {
             name: name.to_owned(),
             lines: 0,
             gone: 0,
+            first_line: 0,
+            bytes: 0,
             first: None,
             last: None,
             levels: [0; Level::ALL.len()],
@@ -149,6 +175,7 @@ impl Catalogue {
         };
         self.next_line += 1;
         source.lines += 1;
+        source.bytes += record.text.len() as u64;
         source.levels[record.level as usize] += 1;
         if let Some(at) = record.timestamp.map(Timestamp::as_millis) {
             source.first = Some(source.first.map_or(at, |first| first.min(at)));
@@ -185,18 +212,51 @@ impl Catalogue {
         }
     }
 
-    /// Lets go of all lines before `first`, of which each source had so many.
-    pub(crate) fn let_go(
-        &mut self,
-        first: u64,
-        by_source: &[u64],
-        levels: &[u64; Level::ALL.len()],
-    ) {
+    /// Notes that the index was made anew of the lines that are there.
+    pub(crate) fn note_made(&mut self) {
+        let (first, end, lines) = (self.first_kept(), self.next_line, self.lines());
+        self.made = Some(Made { first, end, lines });
+    }
+
+    /// About how many texts are on the disk when the first is of this line: of all lines since, but for
+    /// those that were gone when the index was made anew.
+    pub(crate) fn texts_since(&self, first: u64) -> u64 {
+        let all = self.next_line.saturating_sub(first);
+        let Some(made) = self.made else { return all };
+        let since = made.end.saturating_sub(first.max(made.first));
+        let left = part(made.lines, since, made.end - made.first.min(made.end));
+        all.min(self.next_line.saturating_sub(first.max(made.end)) + left)
+    }
+
+    /// About when a line came in: at the end of that day, in UTC. None when no day is known.
+    pub(crate) fn came_in(&self, line: u64) -> Option<Timestamp> {
+        let day = self.days.iter().rfind(|day| day.first <= line).or(self.days.first())?;
+        Some(Timestamp::from_millis((day.day + 1).saturating_mul(DAY_MS) - 1))
+    }
+
+    /// Lets go of a source's lines before `first`: of those that go, and keeps those that stay.
+    pub(crate) fn let_go(&mut self, number: usize, first: u64, going: &Counts, stays: &Counts) {
+        let Some(source) = self.sources.get_mut(number) else { return };
+        source.first_line = first;
+        source.bytes = part(source.bytes, stays.matched, going.matched + stays.matched);
+        source.gone += going.matched;
+        let levels = source.levels.iter_mut().zip(going.levels);
+        levels.for_each(|(sum, gone)| *sum = sum.saturating_sub(gone));
+        (source.first, source.last) = (stays.first, stays.last);
+    }
+
+    /// The first line of any source that is kept, or may be.
+    pub(crate) fn first_kept(&self) -> u64 {
+        let kept = self.sources.iter().filter(|source| source.kept() > 0);
+        let first = kept.map(|source| source.first_line).min();
+        first.unwrap_or(self.next_line).max(self.first_line)
+    }
+
+    /// Forgets what is known of lines before `first`, all of which are gone.
+    pub(crate) fn forget_before(&mut self, first: u64) {
         self.first_line = first;
         let latest = self.days.iter().rposition(|known| known.first <= first).unwrap_or(0);
         self.days.drain(..latest);
-        self.gone_levels.iter_mut().zip(levels).for_each(|(sum, count)| *sum += count);
-        self.sources.iter_mut().zip(by_source).for_each(|(source, count)| source.gone += count);
     }
 
     /// Lines by level, in the order of [`Level::ALL`].
@@ -224,9 +284,15 @@ impl SourceEntry {
         self.lines.saturating_sub(self.gone)
     }
 
-    /// Notes the span of the lines that are left.
-    pub(crate) fn cover(&mut self, first: Option<i64>, last: Option<i64>) {
-        (self.first, self.last) = (first, last);
+    /// About how long the texts of the lines are that are there, in bytes.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Notes what its lines are found to say.
+    pub(crate) fn recount(&mut self, found: &Counts) {
+        self.levels = found.levels;
+        (self.first, self.last) = (found.first, found.last);
     }
 
     pub(crate) fn stats(&self) -> SourceStats {

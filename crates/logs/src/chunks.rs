@@ -112,11 +112,10 @@ impl Chunks {
         Ok(Some(chunk))
     }
 
-    /// About how many lines are in the files.
-    pub(crate) fn lines(&self) -> u64 {
-        let first = self.files.first().and_then(|file| file.frames.first());
-        let last = self.files.last().and_then(|file| file.frames.last());
-        first.zip(last).map_or(0, |(first, last)| last.last.saturating_sub(first.first) + 1)
+    /// The first line of the files.
+    pub(crate) fn first_line(&self) -> Option<LineId> {
+        let first = self.files.iter().find_map(|file| file.frames.first());
+        first.map(|frame| LineId(frame.first))
     }
 
     /// Bytes of all files.

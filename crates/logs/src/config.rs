@@ -6,7 +6,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use serde::Deserialize;
 
 use crate::{
-    Embedder, FormatConfig, OpenError,
+    Embedder, FormatConfig, KeepRule, OpenError,
     format::custom::{Format, Formats},
 };
 
@@ -40,6 +40,8 @@ pub struct LogsConfig {
     pub keep_days: u32,
     /// The oldest lines leave the index when it takes more, in GiB; 0 is never.
     pub keep_gb: u64,
+    /// Sources whose lines are kept otherwise.
+    pub keep: Vec<KeepRule>,
     /// Formats of the operator's own.
     pub formats: Vec<FormatConfig>,
     /// Of what programs push to one source so much may wait to be indexed, in MiB.
@@ -122,6 +124,7 @@ impl Default for LogsConfig {
             follow_below: vec![PathBuf::from("/var/log")],
             keep_days: 0,
             keep_gb: 0,
+            keep: Vec::new(),
             formats: Vec::new(),
             spool_mb: 256,
             listen: ListenConfig::default(),

@@ -6,18 +6,19 @@
 //! alone. Every commit of the new one says how far it has come, so that it goes on there after a
 //! crash, unless another version of Callboard began it.
 
-use std::{fs, io, mem, ops::ControlFlow, path::Path, sync::Arc};
+use std::{borrow::Cow, fs, io, mem, ops::ControlFlow, path::Path, sync::Arc};
 
 use callboard_protocol::{IngestProgress, LineId};
 use tantivy::{DocAddress, collector::DocSetCollector};
 use tracing::{info, warn};
 
 use crate::{
-    IngestError, LogStore, OnProgress,
+    IngestError, LogStore, OnProgress, Reread,
     mining::PatternId,
+    reread::{Reader, SAMPLE_TEXTS},
     schema::{Columns, Line},
     search::number_range,
-    store::{Opened, Snapshot},
+    store::{Inner, Opened, Snapshot},
     writer::Writer,
 };
 
@@ -25,19 +26,24 @@ use crate::{
 const LAST_PART: u64 = 10;
 
 impl LogStore {
-    /// Makes the index anew, and tells what was copied. None when `on_progress` breaks it off: then
-    /// what is made stays, and the next call goes on there.
+    /// Makes the index anew, and tells what was copied; the lines of `reread` are read anew as well.
+    /// None when `on_progress` breaks it off: then what is made stays, and the next call for the same
+    /// goes on there.
     ///
     /// # Errors
     /// When it is being made anew already, or cannot be read or written.
     pub fn reindex(
         &self,
+        reread: Option<&Reread>,
         on_progress: OnProgress<'_>,
     ) -> Result<Option<IngestProgress>, IngestError> {
         let Some(mut left) = self.inner.remaking.try_lock() else {
             return Err(IngestError::Remaking);
         };
-        let mut remake = left.take().map_or_else(|| Remake::begin(self), Ok)?;
+        let mut remake = match left.take().filter(|left| left.reread.as_ref() == reread) {
+            Some(remake) => remake,
+            None => Remake::begin(self, reread)?,
+        };
         if self.copy_most(&mut remake, on_progress)?.is_break() {
             *left = Some(remake);
             return Ok(None);
@@ -71,7 +77,7 @@ impl LogStore {
             if end.saturating_sub(at) <= chunk / LAST_PART {
                 return Ok(ControlFlow::Continue(()));
             }
-            remake.copy(&snapshot, end.min(at + chunk))?;
+            remake.copy(self, &snapshot, end.min(at + chunk))?;
             remake.writer.make_durable()?;
             if on_progress(&remake.progress).is_break() {
                 return Ok(ControlFlow::Break(()));
@@ -85,10 +91,10 @@ impl LogStore {
         self.with_writer(|writer, inner| {
             writer.commit_changes(inner)?;
             let snapshot = self.snapshot();
-            remake.copy(&snapshot, snapshot.catalogue.next_line)?;
+            remake.copy(self, &snapshot, snapshot.catalogue.next_line)?;
             remake.finish(&snapshot)?;
             inner.folders.switch().map_err(in_folder)?;
-            let Remake { writer: new, progress } = remake;
+            let Remake { writer: new, progress, .. } = remake;
             new.publish(inner)?;
             Ok((mem::replace(writer, new), progress))
         })
@@ -102,6 +108,11 @@ impl LogStore {
         let Some(mut left) = self.inner.remaking.try_lock() else {
             return Err(IngestError::Remaking);
         };
+        self.discard(&mut left)
+    }
+
+    /// The same, for whoever sees to it that none is made.
+    pub(crate) fn discard(&self, left: &mut Option<Remake>) -> Result<(), IngestError> {
         if let Some(remake) = left.take() {
             remake.writer.close();
         }
@@ -118,6 +129,9 @@ impl LogStore {
     }
 }
 
+/// Lines behind one that are looked through for others of its source.
+const NEAR: usize = 10_000;
+
 /// Lines that are copied before they are committed, at most.
 const MOST_AT_ONCE: u64 = 200_000;
 
@@ -125,22 +139,24 @@ const MOST_AT_ONCE: u64 = 200_000;
 pub(crate) struct Remake {
     writer: Writer,
     progress: IngestProgress,
+    reread: Option<Reread>,
 }
 
 impl Remake {
     /// Goes on with what is there, or begins.
-    fn begin(store: &LogStore) -> Result<Self, IngestError> {
+    fn begin(store: &LogStore, reread: Option<&Reread>) -> Result<Self, IngestError> {
         let next = store.inner.folders.next().map_err(in_folder)?;
-        if !is_ours(&next) {
+        let made_by = made_by(reread)?;
+        if !is_made_by(&next, &made_by) {
             remove(&next).map_err(in_folder)?;
         }
         fs::create_dir_all(&next).map_err(in_folder)?;
         let opened = Arc::new(Opened::open(&next)?);
         let mut writer = Writer::open(opened, &store.inner.config)?;
-        writer.catalogue.made_by = Some(VERSION.to_owned());
+        writer.catalogue.made_by = Some(made_by);
         let lines = writer.catalogue.next_line - 1;
         let progress = IngestProgress { lines, ..IngestProgress::default() };
-        Ok(Self { writer, progress })
+        Ok(Self { writer, progress, reread: reread.cloned() })
     }
 
     /// The first line that is not copied yet.
@@ -150,23 +166,28 @@ impl Remake {
 
     /// Copies the lines up to `end`, in the order of their ids: so that the same lines have the same
     /// patterns whenever they are made anew.
-    fn copy(&mut self, snapshot: &Snapshot, end: u64) -> Result<(), IngestError> {
+    fn copy(&mut self, store: &LogStore, snapshot: &Snapshot, end: u64) -> Result<(), IngestError> {
         let at = self.at();
         if at >= end {
             return Ok(());
         }
         let segments = snapshot.searcher.segment_readers().iter();
-        let columns = segments.map(Columns::open).collect::<tantivy::Result<Vec<_>>>()?;
+        let all_columns = segments.map(Columns::open).collect::<tantivy::Result<Vec<_>>>()?;
         let query = number_range(snapshot.fields.id, at, end - 1);
         let found = snapshot.searcher.search(&*query, &DocSetCollector)?;
-        let id = |address: &DocAddress| columns[address.segment_ord as usize].id(address.doc_id);
+        let id =
+            |address: &DocAddress| all_columns[address.segment_ord as usize].id(address.doc_id);
         let mut lines: Vec<(LineId, DocAddress)> =
             found.iter().map(|address| (id(address), *address)).collect();
         lines.sort_unstable();
-        let mut texts = snapshot.texts();
-        for (id, address) in &lines {
-            let (columns, doc) = (&columns[address.segment_ord as usize], address.doc_id);
-            let text = texts.of(*id, *address)?;
+        let Inner { config, reading, .. } = &*store.inner;
+        let with = (config, &reading.formats);
+        let reread = self.reread.as_ref();
+        let mut reader = reread.map(|which| Reader::new(which, with, &snapshot.catalogue));
+        let (mut texts, mut samples) = (snapshot.texts(), snapshot.texts());
+        for (index, (id, address)) in lines.iter().enumerate() {
+            let (columns, doc) = (&all_columns[address.segment_ord as usize], address.doc_id);
+            let (place, text) = (columns.place(doc), texts.of(*id, *address)?);
             let mut line = Line {
                 text: &text,
                 timestamp: columns.timestamp(doc),
@@ -174,7 +195,23 @@ impl Remake {
                 truncated: columns.truncated(doc),
                 pattern: PatternId::default(),
             };
-            self.writer.add_line(columns.place(doc), &mut line)?;
+            if let Some(reader) = &mut reader
+                && reader.wants(place.source, line.timestamp)
+            {
+                if reader.is_new(place.source) {
+                    let of_source = |(_, at): &&(LineId, DocAddress)| {
+                        all_columns[at.segment_ord as usize].source(at.doc_id) == place.source
+                    };
+                    let near = lines[index..].iter().take(NEAR).filter(of_source);
+                    let text =
+                        |(id, at): &(LineId, DocAddress)| samples.of(*id, *at).map(Cow::into_owned);
+                    let sample =
+                        near.take(SAMPLE_TEXTS).map(text).collect::<Result<Vec<_>, _>>()?;
+                    reader.learn(place.source, id.0, &sample);
+                }
+                reader.read(place.source, id.0, &mut line);
+            }
+            self.writer.add_line(place, &mut line)?;
         }
         self.progress.lines += lines.len() as u64;
         self.writer.catalogue.next_line = end;
@@ -187,22 +224,38 @@ impl Remake {
         let texts = self.writer.catalogue.texts;
         self.writer.catalogue = snapshot.catalogue.clone();
         self.writer.catalogue.generation += 1;
+        self.writer.catalogue.note_made();
         self.writer.catalogue.patterns = patterns;
         self.writer.catalogue.texts = texts;
+        self.writer.make_durable()?;
+        if self.reread.is_none() {
+            return Ok(());
+        }
+        let made = self.writer.committed()?;
+        for number in 0..made.catalogue.sources.len() {
+            let found = made.counts(0, u64::MAX, Some(number as u64))?;
+            self.writer.catalogue.sources[number].recount(&found);
+        }
+        self.writer.catalogue.gone_levels = Default::default();
         self.writer.make_durable()
     }
 }
 
-/// Names the rules by which lines are cut and mined.
-const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// Names the rules by which lines are cut and mined, and read.
+fn made_by(reread: Option<&Reread>) -> Result<String, IngestError> {
+    let version = env!("CARGO_PKG_VERSION");
+    let Some(reread) = reread else { return Ok(version.to_owned()) };
+    let which = serde_json::to_string(reread).map_err(IngestError::Catalogue)?;
+    Ok(format!("{version} {which}"))
+}
 
-/// Whether what is there was begun by this version.
-fn is_ours(folder: &Path) -> bool {
-    let made_by = Opened::open(folder).ok().map(Arc::new).and_then(|opened| {
+/// Whether what is there was begun like this.
+fn is_made_by(folder: &Path, made_by: &str) -> bool {
+    let known = Opened::open(folder).ok().map(Arc::new).and_then(|opened| {
         let snapshot = opened.snapshot().ok()?;
         snapshot.catalogue.made_by
     });
-    made_by.as_deref() == Some(VERSION)
+    known.as_deref() == Some(made_by)
 }
 
 fn remove(folder: &Path) -> io::Result<()> {
@@ -276,7 +329,7 @@ mod tests {
         assert!(store.is_outdated() && found(&store).iter().all(|line| line.pattern.is_none()));
         assert_eq!(store.patterns(&PatternSearch::default()).unwrap().matched, 3);
 
-        store.reindex(&mut go_on).unwrap();
+        store.reindex(None, &mut go_on).unwrap();
         for store in [store, LogStore::open(root.path(), &LogsConfig::default()).unwrap()] {
             let lines = found(&store);
             assert!(!store.is_outdated() && lines.iter().all(|line| line.pattern.is_some()));

@@ -15,7 +15,8 @@ use tantivy::{Index, IndexReader, ReloadPolicy, Searcher, directory::MmapDirecto
 use tracing::warn;
 
 use crate::{
-    Embedder, Follower, ListenConfig, LogsConfig, OpenError, PatternError, Retention, SshConfig,
+    Embedder, Follower, ListenConfig, LogsConfig, OpenError, PatternError, Retention, SourceNames,
+    SshConfig,
     catalogue::Catalogue,
     chunks::Chunks,
     embed::Vectors,
@@ -118,11 +119,12 @@ impl LogStore {
         Follower::new(pattern, &self.inner.config.follow_below)
     }
 
-    /// How long lines are kept.
+    /// How long lines are kept; of the sources that are held, none goes.
     #[must_use]
-    pub fn retention(&self) -> Retention {
-        let LogsConfig { keep_days, keep_gb, .. } = self.inner.config;
-        Retention { days: keep_days, bytes: keep_gb.saturating_mul(1 << 30) }
+    pub fn retention(&self, held: Vec<SourceNames>) -> Retention {
+        let LogsConfig { keep_days: days, keep_gb, keep: rules, .. } = &self.inner.config;
+        let bytes = keep_gb.saturating_mul(1 << 30);
+        Retention { days: *days, bytes, rules: rules.clone(), held }
     }
 
     /// What may wait in the spool of a source, in bytes.

@@ -11,6 +11,7 @@ use callboard_protocol::{LineId, SourceId, Timestamp};
 use tantivy::{
     IndexWriter, TantivyError,
     indexer::{LogMergePolicy, UserOperation},
+    query::Query,
 };
 use tracing::{debug, warn};
 
@@ -24,8 +25,7 @@ use crate::{
     patterns::{self, Patterns},
     record::Record,
     schema::{Line, Place},
-    search::number_range,
-    store::{Inner, Opened, SnapshotError, read_catalogue},
+    store::{Inner, Opened, Snapshot, SnapshotError, read_catalogue},
 };
 
 /// tantivy refuses to work with less per thread.
@@ -219,15 +219,20 @@ impl Writer {
         Ok(())
     }
 
-    /// Deletes all lines before this one, with the next commit.
-    pub(crate) fn delete_before(&mut self, first: LineId) -> Result<(), IngestError> {
-        let field = self.opened.fields.id;
-        self.index_writer.delete_query(number_range(field, 0, first.0.saturating_sub(1)))?;
-        if let Some(chunks) = &mut self.chunks {
-            chunks.drop_before(first);
-        }
+    /// Deletes the lines that match, with the next commit.
+    pub(crate) fn delete(&mut self, lines: Box<dyn Query>) -> Result<(), IngestError> {
+        self.index_writer.delete_query(lines)?;
         self.changed = true;
         Ok(())
+    }
+
+    /// Forgets what is kept of lines before this one, all of which are deleted.
+    pub(crate) fn forget_before(&mut self, first: u64) {
+        self.catalogue.forget_before(first);
+        if let Some(chunks) = &mut self.chunks {
+            chunks.drop_before(LineId(first));
+        }
+        self.changed = true;
     }
 
     /// Commits, if there is anything to commit.
@@ -284,12 +289,17 @@ impl Writer {
         }
     }
 
-    /// Shows readers what was committed.
-    pub(crate) fn publish(&self, inner: &Inner) -> Result<(), IngestError> {
+    /// What was committed.
+    pub(crate) fn committed(&self) -> Result<Snapshot, IngestError> {
         let patterns = Arc::clone(&self.patterns);
         let chunks = self.chunks.as_ref().map(ChunkWriter::chunks).transpose();
         let chunks = chunks.map_err(TantivyError::from)?;
-        let snapshot = self.opened.read(self.catalogue.clone(), patterns, chunks)?;
+        Ok(self.opened.read(self.catalogue.clone(), patterns, chunks)?)
+    }
+
+    /// Shows it to readers.
+    pub(crate) fn publish(&self, inner: &Inner) -> Result<(), IngestError> {
+        let snapshot = self.committed()?;
         snapshot.roll_up(&inner.shown())?;
         inner.publish(snapshot);
         Ok(())

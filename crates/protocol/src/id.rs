@@ -78,6 +78,8 @@ uuid_ids! {
     AlertRuleId;
     /// Something that a rule found.
     AlertId;
+    /// A hold on log lines.
+    LogHoldId;
 }
 
 /// Why a text is not a short id.

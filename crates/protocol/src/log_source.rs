@@ -1,9 +1,9 @@
 //! Sources that follow files.
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
-use crate::{SourceId, Timestamp};
+use crate::{LogHoldId, SourceId, Timestamp, UserId};
 
 /// A source that follows files, to be made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -76,4 +76,56 @@ pub struct FollowedSource {
 pub struct SourceList {
     /// By name.
     pub items: Vec<FollowedSource>,
+}
+
+/// Which lines are read anew when the index is made anew.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ReloadScope {
+    /// Names of sources, as a pattern: `/var/log/nginx/*`; all when absent.
+    #[serde(default)]
+    #[param(min_length = 1, max_length = 1000)]
+    pub sources: Option<String>,
+    /// The first instant, as it was known; a date alone is its midnight in UTC.
+    #[serde(default, deserialize_with = "crate::timestamp::optional_from")]
+    pub from: Option<Timestamp>,
+    /// The first instant after; a date alone is the midnight at its end, so that the day counts.
+    #[serde(default, deserialize_with = "crate::timestamp::optional_to")]
+    pub to: Option<Timestamp>,
+}
+
+/// A hold on the lines of some sources, to be made: none of them leaves the index while it is in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewLogHold {
+    /// Names of sources, as a pattern: `audit.log`, `/var/log/nginx/*`.
+    #[schema(min_length = 1, max_length = 1000)]
+    pub sources: String,
+    /// Why, for people.
+    #[schema(min_length = 1, max_length = 1000)]
+    pub reason: String,
+}
+
+/// A hold on the lines of some sources.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LogHold {
+    /// Its id.
+    pub id: LogHoldId,
+    /// Names of sources, as a pattern.
+    pub sources: String,
+    /// Why, for people.
+    pub reason: String,
+    /// Who made it; none when the account is gone.
+    #[schema(required)]
+    pub created_by: Option<UserId>,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// All holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LogHoldList {
+    /// The first made first.
+    pub items: Vec<LogHold>,
 }

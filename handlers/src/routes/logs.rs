@@ -2,11 +2,12 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use callboard_actors::Jobs;
-use callboard_logs::{LogStore, SearchError};
+use callboard_logs::{LogStore, Reread, SearchError, SourceNames};
 use callboard_protocol::{
     AnomalySearch, CompareSearch, CountSearch, ErrorCode, HistogramSearch, Job, LineContext,
     LineFilter, LineId, LogAnomalies, LogComparison, LogCount, LogFacets, LogHistogram, LogPage,
-    LogPreview, LogSearch, LogStats, PatternPage, PatternSearch, PreviewRequest, Timestamp,
+    LogPreview, LogSearch, LogStats, PatternPage, PatternSearch, PreviewRequest, ReloadScope,
+    TimeRange, Timestamp,
 };
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
@@ -235,16 +236,25 @@ pub(crate) async fn upload_logs(
 }
 
 /// Make the log index anew from its own lines, in the background: words are cut and patterns found
-/// as this version does it. Readers see the old index until the new one is complete.
+/// as this version does it, and the times and levels of the lines that are meant are read anew, by the
+/// formats as they are configured now. Readers see the old index until the new one is complete.
 ///
-/// One that has not ended yet is answered as it is.
-#[utoipa::path(post, path = "/logs/reload", tag = "logs",
+/// One for the same lines that has not ended yet is answered as it is.
+#[utoipa::path(post, path = "/logs/reload", tag = "logs", params(ReloadScope),
     responses((status = 202, body = Job)))]
 pub(crate) async fn reload_logs(
     caller: Allowed<permit::LogsManage>,
     (state, trail): (State, Trail),
+    query: web::Query<ReloadScope>,
 ) -> Result<HttpResponse, ApiError> {
-    let job = state.system.jobs().enqueue_reindex(Some(caller.user.id)).await?;
+    let ReloadScope { sources, from, to } = query.into_inner();
+    let sources = sources.map(|names| SourceNames::parse(&names)).transpose();
+    let sources = sources.map_err(|problem| {
+        let message = format!("`sources` names no sources: {problem}");
+        ApiError::new(ErrorCode::InvalidParameter, message)
+    })?;
+    let reread = Reread { sources, range: TimeRange { from, to } };
+    let job = state.system.jobs().enqueue_reindex(Some(caller.user.id), Some(reread)).await?;
     trail.note(Some(caller.user.id), "logs.reload", &job.id.to_string()).await;
     Ok(HttpResponse::Accepted().json(job))
 }

@@ -723,6 +723,51 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/logs/holds": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The holds in force.
+         * @description For the role `admin` and above.
+         */
+        get: operations["list_holds"];
+        put?: never;
+        /**
+         * Hold the lines of some sources: none of them leaves the index, whatever `logs.keep_days`,
+         *     `logs.keep_gb` and `logs.keep` say, until the hold is ended.
+         * @description For the role `admin` and above.
+         */
+        post: operations["create_hold"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/logs/holds/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * End a hold. What retention would have let go meanwhile goes within the hour.
+         * @description For the role `admin` and above.
+         */
+        delete: operations["delete_hold"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/logs/ingest": {
         parameters: {
             query?: never;
@@ -836,8 +881,9 @@ export interface paths {
         put?: never;
         /**
          * Make the log index anew from its own lines, in the background: words are cut and patterns found
-         *     as this version does it. Readers see the old index until the new one is complete.
-         * @description One that has not ended yet is answered as it is.
+         *     as this version does it, and the times and levels of the lines that are meant are read anew, by the
+         *     formats as they are configured now. Readers see the old index until the new one is complete.
+         * @description One for the same lines that has not ended yet is answered as it is.
          *
          *     For the role `admin` and above.
          */
@@ -2549,6 +2595,28 @@ export interface components {
              */
             took_us: number;
         };
+        /** @description A hold on the lines of some sources. */
+        LogHold: {
+            /** @description When it was made. */
+            created_at: components["schemas"]["Timestamp"];
+            created_by: components["schemas"]["UserId"] | null;
+            /** @description Its id. */
+            id: components["schemas"]["LogHoldId"];
+            /** @description Why, for people. */
+            reason: string;
+            /** @description Names of sources, as a pattern. */
+            sources: string;
+        };
+        /**
+         * Format: uuid
+         * @description A hold on log lines.
+         */
+        LogHoldId: string;
+        /** @description All holds. */
+        LogHoldList: {
+            /** @description The first made first. */
+            items: components["schemas"]["LogHold"][];
+        };
         /** @description One record of a log: a line, or several that belong together, such as a stack trace. */
         LogLine: {
             /** @description Stays valid for as long as the line is kept. */
@@ -2819,6 +2887,13 @@ export interface components {
             name: string;
             /** @description What it may be used for; at least one. */
             scopes: components["schemas"]["KeyScope"][];
+        };
+        /** @description A hold on the lines of some sources, to be made: none of them leaves the index while it is in force. */
+        NewLogHold: {
+            /** @description Why, for people. */
+            reason: string;
+            /** @description Names of sources, as a pattern: `audit.log`, `/var/log/nginx/*`. */
+            sources: string;
         };
         /** @description A source that follows files, to be made. */
         NewSource: {
@@ -5126,6 +5201,97 @@ export interface operations {
             };
         };
     };
+    list_holds: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogHoldList"];
+                };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    create_hold: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewLogHold"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogHold"];
+                };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    delete_hold: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["LogHoldId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     ingest_path: {
         parameters: {
             query?: never;
@@ -5317,7 +5483,14 @@ export interface operations {
     };
     reload_logs: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Names of sources, as a pattern: `/var/log/nginx/*`; all when absent. */
+                sources?: string;
+                /** @description The first instant, as it was known; a date alone is its midnight in UTC. */
+                from?: components["schemas"]["Timestamp"];
+                /** @description The first instant after; a date alone is the midnight at its end, so that the day counts. */
+                to?: components["schemas"]["Timestamp"];
+            };
             header?: never;
             path?: never;
             cookie?: never;

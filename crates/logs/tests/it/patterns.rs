@@ -122,7 +122,7 @@ fn they_are_kept_over_a_restart_and_a_re_index() {
     let after = patterns(&fixture, &PatternSearch::default());
     assert_eq!((after.patterns[0].id, after.patterns[0].count), (before.patterns[0].id, 301));
     assert_eq!(after.found, 5);
-    fixture.store.reindex(&mut go_on).unwrap();
+    fixture.store.reindex(None, &mut go_on).unwrap();
     assert_eq!(told(&patterns(&fixture, &PatternSearch::default())), told(&after));
 }
 
