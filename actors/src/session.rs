@@ -37,8 +37,10 @@ use crate::{
     system::System,
     turn_log::TurnLog,
 };
+use tail::Tailing;
 
 mod commands;
+mod tail;
 
 /// Events in the mailbox: those of `max_subscriptions` conversations in one coalescing interval.
 const MAILBOX: usize = 64;
@@ -88,6 +90,7 @@ pub(crate) struct Session {
     overrun: Arc<AtomicBool>,
     subscriptions: HashSet<ConversationId>,
     following: HashMap<TurnId, SpawnHandle>,
+    tailing: Option<Tailing>,
     submitting: usize,
     limiter: DefaultDirectRateLimiter,
     /// Frames over the limit since the last one that kept it.
@@ -130,6 +133,7 @@ impl Session {
             overrun: Arc::default(),
             subscriptions: HashSet::new(),
             following: HashMap::new(),
+            tailing: None,
             submitting: 0,
             refused_frames: 0,
             last_seen: Instant::now(),

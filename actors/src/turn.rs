@@ -42,6 +42,7 @@ use crate::{
 use answer::Draft;
 use command::Command;
 pub(crate) use orphan::{Unbegun, end_orphan};
+pub(crate) use tools::in_engine;
 
 /// The longest title made from a question, in characters.
 const TITLE_CHARS: usize = 80;

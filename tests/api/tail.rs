@@ -1,7 +1,9 @@
 //! Lines as they come in.
 
-use callboard_protocol::{ErrorCode, LogTail};
-use callboard_testkit::PATIENCE;
+use callboard_protocol::{
+    ClientFrame, ErrorCode, LineId, LogTail, Role, ServerFrame, TailSearch,
+};
+use callboard_testkit::{PATIENCE, WsClient};
 use futures_util::{Stream, StreamExt as _};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use tokio::time::timeout;
@@ -129,4 +131,86 @@ async fn what_is_wrong_is_said_and_too_many_are_refused() {
     // Its place is free as soon as the server sees that it left.
     let again = async || tail(&ada, &[]).send().await.unwrap().status().is_success().then_some(());
     callboard_testkit::eventually_some(PATIENCE, again).await;
+}
+
+/// Starts a tail over a socket.
+async fn start(socket: &mut WsClient, search: TailSearch, after: Option<LineId>) {
+    socket.send(&ClientFrame::Tail { search, after }).await;
+}
+
+/// The texts of the next frame of a tail, how many were left out, and the last line it looked at.
+async fn told(socket: &mut WsClient) -> (Vec<String>, u64, LineId) {
+    let tail = socket.find(|frame| match frame {
+        ServerFrame::Tail { lines, skipped, seen } => {
+            Some((lines.into_iter().map(|line| line.text).collect(), skipped, seen))
+        }
+        _ => None,
+    });
+    tail.await
+}
+
+fn search(q: &str, lines: u32) -> TailSearch {
+    TailSearch { q: q.to_owned(), lines: Some(lines), ..TailSearch::default() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_socket_tells_lines_and_waits_when_it_is_paused() {
+    let server = Launch::on(Database::Sqlite).await.start().await;
+    server.admin().await;
+    let vic = server.user("vic", Role::Viewer).await;
+    add(&server, "a.log", "one ERROR\ntwo INFO\nthree ERROR\n").await;
+    let mut socket = vic.connect().await;
+    start(&mut socket, search("error", 1), None).await;
+    assert_eq!(told(&mut socket).await.0, ["three ERROR"]);
+    add(&server, "b.log", "four INFO\nfive ERROR\n").await;
+    let (texts, skipped, seen) = told(&mut socket).await;
+    assert_eq!((texts.as_slice(), skipped), (&["five ERROR".to_owned()][..], 0));
+
+    socket.send(&ClientFrame::TailPause { on: true }).await;
+    socket.send(&ClientFrame::Ping).await;
+    socket.next_until(|frame| matches!(frame, ServerFrame::Pong { .. })).await;
+    add(&server, "c.log", "six ERROR\n").await;
+    assert!(socket.is_silent_for(A_WHILE).await, "while it waits");
+    socket.send(&ClientFrame::TailPause { on: false }).await;
+    assert_eq!(told(&mut socket).await.0, ["six ERROR"], "and then nothing is missed");
+
+    // Another takes its place; one that is ended tells no more.
+    start(&mut socket, search("info", 0), None).await;
+    assert_eq!(told(&mut socket).await.0, [""; 0]);
+    add(&server, "d.log", "seven ERROR\neight INFO\n").await;
+    assert_eq!(told(&mut socket).await.0, ["eight INFO"]);
+    socket.send(&ClientFrame::TailEnd).await;
+    add(&server, "e.log", "nine INFO\n").await;
+    assert!(socket.is_silent_for(A_WHILE).await, "when it is ended");
+
+    // A client that was away goes on behind what it saw.
+    let mut socket = vic.connect().await;
+    start(&mut socket, search("error", 0), Some(seen)).await;
+    assert_eq!(told(&mut socket).await.0, ["six ERROR", "seven ERROR"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_with_a_tail_is_told_over_its_socket() {
+    let server = Launch::on(Database::Sqlite).await.start().await;
+    let ada = server.admin().await;
+    let mut socket = ada.connect().await;
+    let code = async |socket: &mut WsClient| {
+        let code = socket.find(|frame| match frame {
+            ServerFrame::Error { code, .. } => Some(code),
+            _ => None,
+        });
+        code.await
+    };
+    start(&mut socket, search("\"open", 0), None).await;
+    assert_eq!(code(&mut socket).await, ErrorCode::InvalidQuery);
+    start(&mut socket, search("", 501), None).await;
+    assert_eq!(code(&mut socket).await, ErrorCode::InvalidParameter);
+    socket.send(&ClientFrame::TailPause { on: true }).await;
+    assert_eq!(code(&mut socket).await, ErrorCode::Conflict, "there is none");
+    socket.send_text(r#"{"type":"tail","search":{"to":"2026-11-20"}}"#).await;
+    assert_eq!(code(&mut socket).await, ErrorCode::InvalidJson);
+    // The socket goes on.
+    add(&server, "a.log", "one\n").await;
+    start(&mut socket, search("", 1), None).await;
+    assert_eq!(told(&mut socket).await.0, ["one"]);
 }

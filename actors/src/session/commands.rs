@@ -36,6 +36,9 @@ impl Session {
             }
             ClientFrame::Mode { mode } => self.set_mode(mode, ctx),
             ClientFrame::Auth { token } => self.renew(&token, ctx),
+            ClientFrame::Tail { search, after } => self.tail(search, after, ctx),
+            ClientFrame::TailPause { on } => self.pause_tail(on, ctx),
+            ClientFrame::TailEnd => self.end_tail(ctx),
             ClientFrame::Ping => self.send(&ServerFrame::Pong { at: Timestamp::now() }, ctx),
         }
     }

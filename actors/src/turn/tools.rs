@@ -262,7 +262,7 @@ fn started(arguments: &str) -> String {
 /// Runs `work` on a thread that may block, among a bounded number of others; `None` when it took
 /// longer than `longest`, or broke off. A search that nobody waits for any more still takes its
 /// place.
-pub(super) async fn in_engine<T: Send + 'static>(
+pub(crate) async fn in_engine<T: Send + 'static>(
     shared: &Shared,
     longest: Duration,
     work: impl FnOnce(&LogStore) -> T + Send + 'static,

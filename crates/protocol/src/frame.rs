@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    Ask, Citation, ClientError, ClientMessageId, ConversationId, ErrorCode, FinishReason, Message,
-    MessageId, Permission, SessionId, Timestamp, TurnId, Usage, User,
+    Ask, Citation, ClientError, ClientMessageId, ConversationId, ErrorCode, FinishReason, LineId,
+    LogLine, Message, MessageId, Permission, SessionId, TailSearch, Timestamp, TurnId, Usage, User,
 };
 
 /// What a client sends.
@@ -55,6 +55,23 @@ pub enum ClientFrame {
         /// A new access token of the same user.
         token: String,
     },
+    /// Tell the lines that match as they come in, in `tail` frames. A socket has one tail: another takes
+    /// its place.
+    Tail {
+        /// Of which lines, and how many before the first that comes in; as in `GET /logs/tail`.
+        #[serde(default)]
+        search: TailSearch,
+        /// Go on behind this line, the `seen` of the last frame; then nothing is missed.
+        #[serde(default)]
+        after: Option<LineId>,
+    },
+    /// Let the tail wait, or go on with what came meanwhile.
+    TailPause {
+        /// Whether it waits.
+        on: bool,
+    },
+    /// Tell no more lines.
+    TailEnd,
     /// Are you there? Answered by `pong`; it must come at least every `heartbeat_s`.
     Ping,
 }
@@ -98,6 +115,15 @@ pub enum ServerFrame {
         message_id: MessageId,
         /// The turn that answers it.
         turn_id: TurnId,
+    },
+    /// Lines that came in. The first of a tail holds those that were there before, or none.
+    Tail {
+        /// The lines, in the order in which they came.
+        lines: Vec<LogLine>,
+        /// Lines that match and came before these, and are left out: too many came at once.
+        skipped: u64,
+        /// The last line that was looked at.
+        seen: LineId,
     },
     /// The conversation is being watched.
     Subscribed {
@@ -259,6 +285,7 @@ impl ClientFrame {
             | Self::Unsubscribe { .. }
             | Self::Typing { .. }
             | Self::Mode { .. } => Permission::ChatUse,
+            Self::Tail { .. } | Self::TailPause { .. } | Self::TailEnd => Permission::LogsRead,
             Self::Auth { .. } | Self::Ping => Permission::AccountUse,
         }
     }

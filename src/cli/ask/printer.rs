@@ -101,6 +101,7 @@ impl Printer {
             ServerFrame::Connected { .. }
             | ServerFrame::Accepted { .. }
             | ServerFrame::Subscribed { .. }
+            | ServerFrame::Tail { .. }
             | ServerFrame::Message { .. }
             | ServerFrame::Resumed { .. }
             | ServerFrame::StreamRestart { .. }

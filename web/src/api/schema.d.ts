@@ -2142,6 +2142,20 @@ export interface components {
             /** @enum {string} */
             type: "auth";
         } | {
+            after?: components["schemas"]["LineId"] | null;
+            /** @description Of which lines, and how many before the first that comes in; as in `GET /logs/tail`. */
+            search?: components["schemas"]["TailSearch"];
+            /** @enum {string} */
+            type: "tail";
+        } | {
+            /** @description Whether it waits. */
+            on: boolean;
+            /** @enum {string} */
+            type: "tail_pause";
+        } | {
+            /** @enum {string} */
+            type: "tail_end";
+        } | {
             /** @enum {string} */
             type: "ping";
         };
@@ -3190,6 +3204,18 @@ export interface components {
             /** @enum {string} */
             type: "accepted";
         } | {
+            /** @description The lines, in the order in which they came. */
+            lines: components["schemas"]["LogLine"][];
+            /** @description The last line that was looked at. */
+            seen: components["schemas"]["LineId"];
+            /**
+             * Format: int64
+             * @description Lines that match and came before these, and are left out: too many came at once.
+             */
+            skipped: number;
+            /** @enum {string} */
+            type: "tail";
+        } | {
             /** @description The conversation. */
             conversation_id: components["schemas"]["ConversationId"];
             running_turn: components["schemas"]["TurnId"] | null;
@@ -3520,6 +3546,18 @@ export interface components {
          * @enum {string}
          */
         SystemKind: "draining" | "mode_set" | "auth_renewed" | "auth_expiring";
+        /** @description The query string of `GET /logs/tail`. */
+        TailSearch: {
+            level?: components["schemas"]["Level"] | null;
+            /**
+             * Format: int32
+             * @description So many lines before the first that comes in, 0 to 500; 20 when absent.
+             */
+            lines?: number | null;
+            /** @description Of which lines; as in `GET /logs/search`. */
+            q?: string;
+            source_id?: components["schemas"]["SourceId"] | null;
+        };
         /** @description One of those who answer to a name. */
         TargetConfig: {
             /**
