@@ -2,7 +2,7 @@
 //! [`Spooler`] that puts on the disk what comes, and a [`LogSource`] that indexes it from there.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet, hash_map::Entry},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -11,7 +11,7 @@ use std::{
 use actix::ArbiterHandle;
 use callboard_entities::queries::sources;
 use callboard_logs::{Spool, push::Pushed};
-use callboard_protocol::{ClientError, ErrorCode, SourceId, Timestamp};
+use callboard_protocol::{ClientError, ErrorCode, PushedSource, SourceId, Timestamp};
 use parking_lot::Mutex;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -19,7 +19,7 @@ use tracing::{error, warn};
 
 use crate::{
     keeper::{Keeper, Placement},
-    log_source::{self, Followed, LogSource, OWN_LOG, SourceSeed},
+    log_source::{self, LogSource, OWN_LOG, SourceSeed, Standing},
     mailbox::Mailbox,
     spooler::{self, Append, HasRoom, Spooler, SpoolerSeed},
     storage::store_failed,
@@ -49,8 +49,14 @@ pub struct Intake {
     stopping: CancellationToken,
     /// By the names of the sources.
     spoolers: tokio::sync::RwLock<HashMap<String, Mailbox<Spooler>>>,
-    /// Sources whose lines are indexed by an actor that lives as long as the server.
-    followed: Mutex<HashSet<SourceId>>,
+    /// Sources whose lines are indexed by an actor that lives as long as the server, and how they do.
+    followed: Mutex<HashMap<SourceId, Followed>>,
+}
+
+/// A source whose lines are indexed.
+struct Followed {
+    name: String,
+    standing: Arc<Mutex<Standing>>,
 }
 
 impl Intake {
@@ -177,25 +183,47 @@ impl Intake {
         let placement = Placement::of_many(&self.arbiters[place], spooler::MAILBOX);
         let make = move |life| Spooler::new(seed, life);
         let spooler = self.keeper.keep(format!("spooler:{id}"), placement, make);
-        if self.followed.lock().insert(id) {
-            self.follow(id, name.clone(), folder);
+        if let Entry::Vacant(place) = self.followed.lock().entry(id) {
+            let standing = self.follow(id, name.clone(), folder);
+            place.insert(Followed { name: name.clone(), standing });
         }
         spoolers.insert(name, spooler.clone());
         Ok(spooler)
     }
 
-    fn follow(&self, id: SourceId, name: String, folder: PathBuf) {
+    /// All of them, by name.
+    pub fn list(&self) -> Vec<PushedSource> {
+        let followed = self.followed.lock();
+        let shown = followed.iter().map(|(id, followed)| {
+            let standing = followed.standing.lock();
+            PushedSource {
+                id: *id,
+                name: followed.name.clone(),
+                lines: standing.lines,
+                last_line_at: standing.last_line_at,
+                lag_s: standing.lag().as_secs_f64(),
+                problem: standing.problem.clone(),
+            }
+        });
+        let mut shown: Vec<_> = shown.collect();
+        shown.sort_by(|a, b| a.name.cmp(&b.name));
+        shown
+    }
+
+    fn follow(&self, id: SourceId, name: String, folder: PathBuf) -> Arc<Mutex<Standing>> {
+        let standing = Arc::<Mutex<Standing>>::default();
         let seed = SourceSeed {
             name,
-            followed: Followed::Spool { folder, source: id },
+            followed: log_source::Followed::Spool { folder, source: id },
             shared: Arc::clone(&self.shared),
             stopping: self.stopping.child_token(),
-            standing: Arc::default(),
+            standing: Arc::clone(&standing),
         };
         let place = id.0.as_u128() as usize % self.arbiters.len();
         let placement = Placement::on(&self.arbiters[place], log_source::MAILBOX);
         let make = move |life| LogSource::new(seed, life);
         drop(self.keeper.keep(format!("log_source:{id}"), placement, make));
+        standing
     }
 
     async fn open_spool(&self, folder: &Path) -> Result<Spool, ClientError> {

@@ -9,8 +9,8 @@ use callboard_entities::{
     queries::sources::{self, FILES},
 };
 use callboard_protocol::{
-    ClientError, ErrorCode, FollowedSource, NewSource, SourceChange, SourceId, SourceList,
-    SourceState, Timestamp,
+    ClientError, ErrorCode, FollowedSource, NewSource, SourceChange, SourceId, SourceState,
+    Timestamp,
 };
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -89,11 +89,11 @@ impl Sources {
     }
 
     /// All of them, by name.
-    pub async fn list(&self) -> SourceList {
+    pub async fn list(&self) -> Vec<FollowedSource> {
         let running = self.running.lock().await;
         let mut items: Vec<FollowedSource> = running.values().map(Running::show).collect();
         items.sort_by(|a, b| a.name.cmp(&b.name));
-        SourceList { items }
+        items
     }
 
     /// One of them.

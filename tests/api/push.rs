@@ -10,7 +10,9 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use callboard_protocol::{ApiKeyCreated, ErrorCode, LogLine, LogPage, LogStats, PushTaken, Role};
+use callboard_protocol::{
+    ApiKeyCreated, ErrorCode, LogLine, LogPage, LogStats, PushTaken, Role, SourceList,
+};
 use callboard_testkit::{PATIENCE, eventually_some};
 use rand::Rng as _;
 use reqwest::{Method, RequestBuilder, StatusCode};
@@ -62,6 +64,12 @@ async fn every_way_to_push_ends_in_the_index(on: Database) {
     let there = found(&ada, "source:shop plain", 2).await;
     assert_eq!(there[0].level.as_str(), "warn");
     assert_eq!(there[1].level.as_str(), "error");
+    let known = async || {
+        let list: SourceList = ada.get("/logs/sources").await;
+        list.pushed.into_iter().find(|source| source.name == "shop" && source.lines == 2)
+    };
+    let shop = eventually_some(PATIENCE, known).await;
+    assert!(shop.last_line_at.is_some() && shop.problem.is_none(), "{shop:?}");
 
     let loki = json!({ "streams": [{ "stream": { "app": "cart", "pod": "cart-1" },
         "values": [["1795230855926000000", "loki line"]] }] });

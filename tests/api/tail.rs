@@ -1,8 +1,6 @@
 //! Lines as they come in.
 
-use callboard_protocol::{
-    ClientFrame, ErrorCode, LineId, LogTail, Role, ServerFrame, TailSearch,
-};
+use callboard_protocol::{ClientFrame, ErrorCode, LineId, LogTail, Role, ServerFrame, TailSearch};
 use callboard_testkit::{PATIENCE, WsClient};
 use futures_util::{Stream, StreamExt as _};
 use reqwest::{Method, RequestBuilder, StatusCode};

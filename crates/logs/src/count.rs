@@ -57,7 +57,7 @@ impl LogStore {
                 snapshot.of_field(&*asked.query, field, (limit, &self.inner.reading.formats))?
             }
         };
-        asked.done()?;
+        let partial = asked.is_partial(search.partial)?;
         let found = groups.by_value.len() as u64;
         let mut largest: Vec<CountGroup> =
             groups.by_value.into_iter().map(|(value, count)| CountGroup { value, count }).collect();
@@ -70,6 +70,7 @@ impl LogStore {
             without: groups.without,
             groups: largest,
             found,
+            partial,
             took_us: micros(started),
         })
     }

@@ -1,6 +1,6 @@
 //! What the lines that match are: how many of each level and source, and when.
 
-use callboard_protocol::{LineFilter, LogFacets, SourceCount};
+use callboard_protocol::{FacetSearch, LogFacets, SourceCount};
 
 use crate::{
     LogStore, SearchError,
@@ -15,12 +15,12 @@ impl LogStore {
     ///
     /// # Errors
     /// When the query cannot be read, or the index fails.
-    pub fn facets(&self, search: &LineFilter) -> Result<LogFacets, SearchError> {
+    pub fn facets(&self, search: &FacetSearch) -> Result<LogFacets, SearchError> {
         let started = started();
         let snapshot = self.snapshot();
-        let asked = snapshot.ask(search, &self.inner.reading)?;
+        let asked = snapshot.ask(&search.lines(), &self.inner.reading)?;
         let found = snapshot.survey(&*asked.query, Survey::default())?.counts;
-        asked.done()?;
+        let partial = asked.is_partial(search.partial)?;
         let counted = found.sources.iter().zip(0_u32..).filter(|(count, _)| **count > 0);
         let mut sources: Vec<SourceCount> = counted
             .map(|(count, number)| {
@@ -37,6 +37,7 @@ impl LogStore {
             sources,
             histogram,
             bucket_ms,
+            partial,
             took_us: micros(started),
         })
     }

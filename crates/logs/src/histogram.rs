@@ -28,7 +28,7 @@ impl LogStore {
         let snapshot = self.snapshot();
         let asked = snapshot.ask(&search.lines(), &self.inner.reading)?;
         let counts = snapshot.survey(&*asked.query, Survey::default())?.counts;
-        asked.done()?;
+        let partial = asked.is_partial(search.partial)?;
         let (slices, slice_ms) = counts.timeline.finish_by_level(search.slice_ms, most);
         let slices = slices.into_iter().map(|(start, levels)| LogSlice {
             start,
@@ -40,6 +40,7 @@ impl LogStore {
             covered: covered(counts.first, counts.last),
             slices: slices.collect(),
             slice_ms,
+            partial,
             took_us: micros(started),
         })
     }

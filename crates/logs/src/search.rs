@@ -69,15 +69,15 @@ impl LogStore {
             }
             SearchOrder::Best => snapshot.best(&**query, limit)?,
         };
-        asked.done()?;
-        let next_cursor =
-            (found.lines.len() > limit).then(|| write_cursor(found.lines[limit - 1].0));
+        let partial = asked.is_partial(search.partial)?;
+        let more = found.lines.len() > limit && !partial;
+        let next_cursor = more.then(|| write_cursor(found.lines[limit - 1].0));
         let page: Vec<DocAddress> = addresses.into_iter().take(limit).collect();
         let lines = snapshot.lines(&page)?;
         let matched = found.counts.matched;
         let (histogram, bucket_ms) = found.counts.timeline.finish();
         let took_us = micros(started);
-        Ok(LogPage { lines, matched, histogram, bucket_ms, next_cursor, took_us })
+        Ok(LogPage { lines, matched, histogram, bucket_ms, next_cursor, partial, took_us })
     }
 
     /// One line.
@@ -145,6 +145,17 @@ impl Asked {
     /// When the answer is not whole.
     pub(crate) fn done(&self) -> Result<(), SearchError> {
         self.allowance.check()
+    }
+
+    /// The same for who may take an answer that is not whole, and is told whether it is one.
+    ///
+    /// # Errors
+    /// When the answer is not whole, and must be.
+    pub(crate) fn is_partial(&self, may_be: bool) -> Result<bool, SearchError> {
+        match self.done() {
+            Err(SearchError::TooExpensive) if may_be => Ok(true),
+            done => done.map(|()| false),
+        }
     }
 }
 

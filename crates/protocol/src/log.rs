@@ -106,6 +106,9 @@ pub struct LogPage {
     /// For the next page; absent on the last, and when ordered by `best`.
     #[schema(required)]
     pub next_cursor: Option<String>,
+    /// Whether more lines match than could be looked at: then the lines are some of those that match,
+    /// and every count is of those that were looked at.
+    pub partial: bool,
     /// How long the search took, in microseconds.
     pub took_us: u64,
 }
@@ -132,6 +135,9 @@ pub struct LogFacets {
     pub histogram: Vec<Bucket>,
     /// The width of a slice of the histogram, in milliseconds.
     pub bucket_ms: u64,
+    /// Whether more lines match than could be looked at: then the lines are some of those that match,
+    /// and every count is of those that were looked at.
+    pub partial: bool,
     /// How long it took, in microseconds.
     pub took_us: u64,
 }
@@ -184,6 +190,9 @@ pub struct LogHistogram {
     pub slices: Vec<LogSlice>,
     /// The width of a slice, in milliseconds.
     pub slice_ms: u64,
+    /// Whether more lines match than could be looked at: then the lines are some of those that match,
+    /// and every count is of those that were looked at.
+    pub partial: bool,
     /// How long it took, in microseconds.
     pub took_us: u64,
 }
@@ -214,6 +223,9 @@ pub struct LogCount {
     pub groups: Vec<CountGroup>,
     /// How many groups there are in all.
     pub found: u64,
+    /// Whether more lines match than could be looked at: then the lines are some of those that match,
+    /// and every count is of those that were looked at.
+    pub partial: bool,
     /// How long it took, in microseconds.
     pub took_us: u64,
 }

@@ -46,8 +46,14 @@ macro_rules! line_queries {
 }
 
 line_queries! {
-    /// Which lines are meant: the query string of `GET /logs/facets`.
+    /// Which lines are meant.
     LineFilter {}
+
+    /// The query string of `GET /logs/facets`.
+    FacetSearch {
+        /// Whether an answer that is not whole is better than `query_too_expensive`; it says so.
+        partial: bool,
+    }
 
     /// The query string of `GET /logs/search`.
     LogSearch {
@@ -57,6 +63,8 @@ line_queries! {
         limit: Option<u32>,
         /// From the page before.
         cursor: Option<String>,
+        /// Whether an answer that is not whole is better than `query_too_expensive`; it says so.
+        partial: bool,
     }
 
     /// The query string of `GET /logs/histogram`.
@@ -67,6 +75,8 @@ line_queries! {
         /// At most so many slices, 1 to 500; 60 when absent.
         #[param(minimum = 1, maximum = 500)]
         slices: Option<u32>,
+        /// Whether an answer that is not whole is better than `query_too_expensive`; it says so.
+        partial: bool,
     }
 
     /// The query string of `GET /logs/count`.
@@ -77,6 +87,8 @@ line_queries! {
         /// At most so many groups, the largest, 1 to 500; 20 when absent.
         #[param(minimum = 1, maximum = 500)]
         limit: Option<u32>,
+        /// Whether an answer that is not whole is better than `query_too_expensive`; it says so.
+        partial: bool,
     }
 
     /// The query string of `GET /logs/compare`: the span is held against an earlier one.

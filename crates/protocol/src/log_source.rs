@@ -71,11 +71,32 @@ pub struct FollowedSource {
     pub updated_at: Timestamp,
 }
 
+/// A source that programs push to. It is there since something first came for it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PushedSource {
+    /// Its id.
+    pub id: SourceId,
+    /// What the programs call it.
+    pub name: String,
+    /// Records indexed since the server started.
+    pub lines: u64,
+    /// When records were indexed last.
+    #[schema(required)]
+    pub last_line_at: Option<Timestamp>,
+    /// How long ago all that had come in was indexed, in seconds.
+    pub lag_s: f64,
+    /// Why something that came in is not indexed yet.
+    #[schema(required)]
+    pub problem: Option<String>,
+}
+
 /// The reply of `GET /logs/sources`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SourceList {
-    /// By name.
+    /// Those that were made here, by name.
     pub items: Vec<FollowedSource>,
+    /// Those that programs push to, by name.
+    pub pushed: Vec<PushedSource>,
 }
 
 /// Which lines are read anew when the index is made anew.

@@ -4,8 +4,8 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use callboard_actors::Jobs;
 use callboard_logs::{LogStore, Reread, SearchError, SourceNames};
 use callboard_protocol::{
-    AnomalySearch, CompareSearch, CountSearch, ErrorCode, HistogramSearch, Job, LineContext,
-    LineFilter, LineId, LogAnomalies, LogComparison, LogCount, LogFacets, LogHistogram, LogPage,
+    AnomalySearch, CompareSearch, CountSearch, ErrorCode, FacetSearch, HistogramSearch, Job,
+    LineContext, LineId, LogAnomalies, LogComparison, LogCount, LogFacets, LogHistogram, LogPage,
     LogPreview, LogSearch, LogStats, PatternPage, PatternSearch, PreviewRequest, ReloadScope,
     TimeRange, Timestamp,
 };
@@ -85,12 +85,12 @@ pub(crate) async fn log_patterns(
 }
 
 /// How many lines match, of which levels and sources, and when: one snapshot answers it all.
-#[utoipa::path(get, path = "/logs/facets", tag = "logs", params(LineFilter),
+#[utoipa::path(get, path = "/logs/facets", tag = "logs", params(FacetSearch),
     responses((status = 200, body = LogFacets)))]
 pub(crate) async fn log_facets(
     _: Allowed<permit::LogsRead>,
     state: State,
-    query: web::Query<LineFilter>,
+    query: web::Query<FacetSearch>,
 ) -> Result<web::Json<LogFacets>, ApiError> {
     bounded(&state, &query.q)?;
     let query = query.into_inner();

@@ -10,14 +10,15 @@ use crate::{
     extract::{Allowed, permit},
 };
 
-/// The log sources that are followed, and how they do.
+/// The log sources that are followed, those that programs push to, and how they do.
 #[utoipa::path(get, path = "/logs/sources", tag = "logs",
     responses((status = 200, body = SourceList)))]
 pub(crate) async fn list_sources(
     _: Allowed<permit::LogsManage>,
     state: State,
 ) -> web::Json<SourceList> {
-    web::Json(state.system.sources().list().await)
+    let items = state.system.sources().list().await;
+    web::Json(SourceList { items, pushed: state.system.intake().list() })
 }
 
 /// Follow a file, or the files of a pattern, below the folders of `logs.follow_below`.

@@ -922,7 +922,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * The log sources that are followed, and how they do.
+         * The log sources that are followed, those that programs push to, and how they do.
          * @description For the role `admin` and above.
          */
         get: operations["list_sources"];
@@ -2551,6 +2551,11 @@ export interface components {
              */
             matched: number;
             /**
+             * @description Whether more lines match than could be looked at: then the lines are some of those that match,
+             *     and every count is of those that were looked at.
+             */
+            partial: boolean;
+            /**
              * Format: int64
              * @description How long it took, in microseconds.
              */
@@ -2579,6 +2584,11 @@ export interface components {
              * @description Lines that match.
              */
             matched: number;
+            /**
+             * @description Whether more lines match than could be looked at: then the lines are some of those that match,
+             *     and every count is of those that were looked at.
+             */
+            partial: boolean;
             /** @description By source, the most lines first. */
             sources: components["schemas"]["SourceCount"][];
             /**
@@ -2596,6 +2606,11 @@ export interface components {
              * @description Lines that match.
              */
             matched: number;
+            /**
+             * @description Whether more lines match than could be looked at: then the lines are some of those that match,
+             *     and every count is of those that were looked at.
+             */
+            partial: boolean;
             /**
              * Format: int64
              * @description The width of a slice, in milliseconds.
@@ -2666,6 +2681,11 @@ export interface components {
             matched: number;
             /** @description For the next page; absent on the last, and when ordered by `best`. */
             next_cursor: string | null;
+            /**
+             * @description Whether more lines match than could be looked at: then the lines are some of those that match,
+             *     and every count is of those that were looked at.
+             */
+            partial: boolean;
             /**
              * Format: int64
              * @description How long the search took, in microseconds.
@@ -3092,6 +3112,26 @@ export interface components {
              */
             taken: number;
         };
+        /** @description A source that programs push to. It is there since something first came for it. */
+        PushedSource: {
+            /** @description Its id. */
+            id: components["schemas"]["SourceId"];
+            /**
+             * Format: double
+             * @description How long ago all that had come in was indexed, in seconds.
+             */
+            lag_s: number;
+            last_line_at: components["schemas"]["Timestamp"] | null;
+            /**
+             * Format: int64
+             * @description Records indexed since the server started.
+             */
+            lines: number;
+            /** @description What the programs call it. */
+            name: string;
+            /** @description Why something that came in is not indexed yet. */
+            problem: string | null;
+        };
         /** @description The most frequent values of one kind. */
         Ranking: {
             /**
@@ -3504,8 +3544,10 @@ export interface components {
         SourceId: string;
         /** @description The reply of `GET /logs/sources`. */
         SourceList: {
-            /** @description By name. */
+            /** @description Those that were made here, by name. */
             items: components["schemas"]["FollowedSource"][];
+            /** @description Those that programs push to, by name. */
+            pushed: components["schemas"]["PushedSource"][];
         };
         /**
          * @description What has become of a source.
@@ -5061,6 +5103,8 @@ export interface operations {
                 by?: string;
                 /** @description At most so many groups, the largest, 1 to 500; 20 when absent. */
                 limit?: number;
+                /** @description Whether an answer that is not whole is better than `query_too_expensive`; it says so. */
+                partial?: boolean;
             };
             header?: never;
             path?: never;
@@ -5161,6 +5205,8 @@ export interface operations {
                 level?: components["schemas"]["Level"];
                 /** @description Only this source. */
                 source_id?: components["schemas"]["SourceId"];
+                /** @description Whether an answer that is not whole is better than `query_too_expensive`; it says so. */
+                partial?: boolean;
             };
             header?: never;
             path?: never;
@@ -5212,6 +5258,8 @@ export interface operations {
                 slice_ms?: number;
                 /** @description At most so many slices, 1 to 500; 60 when absent. */
                 slices?: number;
+                /** @description Whether an answer that is not whole is better than `query_too_expensive`; it says so. */
+                partial?: boolean;
             };
             header?: never;
             path?: never;
@@ -5581,6 +5629,8 @@ export interface operations {
                 limit?: number;
                 /** @description From the page before. */
                 cursor?: string;
+                /** @description Whether an answer that is not whole is better than `query_too_expensive`; it says so. */
+                partial?: boolean;
             };
             header?: never;
             path?: never;

@@ -114,7 +114,9 @@ function Results({ found, view, onChange, onOpen }: ResultsProps) {
     );
   }
   const limited = Object.keys(view).some((key) => !["line", "order", "patterns"].includes(key));
-  if (lines.length === 0) return <Empty limited={limited} onClear={() => onChange({})} />;
+  if (lines.length === 0 && !first.partial) {
+    return <Empty limited={limited} onClear={() => onChange({})} />;
+  }
   const { last: _, ...lasting } = view;
   return (
     <>
@@ -124,9 +126,16 @@ function Results({ found, view, onChange, onOpen }: ResultsProps) {
         onRange={(from, to) => onChange({ ...lasting, from, to })}
       />
       <p role="status" className="border-b border-line px-4 pb-1.5 text-xs text-soft tabular-nums">
+        {first.partial && "At least "}
         {plural(first.matched, "line")} in {(first.took_us / 1000).toFixed(1)} ms
         {lines.length < first.matched && `, ${count(lines.length)} shown`}
       </p>
+      {first.partial && (
+        <p role="alert" className="border-b border-line bg-warn-soft px-4 py-1.5 text-warn">
+          Not all lines were looked at: they are too many to be read for this. A shorter time, a
+          source, or a word that the lines have gives a whole answer.
+        </p>
+      )}
       {found.isRefetchError && <InlineFailure error={found.error} />}
       <LogGrid
         // Another search starts at its top.

@@ -38,7 +38,12 @@ export function logSearchQuery({ line: _, patterns, ...view }: LogView) {
     queryFn: async ({ pageParam, signal }): Promise<FoundPage> => {
       const began = pageParam.began ?? new Date();
       const page = await api.request<LogPage>("/logs/search", {
-        query: { ...requestOf(view, began), limit: PAGE, cursor: pageParam.cursor },
+        query: {
+          ...requestOf(view, began),
+          limit: PAGE,
+          cursor: pageParam.cursor,
+          partial: "true",
+        },
         signal,
       });
       return { ...page, began };

@@ -3,7 +3,7 @@
 use std::{hint::black_box, ops::Bound, time::Duration};
 
 use callboard_logs::LogStore;
-use callboard_protocol::{LineFilter, LogSearch, SearchOrder, Timestamp};
+use callboard_protocol::{FacetSearch, LogSearch, SearchOrder, Timestamp};
 use tantivy::{
     Order, Term,
     aggregation::{AggregationCollector, agg_req::Aggregations},
@@ -43,7 +43,7 @@ pub(crate) fn compare(store: &LogStore, plain: &Plain) {
             LogSearch { q, from, order, limit: Some(20), ..LogSearch::default() }
         };
         let (best, newest) = (search(SearchOrder::Best), search(SearchOrder::Newest));
-        let filter = LineFilter { q: words.to_owned(), from, ..LineFilter::default() };
+        let filter = FacetSearch { q: words.to_owned(), from, ..FacetSearch::default() };
         let matched = store.search(&newest).expect("a page").matched;
         let ours = [
             measured(|| store.search(&best).expect("a page")),

@@ -2,8 +2,8 @@
 
 use callboard_logs::{FormatConfig, LogStore, LogsConfig, SearchError};
 use callboard_protocol::{
-    Change, CompareSearch, CountSearch, HistogramSearch, LogCount, LogSearch, SearchOrder,
-    Timestamp,
+    Change, CompareSearch, CountSearch, FacetSearch, HistogramSearch, LogCount, LogSearch,
+    SearchOrder, Timestamp,
 };
 
 use crate::fixture::{Fixture, config, query};
@@ -121,6 +121,19 @@ fn a_query_that_reads_too_much_is_refused_and_a_narrower_one_is_not() {
     let asked = |q: &str| fixture.store.search(&query(q));
     assert!(matches!(asked("/HTTP.1/"), Err(SearchError::TooExpensive)));
     assert_eq!(asked("/HTTP.1/ POST").unwrap().matched, 1);
+    // Whoever takes what there is gets it, and is told.
+    let some = |q: &str| LogSearch { partial: true, limit: Some(1), ..query(q) };
+    let page = fixture.store.search(&some("/HTTP.1/")).unwrap();
+    assert!(page.partial && page.next_cursor.is_none() && page.matched <= 3, "{page:?}");
+    assert!(page.lines.iter().all(|line| line.text.contains("HTTP/1")));
+    assert!(!fixture.store.search(&some("/HTTP.1/ POST")).unwrap().partial);
+    let q = "/HTTP.1/".to_owned();
+    let count = CountSearch { q: q.clone(), partial: true, ..CountSearch::default() };
+    let histogram = HistogramSearch { q: q.clone(), partial: true, ..HistogramSearch::default() };
+    let facets = FacetSearch { q, partial: true, ..FacetSearch::default() };
+    assert!(fixture.store.count(&count).unwrap().partial);
+    assert!(fixture.store.histogram(&histogram).unwrap().partial);
+    assert!(fixture.store.facets(&facets).unwrap().partial);
     let later = LogSearch { from: Some(at("2026-11-20T11:01:00Z")), ..query("/refus.d/") };
     assert_eq!(fixture.store.search(&later).unwrap().matched, 1);
 }
