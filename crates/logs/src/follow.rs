@@ -100,6 +100,8 @@ struct Followed {
     name: String,
     /// Its length and its time when it was last read to its end.
     read: Option<(u64, i64, i64)>,
+    /// Whether that was with its last record, which was not held back for more of it.
+    settled: bool,
     /// How far it was read.
     mark: Option<Checkpoint>,
     /// When it last grew.
@@ -327,7 +329,8 @@ impl Followed {
         mark: Option<Checkpoint>,
     ) -> Self {
         let path = path.to_owned();
-        Self { path, file, source, name, read: None, mark, grew: now(), listed: false }
+        let (read, settled, listed) = (None, false, false);
+        Self { path, file, source, name, read, settled, mark, grew: now(), listed }
     }
 
     /// Orders files: those that were renamed first, and of those the one that changed first.
@@ -345,11 +348,14 @@ impl Followed {
         let in_read = |source| IngestError::Read { offset: 0, source };
         let metadata = self.file.metadata().map_err(in_read)?;
         let state = (metadata.len(), metadata.mtime(), metadata.mtime_nsec());
-        if self.read == Some(state) {
+        let is_read = self.read == Some(state);
+        if is_read && self.settled {
             return Ok(IngestProgress::default());
         }
+        // One look later a record that may go on has ended.
+        let holds_last = !is_read;
         let follow = IngestOptions::follow(self.source, self.name.clone(), at);
-        let options = IngestOptions { mode, ..follow };
+        let options = IngestOptions { mode, holds_last, ..follow };
         let mut broken = false;
         let progress =
             store.ingest_marked(&self.file, &options, &mut self.mark, &mut |progress| {
@@ -357,9 +363,13 @@ impl Followed {
                 broken = told.is_break();
                 told
             })?;
-        self.grew = now();
+        if !is_read {
+            self.grew = now();
+        }
         if !broken {
             self.read = Some(state);
+            let all = progress.bytes_done >= metadata.len() || progress.skipped_files > 0;
+            self.settled = is_read || all;
         }
         Ok(progress)
     }

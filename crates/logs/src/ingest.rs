@@ -60,6 +60,8 @@ pub struct IngestOptions {
     pub reference: Timestamp,
     /// The zone of timestamps that name none.
     pub zone: UtcOffset,
+    /// Whether a last record that may go on, such as a stack trace, is left for a later call.
+    pub holds_last: bool,
 }
 
 impl IngestOptions {
@@ -67,7 +69,7 @@ impl IngestOptions {
     #[must_use]
     pub fn whole(source_id: SourceId, source: impl Into<String>, reference: Timestamp) -> Self {
         let (source, mode) = (source.into(), IngestMode::Whole);
-        Self { source_id, source, mode, reference, zone: UtcOffset::UTC }
+        Self { source_id, source, mode, reference, zone: UtcOffset::UTC, holds_last: false }
     }
 
     /// A file that is being written, times in UTC.
@@ -284,7 +286,7 @@ impl<'a> Ingest<'a> {
         self.progress.format = Some(name.to_owned());
         self.progress.bytes_done = offset;
         self.from = offset;
-        let mut assembler = Assembler::new(layout, clock, config).with(custom);
+        let mut assembler = Assembler::new(layout, clock, config).with(custom).from(offset);
         let mut lines = LineReader::new(reader, offset, config.max_line_bytes);
         let mut reached = offset;
         let ended = loop {
@@ -311,7 +313,11 @@ impl<'a> Ingest<'a> {
                 return Ok(self.progress);
             }
         };
-        if let Some(record) = assembler.finish() {
+        if self.options.holds_last
+            && let Some(start) = assembler.may_go_on()
+        {
+            reached = start;
+        } else if let Some(record) = assembler.finish() {
             self.take(record);
         }
         if reached > self.from {

@@ -42,10 +42,14 @@ pub(crate) struct Assembler {
     /// What lines are read by, if not by the layout.
     custom: Option<Format>,
     pending: Option<Pending>,
+    /// Where the first record begins.
+    start: u64,
 }
 
 struct Pending {
     record: Record,
+    /// Where the record before it ends.
+    start: u64,
     lines: usize,
     /// In a Python traceback: the first line of it that is not indented ends it.
     in_traceback: bool,
@@ -54,7 +58,12 @@ struct Pending {
 impl Assembler {
     pub(crate) fn new(layout: Layout, clock: Clock, config: &LogsConfig) -> Self {
         let (max_lines, max_bytes) = (config.max_record_lines, config.max_record_bytes);
-        Self { layout, clock, max_lines, max_bytes, custom: None, pending: None }
+        Self { layout, clock, max_lines, max_bytes, custom: None, pending: None, start: 0 }
+    }
+
+    /// For lines that begin at this offset of their source.
+    pub(crate) fn from(self, start: u64) -> Self {
+        Self { start, ..self }
     }
 
     /// Reads lines by a format of the operator's own, if there is one: what it does not fit belongs to
@@ -90,6 +99,7 @@ impl Assembler {
             }
         }
         let next = Pending {
+            start: self.pending.as_ref().map_or(self.start, |pending| pending.record.end),
             lines: 1,
             in_traceback: TRACEBACK.find(text.as_bytes()).is_some(),
             record: Record {
@@ -102,6 +112,16 @@ impl Assembler {
             },
         };
         self.pending.replace(next).map(|pending| pending.record)
+    }
+
+    /// Where the last record begins, when lines that come later may belong to it: when some did, or it
+    /// tells of a failure. Others are seldom followed by any, and nobody should wait for them.
+    pub(crate) fn may_go_on(&self) -> Option<u64> {
+        let joins = self.custom.is_some() || self.layout.joins;
+        let pending = self.pending.as_ref().filter(|_| joins)?;
+        let goes_on =
+            pending.lines > 1 || pending.in_traceback || pending.record.level >= Level::Error;
+        goes_on.then_some(pending.start)
     }
 
     /// The last record, at the end of the lines.

@@ -419,3 +419,36 @@ proptest! {
         follow.check();
     }
 }
+
+#[test]
+fn a_stack_trace_that_is_still_being_written_is_one_record() {
+    let mut follow = Follow::new("app.log");
+    let mut file = follow.writer("app.log");
+    let head = "2026-11-20 10:00:00 ERROR it broke";
+    let texts = |follow: &Follow| {
+        let mut lines = follow.store.search(&query("")).unwrap().lines;
+        lines.sort_by_key(|line| line.id);
+        lines.into_iter().map(|line| line.text).collect::<Vec<_>>()
+    };
+    // What is not the beginning of one is there at once.
+    writeln!(file, "2026-11-20 09:59:59 INFO all is well").unwrap();
+    follow.look();
+    assert_eq!(texts(&follow), ["2026-11-20 09:59:59 INFO all is well"]);
+    for part in [head, "java.lang.Exception: no", "\tat a.B.c(D.java:7)", "\tat e.F.g(H.java:8)"] {
+        writeln!(file, "{part}").unwrap();
+        follow.look();
+        assert_eq!(texts(&follow).len(), 1, "it may go on");
+    }
+    // Restarted in between it is still one.
+    follow.restart();
+    follow.look();
+    follow.look();
+    let trace =
+        format!("{head}\njava.lang.Exception: no\n\tat a.B.c(D.java:7)\n\tat e.F.g(H.java:8)");
+    assert_eq!(texts(&follow)[1..], *std::slice::from_ref(&trace), "and then it does not");
+    follow.look();
+    writeln!(file, "{head} again\n2026-11-20 10:00:01 INFO next").unwrap();
+    follow.look();
+    let all = texts(&follow);
+    assert_eq!(all[1..], [trace, format!("{head} again"), "2026-11-20 10:00:01 INFO next".into()]);
+}
