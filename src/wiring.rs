@@ -324,6 +324,8 @@ async fn open(config: &Config, metrics: Metrics, own_log: Option<&Path>) -> anyh
     make_folder(&uploads)?;
     let pushed = config.data.folder.join("pushed");
     make_folder(&pushed)?;
+    let mirrors = config.data.folder.join("mirrors");
+    make_folder(&mirrors)?;
     let now = Timestamp::now();
     let identity = Identity::open(store.clone(), &config.auth, now).await?;
     let arbiters: Vec<Arbiter> = (0..arbiter_count()).map(|_| Arbiter::new()).collect();
@@ -345,7 +347,7 @@ async fn open(config: &Config, metrics: Metrics, own_log: Option<&Path>) -> anyh
         usage: config.data.folder.join("usage"),
         uploads: uploads.clone(),
         pushed,
-        mirrors: config.data.folder.join("mirrors"),
+        mirrors,
         own_log: own_log.map(Path::to_owned),
         restarts: RestartPolicy::default(),
         runtime: tokio::runtime::Handle::current(),
