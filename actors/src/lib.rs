@@ -20,6 +20,7 @@ mod health;
 mod intake;
 mod job;
 mod jobs;
+mod journal;
 mod keeper;
 mod ledger;
 mod listeners;

@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
 use crate::{
+    journal::{Entries, Journal},
     keeper::Life,
     ssh::{Address, Remote},
     storage::store_failed,
@@ -54,6 +55,8 @@ pub(crate) enum Followed {
     /// The files of a pattern on another machine, each a source of its own; their copies lie below this
     /// folder.
     Remote { address: Address, mirrors: PathBuf },
+    /// systemd's journal; what is on its way lies below this folder.
+    Journal { entries: Entries, mirrors: PathBuf },
     /// What programs pushed to a source.
     Spool { folder: PathBuf, source: SourceId },
 }
@@ -107,6 +110,11 @@ impl SourceSeed {
                 let remote = Remote::new(address.clone(), mirrors, most_waiting);
                 return Ok(Eyes::There(Box::new(remote)));
             }
+            Followed::Journal { entries, mirrors } => {
+                let most_waiting = self.shared.logs.spool_bytes();
+                let journal = Journal::new(entries.clone(), mirrors, most_waiting);
+                return Ok(Eyes::InJournal(Box::new(journal)));
+            }
         };
         Ok(Eyes::Here(Box::new(follower?)))
     }
@@ -114,7 +122,10 @@ impl SourceSeed {
     /// What it is called in metrics: names that strangers choose are none.
     fn label(&self) -> &str {
         match self.followed {
-            Followed::OwnLog(_) | Followed::Pattern(_) | Followed::Remote { .. } => &self.name,
+            Followed::OwnLog(_)
+            | Followed::Pattern(_)
+            | Followed::Remote { .. }
+            | Followed::Journal { .. } => &self.name,
             Followed::Spool { .. } => PUSHED,
         }
     }
@@ -141,6 +152,7 @@ struct Reading {
 enum Eyes {
     Here(Box<Follower>),
     There(Box<Remote>),
+    InJournal(Box<Journal>),
 }
 
 impl LogSource {
@@ -152,9 +164,10 @@ impl LogSource {
         self._address = Some(ctx.address());
         match self.seed.followed {
             // Somebody may wait for it.
-            Followed::Pattern(_) | Followed::Remote { .. } | Followed::Spool { .. } => {
-                self.look(ctx);
-            }
+            Followed::Pattern(_)
+            | Followed::Remote { .. }
+            | Followed::Journal { .. }
+            | Followed::Spool { .. } => self.look(ctx),
             Followed::OwnLog(_) => {
                 ctx.run_later(LOOK, Self::look);
             }
@@ -221,9 +234,10 @@ fn read_on(seed: &SourceSeed, reading: &Mutex<Option<Reading>>) {
         }
         let name = match &seed.followed {
             Followed::OwnLog(_) => OWN_LOG.to_owned(),
-            Followed::Pattern(_) | Followed::Remote { .. } | Followed::Spool { .. } => {
-                path.display().to_string()
-            }
+            Followed::Pattern(_)
+            | Followed::Remote { .. }
+            | Followed::Journal { .. }
+            | Followed::Spool { .. } => path.display().to_string(),
         };
         let id = match sources.get(path) {
             Some(id) => *id,
@@ -240,12 +254,11 @@ fn read_on(seed: &SourceSeed, reading: &Mutex<Option<Reading>>) {
     };
     let at = Timestamp::now();
     let store = (&seed.shared.logs, at);
+    let on = (&seed.shared.runtime, &seed.stopping);
     let looked = match eyes {
         Eyes::Here(follower) => follower.look(store, &mut source_of, &mut on_progress),
-        Eyes::There(remote) => {
-            let on = (&seed.shared.runtime, &seed.stopping);
-            remote.look(store, on, &mut source_of, &mut on_progress)
-        }
+        Eyes::There(remote) => remote.look(store, on, &mut source_of, &mut on_progress),
+        Eyes::InJournal(journal) => journal.look(store, on, &mut source_of, &mut on_progress),
     };
     seed.shared.index.wrote(&looked);
     note(seed, at, looked);

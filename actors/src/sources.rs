@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    journal::Entries,
     keeper::{Keeper, Placement},
     log_source::{self, Followed, LogSource, SourceSeed, Standing},
     ssh::Address,
@@ -185,6 +186,15 @@ impl Sources {
         if !(1..=LONGEST_PATH).contains(&path.len()) {
             return Err(invalid(format!("A path has 1 to {LONGEST_PATH} bytes.")));
         }
+        if let Some(entries) = Entries::parse(path) {
+            return match entries {
+                Ok(_) if self.shared.logs.journal().journalctl.is_some() => Ok(path.to_owned()),
+                Ok(_) => {
+                    Err(invalid("The journal is followed when logs.journal is set.".to_owned()))
+                }
+                Err(problem) => Err(invalid(format!("This path cannot be followed: {problem}."))),
+            };
+        }
         if Address::is_meant(path) {
             return match Address::parse(path) {
                 Ok(_) if self.shared.logs.ssh().known_hosts.is_some() => Ok(path.to_owned()),
@@ -201,6 +211,9 @@ impl Sources {
     }
 
     fn followed(&self, path: &str) -> Followed {
+        if let Some(Ok(entries)) = Entries::parse(path) {
+            return Followed::Journal { entries, mirrors: self.mirrors.clone() };
+        }
         match Address::parse(path) {
             Ok(address) => Followed::Remote { address, mirrors: self.mirrors.clone() },
             Err(_) => Followed::Pattern(path.to_owned()),

@@ -28,6 +28,7 @@ mod export;
 mod fallback;
 mod gateway;
 mod ingest;
+mod journal;
 mod keys;
 mod llama;
 mod meaning;

@@ -48,6 +48,8 @@ pub struct LogsConfig {
     pub spool_mb: u64,
     /// Where logs are taken that come by other ways than HTTP.
     pub listen: ListenConfig,
+    /// How systemd's journal is read.
+    pub journal: JournalConfig,
     /// How other machines are asked for their files.
     pub ssh: SshConfig,
     /// Who tells likeness of meaning.
@@ -96,6 +98,16 @@ pub struct ListenConfig {
     pub gelf_tcp: Option<SocketAddr>,
 }
 
+/// `[logs.journal]`: paths.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct JournalConfig {
+    /// The program `journalctl`; the journal is not read without it.
+    pub journalctl: Option<PathBuf>,
+    /// The folder of the journal, when it is not that of this machine.
+    pub directory: Option<PathBuf>,
+}
+
 /// `[logs.ssh]`: paths. A machine is asked when its key is known, and there is a key to show.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -128,6 +140,7 @@ impl Default for LogsConfig {
             formats: Vec::new(),
             spool_mb: 256,
             listen: ListenConfig::default(),
+            journal: JournalConfig::default(),
             ssh: SshConfig::default(),
             embeddings: EmbeddingsConfig::default(),
         }

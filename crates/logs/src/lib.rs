@@ -6,7 +6,8 @@
 //! [`LogStore::investigate`] answers a question with counts and lines.
 //!
 //! The way of a line: it stands in a file, comes `packed`, or was pushed (`push` makes lines of what
-//! shippers send, `spool` keeps them until they are indexed), or was fetched (`mirror`). `lines` cuts the stream, `format` reads
+//! shippers send, `spool` keeps them until they are indexed), or was fetched (`mirror`,
+//! `batches`). `lines` cuts the stream, `format` reads
 //! its head, `record` joins what belongs together, `writer` gives it its number and its place,
 //! `mining` its pattern, `tokenizer` cuts it into words, `chunks` keep its text, `survey` counts it
 //! when it matches, and `retention` lets it go. Invariants:
@@ -18,6 +19,7 @@
 //! - Nothing here reads the clock for its meaning: callers say what "now" is.
 
 mod alert;
+mod batches;
 mod catalogue;
 mod checkpoint;
 mod chunks;
@@ -63,7 +65,8 @@ mod tokenizer;
 mod writer;
 
 pub use alert::Evaluated;
-pub use config::{ListenConfig, LogsConfig, SshConfig};
+pub use batches::Batches;
+pub use config::{JournalConfig, ListenConfig, LogsConfig, SshConfig};
 #[cfg(feature = "local-embeddings")]
 pub use embed::LocalEmbedder;
 pub use embed::{EmbedError, Embedder};

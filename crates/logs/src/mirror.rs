@@ -30,7 +30,6 @@ pub const MIRROR_HEAD_BYTES: usize = FINGERPRINT_BYTES;
 const FILE_BYTES: u64 = 4 << 20;
 
 const STATE: &str = "state.json";
-const LOCK: &str = "lock";
 
 /// The copy of one file.
 pub struct Mirror {
@@ -70,8 +69,10 @@ impl Open {
     fn read(path: &Path) -> io::Result<Self> {
         let mut file = OpenOptions::new().read(true).append(true).open(path)?;
         let mut start = Vec::new();
-        (&file).take(256).read_to_end(&mut start)?;
-        let (base, named) = spool::read_name(&start)
+        (&file).take(spool::LONGEST_NAME).read_to_end(&mut start)?;
+        let name = spool::read_name(&start);
+        let (base, named) = name
+            .and_then(|(place, named)| Some((place.parse().ok()?, named)))
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "a copy names no place"))?;
         file.seek(SeekFrom::End(-1))?;
         let mut last = [0];
@@ -98,8 +99,7 @@ impl Mirror {
     /// When the folder cannot be used, or is used by another mirror.
     pub fn open(folder: &Path) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
-        let lock = File::create(folder.join(LOCK))?;
-        lock.try_lock().map_err(|_| io::Error::other("another source fetches it already"))?;
+        let lock = spool::lock(folder)?;
         let state = match fs::read(folder.join(STATE)) {
             Ok(stored) => serde_json::from_slice(&stored)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => State::default(),
@@ -190,7 +190,8 @@ impl Mirror {
         if bytes.is_empty() {
             return Ok(());
         }
-        let path = spool::create(&self.folder, self.state.first, self.position()?)?;
+        let place = self.position()?.to_string();
+        let path = spool::create(&self.folder, self.state.first, (&place, ""))?;
         self.open.insert(Open::read(&path)?).write(bytes)
     }
 

@@ -112,7 +112,7 @@ impl Spool {
 
     /// A new file, behind all that are there.
     fn begin(&mut self) -> io::Result<Open> {
-        let path = create(&self.folder, 1, 0)?;
+        let path = create(&self.folder, 1, ("0", ""))?;
         let file = File::options().append(true).open(path)?;
         let len = file.metadata()?.len();
         self.held += len;
@@ -121,26 +121,37 @@ impl Spool {
 }
 
 /// Makes a file behind all that are there, with this number at least, and returns its path. Its first
-/// line names it, and a place that means something to whoever writes the spool.
-pub(crate) fn create(folder: &Path, least: u64, place: u64) -> io::Result<PathBuf> {
+/// line names it, and a mark without blanks that means something to whoever writes the spool. It is
+/// there with all that it holds, or not at all.
+pub(crate) fn create(folder: &Path, least: u64, (mark, text): (&str, &str)) -> io::Result<PathBuf> {
     let last = files(folder)?.last().map_or(0, |(number, _)| *number);
     let path = folder.join(format!("{:010}.log", least.max(last + 1)));
     let next = path.with_extension("tmp");
     let mut file = File::create(&next)?;
-    writeln!(file, "{NAMED}{} {place}", RequestId::new())?;
+    writeln!(file, "{NAMED}{} {mark}", RequestId::new())?;
+    file.write_all(text.as_bytes())?;
     file.sync_all()?;
-    // So that none has half a name.
     fs::rename(next, &path)?;
     File::open(folder)?.sync_all()?;
     Ok(path)
 }
 
-/// What the first line of a file says, and how long it is. None when there is none.
-pub(crate) fn read_name(start: &[u8]) -> Option<(u64, u64)> {
+/// The longest first line.
+pub(crate) const LONGEST_NAME: u64 = 512;
+
+/// The mark in the first line of a file, and how long that is. None when there is none.
+pub(crate) fn read_name(start: &[u8]) -> Option<(&str, u64)> {
     let end = start.iter().position(|byte| *byte == b'\n')?;
     let line = std::str::from_utf8(&start[..end]).ok()?;
-    let (_, place) = line.strip_prefix(NAMED)?.split_once(' ')?;
-    Some((place.parse().ok()?, end as u64 + 1))
+    let (_, mark) = line.strip_prefix(NAMED)?.split_once(' ')?;
+    Some((mark, end as u64 + 1))
+}
+
+/// Sees to it that a spool is written by one alone, as long as the file is open.
+pub(crate) fn lock(folder: &Path) -> io::Result<File> {
+    let lock = File::create(folder.join("lock"))?;
+    lock.try_lock().map_err(|_| io::Error::other("another source follows it already"))?;
+    Ok(lock)
 }
 
 /// Bytes in the files of a spool.

@@ -15,8 +15,8 @@ use tantivy::{Index, IndexReader, ReloadPolicy, Searcher, directory::MmapDirecto
 use tracing::warn;
 
 use crate::{
-    Embedder, Follower, ListenConfig, LogsConfig, OpenError, PatternError, Retention, SourceNames,
-    SshConfig,
+    Embedder, Follower, JournalConfig, ListenConfig, LogsConfig, OpenError, PatternError,
+    Retention, SourceNames, SshConfig,
     catalogue::Catalogue,
     chunks::Chunks,
     embed::Vectors,
@@ -144,6 +144,12 @@ impl LogStore {
     #[must_use]
     pub fn listen(&self) -> &ListenConfig {
         &self.inner.config.listen
+    }
+
+    /// How systemd's journal is read.
+    #[must_use]
+    pub fn journal(&self) -> &JournalConfig {
+        &self.inner.config.journal
     }
 
     /// How other machines are asked for their files.

@@ -17,6 +17,7 @@
 )]
 
 mod eventually;
+mod journal;
 mod llama;
 mod nginx;
 mod postgres;
@@ -28,6 +29,7 @@ mod vendor;
 mod ws;
 
 pub use eventually::{PATIENCE, eventually, eventually_some};
+pub use journal::add_to_journal;
 pub use llama::Llama;
 pub use nginx::{Nginx, Place};
 pub use postgres::Postgres;

@@ -24,7 +24,8 @@ pub(crate) async fn list_sources(
 /// Follow a file, or the files of a pattern, below the folders of `logs.follow_below`.
 ///
 /// Each file is a source of its own, called by its path; it is followed over rotation and truncation. A
-/// path of the form `ssh://user@host/path` leads to another machine, when `logs.ssh` is set.
+/// path of the form `ssh://user@host/path` leads to another machine, when `logs.ssh` is set, and `journal:`
+/// or `journal:UNIT` to systemd's journal, when `logs.journal` is.
 #[utoipa::path(post, path = "/logs/sources", tag = "logs", request_body = NewSource,
     responses((status = 201, body = FollowedSource)))]
 pub(crate) async fn create_source(

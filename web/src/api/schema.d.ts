@@ -930,7 +930,8 @@ export interface paths {
         /**
          * Follow a file, or the files of a pattern, below the folders of `logs.follow_below`.
          * @description Each file is a source of its own, called by its path; it is followed over rotation and truncation. A
-         *     path of the form `ssh://user@host/path` leads to another machine, when `logs.ssh` is set.
+         *     path of the form `ssh://user@host/path` leads to another machine, when `logs.ssh` is set, and `journal:`
+         *     or `journal:UNIT` to systemd's journal, when `logs.journal` is.
          *
          *     For the role `admin` and above.
          */

@@ -7,8 +7,11 @@ use serde_json::Value;
 
 use super::{PushError, Pushed, fields::Line, named};
 
-/// Fields of one entry; an entry of systemd's has some thirty.
-const MOST_FIELDS: usize = 1_024;
+/// Fields of one entry: a program may send 1,024, and systemd adds some thirty.
+const MOST_FIELDS: usize = 2_048;
+
+/// The field that says where in the journal an entry stands.
+const CURSOR: &str = "__CURSOR";
 
 /// The names of syslog's severities.
 const PRIORITIES: [&str; 8] =
@@ -33,6 +36,34 @@ pub fn entries(mut body: &[u8]) -> Result<Vec<Pushed>, PushError> {
         records.extend(record(&entry));
     }
     Ok(records)
+}
+
+/// A part of what `journalctl -o export` wrote.
+pub struct Exported {
+    /// The records of its entries.
+    pub records: Vec<Pushed>,
+    /// Where the journal goes on behind the last entry; none when there is no entry.
+    pub cursor: Option<String>,
+}
+
+/// Reads entries that may be cut in the midst of the last one, which is left out then.
+///
+/// # Errors
+/// When the bytes are no entries, and when not even one of them is whole.
+pub fn exported(mut body: &[u8], is_cut: bool) -> Result<Exported, PushError> {
+    let mut exported = Exported { records: Vec::new(), cursor: None };
+    loop {
+        let entry = match entry(&mut body) {
+            // What comes last may look whole without its last fields.
+            Ok(Some(_)) if is_cut && body.is_empty() => return Ok(exported),
+            Err(_) if is_cut && exported.cursor.is_some() => return Ok(exported),
+            entry => entry?,
+        };
+        let Some(fields) = entry else { return Ok(exported) };
+        exported.records.extend(record(&fields));
+        let cursor = fields.into_iter().find(|(key, _)| *key == CURSOR);
+        exported.cursor = cursor.map(|(_, cursor)| cursor).or(exported.cursor);
+    }
 }
 
 type Fields<'a> = Vec<(&'a str, String)>;
