@@ -4,6 +4,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use actix::ArbiterHandle;
 use callboard_entities::StoreError;
+use callboard_logs::ReadAs;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -37,6 +38,7 @@ impl Background<'_> {
         let Self { shared, keeper, arbiters } = self;
         if let Some(path) = own_log {
             let seed = SourceSeed {
+                read_as: ReadAs::default(),
                 name: log_source::OWN_LOG.to_owned(),
                 followed: Followed::OwnLog(path),
                 shared: Arc::clone(shared),

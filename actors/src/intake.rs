@@ -10,7 +10,7 @@ use std::{
 
 use actix::ArbiterHandle;
 use callboard_entities::queries::sources;
-use callboard_logs::{Spool, push::Pushed};
+use callboard_logs::{ReadAs, Spool, push::Pushed};
 use callboard_protocol::{ClientError, ErrorCode, PushedSource, SourceId, Timestamp};
 use parking_lot::Mutex;
 use tokio::time::timeout;
@@ -215,6 +215,7 @@ impl Intake {
         let seed = SourceSeed {
             name,
             followed: log_source::Followed::Spool { folder, source: id },
+            read_as: ReadAs::default(),
             shared: Arc::clone(&self.shared),
             stopping: self.stopping.child_token(),
             standing: Arc::clone(&standing),

@@ -18,7 +18,7 @@ use actix::{
     Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Supervised, WrapFuture,
 };
 use callboard_entities::queries;
-use callboard_logs::{Follower, IngestError, Looked, PatternError};
+use callboard_logs::{Follower, IngestError, Looked, PatternError, ReadAs};
 use callboard_protocol::{SourceId, Timestamp};
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -93,6 +93,8 @@ pub(crate) struct SourceSeed {
     /// In metrics and in the log.
     pub(crate) name: String,
     pub(crate) followed: Followed,
+    /// What is fixed of how its lines are read.
+    pub(crate) read_as: ReadAs,
     pub(crate) shared: Arc<Shared>,
     /// Cancelled when it is to end.
     pub(crate) stopping: CancellationToken,
@@ -108,6 +110,7 @@ impl SourceSeed {
             Followed::Remote { address, mirrors } => {
                 let most_waiting = self.shared.logs.spool_bytes();
                 let remote = Remote::new(address.clone(), mirrors, most_waiting);
+                let remote = remote.reading(self.read_as.clone());
                 return Ok(Eyes::There(Box::new(remote)));
             }
             Followed::Journal { entries, mirrors } => {
@@ -116,7 +119,7 @@ impl SourceSeed {
                 return Ok(Eyes::InJournal(Box::new(journal)));
             }
         };
-        Ok(Eyes::Here(Box::new(follower?)))
+        Ok(Eyes::Here(Box::new(follower?.reading(self.read_as.clone()))))
     }
 
     /// What it is called in metrics: names that strangers choose are none.

@@ -8,6 +8,7 @@ use callboard_entities::{
     StoreError,
     queries::sources::{self, FILES},
 };
+use callboard_logs::ReadAs;
 use callboard_protocol::{
     ClientError, ErrorCode, FollowedSource, NewSource, SourceChange, SourceId, SourceState,
     Timestamp,
@@ -43,6 +44,10 @@ struct Configured {
     path: String,
     #[serde(default)]
     paused: bool,
+    #[serde(default)]
+    format: Option<String>,
+    #[serde(default)]
+    zone: Option<String>,
 }
 
 /// A source as it runs.
@@ -117,7 +122,10 @@ impl Sources {
             let problem = format!("has 1 to {LONGEST_NAME} bytes and no control characters");
             return Err(invalid(format!("A name {problem}.")));
         }
-        let configured = Configured { path: self.checked(&new.path)?, paused: false };
+        let (format, zone) = (said(new.format), said(new.zone));
+        self.read_as(format.as_deref(), zone.as_deref())?;
+        let path = self.checked(&new.path)?;
+        let configured = Configured { path, paused: false, format, zone };
         let mut running = self.running.lock().await;
         if running.len() >= MOST {
             return Err(invalid(format!("There are at most {MOST} sources.")));
@@ -147,7 +155,10 @@ impl Sources {
         let configured = Configured {
             path: path.unwrap_or_else(|| former.configured.path.clone()),
             paused: change.paused.unwrap_or(former.configured.paused),
+            format: change.format.map_or(former.configured.format.clone(), |new| said(Some(new))),
+            zone: change.zone.map_or(former.configured.zone.clone(), |new| said(Some(new))),
         };
+        self.read_as(configured.format.as_deref(), configured.zone.as_deref())?;
         if configured == former.configured {
             return Ok(former.show());
         }
@@ -210,6 +221,19 @@ impl Sources {
         }
     }
 
+    fn read_as(&self, format: Option<&str>, zone: Option<&str>) -> Result<ReadAs, ClientError> {
+        let read_as = self.shared.logs.read_as(format, zone);
+        read_as.map_err(|problem| invalid(format!("Lines cannot be read like this: {problem}.")))
+    }
+
+    /// How lines are read; a format that the configuration has no more is found out.
+    fn known_read_as(&self, configured: &Configured) -> ReadAs {
+        let Configured { format, zone, .. } = configured;
+        let (logs, zone) = (&self.shared.logs, zone.as_deref());
+        let read_as = logs.read_as(format.as_deref(), zone).or_else(|_| logs.read_as(None, zone));
+        read_as.unwrap_or_default()
+    }
+
     fn followed(&self, path: &str) -> Followed {
         if let Some(Ok(entries)) = Entries::parse(path) {
             return Followed::Journal { entries, mirrors: self.mirrors.clone() };
@@ -227,13 +251,15 @@ impl Sources {
             serde_json::from_value(source.config.clone()).unwrap_or_else(|error| {
                 standing.lock().problem =
                     Some(format!("What is stored of it is damaged: {error}."));
-                Configured { path: String::new(), paused: true }
+                let (path, format, zone) = Default::default();
+                Configured { path, paused: true, format, zone }
             });
         let stopping = (!configured.paused).then(|| self.stopping.child_token());
         if let Some(stopping) = &stopping {
             let seed = SourceSeed {
                 name: source.name.clone(),
                 followed: self.followed(&configured.path),
+                read_as: self.known_read_as(&configured),
                 shared: Arc::clone(&self.shared),
                 stopping: stopping.clone(),
                 standing: Arc::clone(&standing),
@@ -261,6 +287,8 @@ impl Running {
             id: self.source.id,
             name: self.source.name.clone(),
             path: self.configured.path.clone(),
+            format: self.configured.format.clone(),
+            zone: self.configured.zone.clone(),
             state,
             files: standing.files,
             lines: standing.lines,
@@ -281,6 +309,11 @@ impl Running {
 
 fn stored(configured: &Configured) -> Result<serde_json::Value, ClientError> {
     serde_json::to_value(configured).map_err(|_| ErrorCode::Internal.into())
+}
+
+/// What is said; nothing when it is empty.
+fn said(value: Option<String>) -> Option<String> {
+    value.map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
 }
 
 fn invalid(message: String) -> ClientError {

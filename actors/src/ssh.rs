@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use callboard_logs::{IngestError, LogStore, Looked, OnProgress, SourceOf};
+use callboard_logs::{IngestError, LogStore, Looked, OnProgress, ReadAs, SourceOf};
 use callboard_protocol::Timestamp;
 use tokio::{runtime::Handle, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -47,6 +47,7 @@ pub(crate) struct Remote {
     mirrors: PathBuf,
     /// As much of a file as may wait to be indexed, in bytes.
     most_waiting: u64,
+    read_as: ReadAs,
     session: Option<Session>,
     retry: Option<Retry>,
     copies: BTreeMap<String, Copy>,
@@ -63,8 +64,14 @@ struct Retry {
 impl Remote {
     /// Follows the files of an address; their copies lie below `mirrors`.
     pub(crate) fn new(address: Address, mirrors: &Path, most_waiting: u64) -> Self {
-        let (session, retry, copies) = Default::default();
-        Self { address, mirrors: mirrors.to_owned(), most_waiting, session, retry, copies }
+        let (read_as, session, retry, copies) = Default::default();
+        let mirrors = mirrors.to_owned();
+        Self { address, mirrors, most_waiting, read_as, session, retry, copies }
+    }
+
+    /// The same, for lines that are read like this.
+    pub(crate) fn reading(self, read_as: ReadAs) -> Self {
+        Self { read_as, ..self }
     }
 
     /// Fetches what is new and indexes it; see [`Follower::look`](callboard_logs::Follower::look). Blocks.
@@ -184,7 +191,10 @@ impl Remote {
         let head = read_head(&mut opened).await?;
         let mut copy = match self.copies.remove(&file.name) {
             Some(known) => known,
-            None => Copy::open(&self.mirrors, &self.address.source_of(&file.name))?,
+            None => {
+                let source = self.address.source_of(&file.name);
+                Copy::open(&self.mirrors, &source, &self.read_as)?
+            }
         };
         let beside = Beside { session, address: &self.address, others: &self.copies };
         // One that was renamed stays of the source under whose path it was first fetched.

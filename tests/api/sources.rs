@@ -116,6 +116,39 @@ async fn sources_are_made_changed_paused_and_forgotten(on: Database) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_format_and_the_zone_of_a_source_can_be_fixed() {
+    let (launch, logs) = launch(Database::Sqlite).await;
+    let server = launch.start().await;
+    let ada = server.admin().await;
+    let path = logs.join("a.log");
+    append(&path, "2026-11-20 10:00:00 INFO one\n");
+    let post = |body: Value| ada.request(Method::POST, "/logs/sources").json(&body);
+    let body = json!({ "name": "web", "path": path, "format": "text", "zone": "+02:00" });
+    let made: FollowedSource = read(post(body)).await;
+    assert_eq!((made.format.as_deref(), made.zone.as_deref()), (Some("text"), Some("+02:00")));
+    until_lines(&ada, 1).await;
+    let at = async |word: &str| {
+        let page: LogPage = ada.get(&with_query("/logs/search", &[("q", word)])).await;
+        page.lines[0].timestamp.unwrap().to_string()
+    };
+    assert_eq!(at("one").await, "2026-11-20T08:00:00.000Z");
+    // Changed over a restart, for what comes from then on.
+    let changed = change(&ada, made.id, json!({ "zone": "", "format": "" })).await;
+    assert_eq!((changed.format, changed.zone), (None, None));
+    let server = server.stop().await.start().await;
+    let ada = server.sign_in("ada").await;
+    append(&path, "2026-11-20 10:00:01 INFO two\n");
+    until_lines(&ada, 2).await;
+    let page: LogPage = ada.get(&with_query("/logs/search", &[("q", "two")])).await;
+    assert_eq!(page.lines[0].timestamp.unwrap().to_string(), "2026-11-20T10:00:01.000Z");
+    for wrong in [json!({ "format": "no such" }), json!({ "zone": "Europe/Berlin" })] {
+        let patch = ada.request(Method::PATCH, &format!("/logs/sources/{}", made.id));
+        let refused = ada.refused(patch.json(&wrong)).await;
+        assert_eq!(refused, (StatusCode::BAD_REQUEST, ErrorCode::ValidationFailed), "{wrong}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_wrong_with_a_source_is_said() {
     let (launch, logs) = launch(Database::Sqlite).await;
     let server = launch.start().await;

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, io, path::Path, time::Duration};
 
-use callboard_logs::{Follower, MIRROR_HEAD_BYTES, Mirror};
+use callboard_logs::{Follower, MIRROR_HEAD_BYTES, Mirror, ReadAs};
 use russh_sftp::client::fs::File;
 use sha2::{Digest as _, Sha256};
 use tokio::{
@@ -73,13 +73,14 @@ enum Drained {
 
 impl Copy {
     /// What is on this disk of the file that is called like this; its folder lies below `mirrors`.
-    pub(super) fn open(mirrors: &Path, source: &str) -> Result<Self, SshError> {
+    pub(super) fn open(mirrors: &Path, source: &str, read_as: &ReadAs) -> Result<Self, SshError> {
         let hash = Sha256::digest(source.as_bytes());
         let folder: String = hash[..16].iter().map(|byte| format!("{byte:02x}")).collect();
         let folder = mirrors.join(folder);
         let mirror = Mirror::open(&folder).map_err(SshError::Copy)?;
         let follower = Follower::of_spool(&folder);
         let follower = follower.map_err(|error| SshError::Copy(io::Error::other(error)))?;
+        let follower = follower.reading(read_as.clone());
         Ok(Self { mirror, follower, seen: None, lingers: None, missed: false })
     }
 

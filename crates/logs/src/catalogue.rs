@@ -8,6 +8,7 @@ use callboard_protocol::{Level, LineId, SourceId, SourceStats, TimeRange, Timest
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    ReadAs,
     checkpoint::{Checkpoint, FileId, Head},
     chunks::Committed,
     record::Record,
@@ -116,6 +117,9 @@ pub(crate) struct SourceEntry {
     first: Option<i64>,
     last: Option<i64>,
     levels: [u64; Level::ALL.len()],
+    /// What is fixed of how its lines are read.
+    #[serde(default)]
+    pub(crate) read_as: ReadAs,
     /// The latest used last.
     checkpoints: Vec<Checkpoint>,
 }
@@ -155,6 +159,7 @@ impl Catalogue {
             first: None,
             last: None,
             levels: [0; Level::ALL.len()],
+            read_as: ReadAs::default(),
             checkpoints: Vec::new(),
         });
         self.sources.len() - 1

@@ -22,7 +22,7 @@ use callboard_protocol::{IngestProgress, SourceId, Timestamp};
 use glob::{MatchOptions, Pattern, glob_with};
 
 use crate::{
-    IngestError, IngestMode, IngestOptions, LogStore, OnProgress,
+    IngestError, IngestMode, IngestOptions, LogStore, OnProgress, ReadAs,
     catalogue::MAX_CHECKPOINTS,
     checkpoint::{Checkpoint, FileId},
     ingest::KnownFile,
@@ -90,6 +90,7 @@ pub struct Follower {
     known: HashMap<PathBuf, FileId>,
     /// Whether they are those of a spool, which are deleted when they were read.
     spool: Option<PathBuf>,
+    read_as: ReadAs,
 }
 
 /// A file that is open.
@@ -135,6 +136,7 @@ impl Follower {
             open: HashMap::new(),
             known: HashMap::new(),
             spool: None,
+            read_as: ReadAs::default(),
         })
     }
 
@@ -158,6 +160,12 @@ impl Follower {
         let path = std::path::absolute(path).map_err(|_| PatternError::Relative)?;
         let folder = path.parent().unwrap_or(&path).to_owned();
         Self::new(&Pattern::escape(&path.to_string_lossy()), &[folder])
+    }
+
+    /// The same, for lines that are read like this.
+    #[must_use]
+    pub fn reading(self, read_as: ReadAs) -> Self {
+        Self { read_as, ..self }
     }
 
     /// Looks for files, and indexes what is new in them. `source_of` names the source of a path;
@@ -185,7 +193,7 @@ impl Follower {
         order.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         for (_, id) in order {
             let Some(followed) = self.open.get_mut(&id) else { continue };
-            match followed.read_on((store, at), mode, on_progress) {
+            match followed.read_on((store, at), (mode, &self.read_as), on_progress) {
                 Ok(progress) if progress.skipped_files > 0 => {
                     looked.problem = Some(format!("{} is not text", followed.path.display()));
                 }
@@ -342,7 +350,7 @@ impl Followed {
     fn read_on(
         &mut self,
         (store, at): (&LogStore, Timestamp),
-        mode: IngestMode,
+        (mode, read_as): (IngestMode, &ReadAs),
         on_progress: OnProgress<'_>,
     ) -> Result<IngestProgress, IngestError> {
         let in_read = |source| IngestError::Read { offset: 0, source };
@@ -355,7 +363,7 @@ impl Followed {
         // One look later a record that may go on has ended.
         let holds_last = !is_read;
         let follow = IngestOptions::follow(self.source, self.name.clone(), at);
-        let options = IngestOptions { mode, holds_last, ..follow };
+        let options = IngestOptions { mode, holds_last, read_as: read_as.clone(), ..follow };
         let mut broken = false;
         let progress =
             store.ingest_marked(&self.file, &options, &mut self.mark, &mut |progress| {

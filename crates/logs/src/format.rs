@@ -60,6 +60,25 @@ pub(crate) struct Head {
 }
 
 impl Layout {
+    /// Text of any kind.
+    pub(crate) const TEXT: Self = Self { shape: Shape::Plain, joins: false };
+
+    /// The layout of a name, but for that of text with timestamps: of which kind, its lines tell.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        let shapes = [
+            (Shape::Json, false),
+            (Shape::Logfmt, false),
+            (Shape::Syslog5424, true),
+            (Shape::Syslog3164, true),
+            (Shape::Access, false),
+            (Shape::ApacheError, true),
+            (Shape::NginxError, true),
+            (Shape::Plain, false),
+        ];
+        let layouts = shapes.into_iter().map(|(shape, joins)| Self { shape, joins });
+        { layouts }.find(|layout| layout.name() == name)
+    }
+
     /// The layout that most of the sampled lines have.
     pub(crate) fn detect<'a>(sample: impl Iterator<Item = &'a [u8]>, clock: &Clock) -> Self {
         let mut votes: Vec<(Shape, usize)> = Vec::new();

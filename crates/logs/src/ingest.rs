@@ -12,12 +12,11 @@ use std::{
 };
 
 use callboard_protocol::{IngestProgress, SourceId, Timestamp};
-use time::UtcOffset;
 
 use crate::{
-    IngestError, LogStore,
+    IngestError, LogStore, ReadAs,
     checkpoint::{Checkpoint, FileId, Head},
-    format::{self, Layout, custom::Format, stamp::Clock},
+    format::{self, stamp::Clock},
     lines::LineReader,
     packed,
     record::{Assembler, Record},
@@ -58,21 +57,22 @@ pub struct IngestOptions {
     pub mode: IngestMode,
     /// About when the lines were written at the latest: it gives lines without a year theirs.
     pub reference: Timestamp,
-    /// The zone of timestamps that name none.
-    pub zone: UtcOffset,
+    /// What is fixed of how they are read.
+    pub read_as: ReadAs,
     /// Whether a last record that may go on, such as a stack trace, is left for a later call.
     pub holds_last: bool,
 }
 
 impl IngestOptions {
-    /// A whole file, times in UTC.
+    /// A whole file, of which everything is found out; times that name no zone are in UTC.
     #[must_use]
     pub fn whole(source_id: SourceId, source: impl Into<String>, reference: Timestamp) -> Self {
         let (source, mode) = (source.into(), IngestMode::Whole);
-        Self { source_id, source, mode, reference, zone: UtcOffset::UTC, holds_last: false }
+        let read_as = ReadAs::default();
+        Self { source_id, source, mode, reference, read_as, holds_last: false }
     }
 
-    /// A file that is being written, times in UTC.
+    /// The same of a file that is being written.
     #[must_use]
     pub fn follow(source_id: SourceId, source: impl Into<String>, reference: Timestamp) -> Self {
         Self { mode: IngestMode::Follow, ..Self::whole(source_id, source, reference) }
@@ -138,8 +138,7 @@ impl LogStore {
         file.seek(SeekFrom::Start(0)).map_err(in_read)?;
         let start = read_head(&mut file).map_err(in_read)?;
         let (head, id) = (Head::new(&start), FileId::of(&metadata));
-        let origin =
-            Origin { source: options.source_id, name: &options.source, head: &head, file: id };
+        let origin = Origin::of(options, &head, id);
         let mut ingest = Ingest::new(self, origin, options, metadata.len());
         if !ingest.accepts(&start) {
             return Ok(ingest.progress);
@@ -177,8 +176,7 @@ impl LogStore {
         let in_read = |source| IngestError::Read { offset: 0, source };
         let start = read_head(&mut reader).map_err(in_read)?;
         let head = Head::new(&start);
-        let origin =
-            Origin { source: options.source_id, name: &options.source, head: &head, file: None };
+        let origin = Origin::of(options, &head, None);
         let mut ingest = Ingest::new(self, origin, options, 0);
         if !ingest.accepts(&start) {
             return Ok(ingest.progress);
@@ -275,13 +273,13 @@ impl<'a> Ingest<'a> {
         on_progress: OnProgress<'_>,
     ) -> Result<IngestProgress, IngestError> {
         let config = &self.store.inner.config;
-        let clock = Clock { reference: self.options.reference, zone: self.options.zone };
+        let clock = Clock { reference: self.options.reference, zone: self.options.read_as.zone() };
         let sample = format::sample(start);
         let is_name =
             |line: &&[u8]| self.options.mode == IngestMode::Spool && spool::names_file(line);
         let sample = sample.filter(|line| !is_name(line));
-        let custom = Format::of(&self.store.inner.reading.formats, sample.clone());
-        let layout = Layout::detect(sample, &clock);
+        let formats = &self.store.inner.reading.formats;
+        let (layout, custom) = self.options.read_as.way(formats, sample, &clock);
         let name = custom.as_ref().map_or(layout.name(), |format| &format.name);
         self.progress.format = Some(name.to_owned());
         self.progress.bytes_done = offset;

@@ -78,16 +78,16 @@ impl<'a> Reader<'a> {
 
     /// Finds out how the lines of a source are read.
     pub(crate) fn learn(&mut self, source: u32, line: u64, sample: &[String]) {
-        let clock = self.clock(line);
         let lines = sample.iter().flat_map(|text| text.as_bytes().split(|byte| *byte == b'\n'));
-        let custom = Format::of(self.formats, lines.clone());
-        self.ways.insert(source, (Layout::detect(lines, &clock), custom));
+        let Some(entry) = self.catalogue.sources.get(source as usize) else { return };
+        let way = entry.read_as.way(self.formats, lines, &self.clock(source, line));
+        self.ways.insert(source, way);
     }
 
     /// Reads a line, whose number is given for about when it came in.
     pub(crate) fn read(&self, source: u32, number: u64, line: &mut Line<'_>) {
         let Some((layout, custom)) = self.ways.get(&source) else { return };
-        let assembler = Assembler::new(*layout, self.clock(number), self.config);
+        let assembler = Assembler::new(*layout, self.clock(source, number), self.config);
         let mut assembler = assembler.with(custom.clone());
         let mut first = None;
         for bytes in line.text.as_bytes().split(|byte| *byte == b'\n') {
@@ -101,8 +101,10 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn clock(&self, line: u64) -> Clock {
+    fn clock(&self, source: u32, line: u64) -> Clock {
         let reference = self.catalogue.came_in(line).unwrap_or(Timestamp::from_millis(0));
-        Clock { reference, zone: UtcOffset::UTC }
+        let entry = self.catalogue.sources.get(source as usize);
+        let zone = entry.map_or(UtcOffset::UTC, |entry| entry.read_as.zone());
+        Clock { reference, zone }
     }
 }

@@ -16,7 +16,7 @@ use tantivy::{
 use tracing::{debug, warn};
 
 use crate::{
-    IngestError, LogStore, LogsConfig, Miner,
+    IngestError, IngestOptions, LogStore, LogsConfig, Miner, ReadAs,
     catalogue::Catalogue,
     checkpoint::{FileId, Head},
     chunks::ChunkWriter,
@@ -58,10 +58,18 @@ pub(crate) struct Writer {
 
 /// The file that a batch comes from.
 pub(crate) struct Origin<'a> {
-    pub(crate) source: SourceId,
-    pub(crate) name: &'a str,
-    pub(crate) head: &'a Head,
-    pub(crate) file: Option<FileId>,
+    source: SourceId,
+    name: &'a str,
+    read_as: &'a ReadAs,
+    head: &'a Head,
+    file: Option<FileId>,
+}
+
+impl<'a> Origin<'a> {
+    pub(crate) fn of(options: &'a IngestOptions, head: &'a Head, file: Option<FileId>) -> Self {
+        let IngestOptions { source_id: source, source: name, read_as, .. } = options;
+        Self { source: *source, name, read_as, head, file }
+    }
 }
 
 /// A stretch of a file, and the records in it.
@@ -193,7 +201,9 @@ impl Writer {
 
     fn set_offset(&mut self, origin: &Origin<'_>, offset: u64) {
         let number = self.catalogue.number(origin.source, origin.name);
-        self.catalogue.sources[number].set_offset(origin.head, origin.file, offset);
+        let source = &mut self.catalogue.sources[number];
+        source.set_offset(origin.head, origin.file, offset);
+        source.read_as.clone_from(origin.read_as);
         self.changed = true;
     }
 

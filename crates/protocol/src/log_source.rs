@@ -15,6 +15,15 @@ pub struct NewSource {
     /// The absolute path of a file, or a pattern: `/var/log/nginx/*.log`, `/var/log/**/*.log`.
     #[schema(min_length = 1, max_length = 1000)]
     pub path: String,
+    /// The name of the format of its lines: of `logs.formats`, or as the preview tells it; it is found out
+    /// from the first lines when there is none.
+    #[serde(default)]
+    #[schema(max_length = 200)]
+    pub format: Option<String>,
+    /// The zone of timestamps that name none, such as `+02:00`; UTC when there is none.
+    #[serde(default)]
+    #[schema(max_length = 6)]
+    pub zone: Option<String>,
 }
 
 /// What to change of a source.
@@ -28,6 +37,14 @@ pub struct SourceChange {
     /// Whether to follow no further for now. It goes on where it was.
     #[serde(default)]
     pub paused: Option<bool>,
+    /// Another format for lines that come from now on; empty to find it out.
+    #[serde(default)]
+    #[schema(max_length = 200)]
+    pub format: Option<String>,
+    /// Another zone for lines that come from now on; empty for UTC.
+    #[serde(default)]
+    #[schema(max_length = 6)]
+    pub zone: Option<String>,
 }
 
 /// What has become of a source.
@@ -51,6 +68,12 @@ pub struct FollowedSource {
     pub name: String,
     /// The path or pattern.
     pub path: String,
+    /// The name of the format of its lines, where it is fixed.
+    #[schema(required)]
+    pub format: Option<String>,
+    /// The zone of timestamps that name none, where it is fixed.
+    #[schema(required)]
+    pub zone: Option<String>,
     /// How it does.
     pub state: SourceState,
     /// Files that match.

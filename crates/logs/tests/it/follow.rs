@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use callboard_logs::{Follower, LogStore, Looked, PatternError};
+use callboard_logs::{Follower, LogStore, Looked, PatternError, Reread};
 use callboard_protocol::{LogSearch, SourceId};
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -451,4 +451,36 @@ fn a_stack_trace_that_is_still_being_written_is_one_record() {
     follow.look();
     let all = texts(&follow);
     assert_eq!(all[1..], [trace, format!("{head} again"), "2026-11-20 10:00:01 INFO next".into()]);
+}
+
+#[test]
+fn lines_are_read_as_it_is_fixed_also_when_they_are_read_anew() {
+    let mut follow = Follow::new("app.log");
+    let read_as = follow.store.read_as(Some("text"), Some("+02:00")).unwrap();
+    let logs = follow.folder.path().join("logs");
+    follow.follower = Follower::new(&follow.pattern, &[logs]).unwrap().reading(read_as);
+    let mut file = follow.writer("app.log");
+    // Found out, the second line would belong to the first.
+    writeln!(file, "2026-11-20 10:00:00 INFO local time\nof its own").unwrap();
+    follow.look();
+    let known = |follow: &Follow| {
+        let mut lines = follow.store.search(&query("")).unwrap().lines;
+        lines.sort_by_key(|line| line.id);
+        lines.into_iter().map(|line| (line.text, line.timestamp)).collect::<Vec<_>>()
+    };
+    let at = Some("2026-11-20T08:00:00Z".parse().unwrap());
+    let expected =
+        [("2026-11-20 10:00:00 INFO local time".to_owned(), at), ("of its own".to_owned(), None)];
+    assert_eq!(known(&follow), expected);
+    follow.store.reindex(Some(&Reread::default()), &mut go_on).unwrap();
+    assert_eq!(known(&follow), expected, "the zone is known to the index");
+
+    for (format, zone) in
+        [(Some("no such"), None), (None, Some("Europe/Berlin")), (None, Some("2"))]
+    {
+        assert!(follow.store.read_as(format, zone).is_err(), "{format:?} {zone:?}");
+    }
+    for format in ["json lines", "syslog", "syslog (RFC 5424)", "web server access log", "logfmt"] {
+        assert!(follow.store.read_as(Some(format), Some("-05:30")).is_ok(), "{format}");
+    }
 }
