@@ -2292,6 +2292,8 @@ export interface components {
             created_at: components["schemas"]["Timestamp"];
             /** @description Files that match. */
             files: number;
+            /** @description The name of the format of its lines, where it is fixed. */
+            format: string | null;
             /** @description Its id. */
             id: components["schemas"]["SourceId"];
             /**
@@ -2315,6 +2317,8 @@ export interface components {
             state: components["schemas"]["SourceState"];
             /** @description When it was last changed. */
             updated_at: components["schemas"]["Timestamp"];
+            /** @description The zone of timestamps that name none, where it is fixed. */
+            zone: string | null;
         };
         /**
          * @description The state of one thing that the server depends on.
@@ -2932,10 +2936,17 @@ export interface components {
         };
         /** @description A source that follows files, to be made. */
         NewSource: {
+            /**
+             * @description The name of the format of its lines: of `logs.formats`, or as the preview tells it; it is found out
+             *     from the first lines when there is none.
+             */
+            format?: string | null;
             /** @description What people call it; no two sources share a name. */
             name: string;
             /** @description The absolute path of a file, or a pattern: `/var/log/nginx/*.log`, `/var/log/**\/*.log`. */
             path: string;
+            /** @description The zone of timestamps that name none, such as `+02:00`; UTC when there is none. */
+            zone?: string | null;
         };
         /** @description A pattern that changed. */
         PatternChange: {
@@ -3521,10 +3532,14 @@ export interface components {
         };
         /** @description What to change of a source. */
         SourceChange: {
+            /** @description Another format for lines that come from now on; empty to find it out. */
+            format?: string | null;
             /** @description Another path or pattern. */
             path?: string | null;
             /** @description Whether to follow no further for now. It goes on where it was. */
             paused?: boolean | null;
+            /** @description Another zone for lines that come from now on; empty for UTC. */
+            zone?: string | null;
         };
         /** @description Lines of one source. */
         SourceCount: {
