@@ -164,10 +164,11 @@ async fn who_is_not_let_in_hears_of_it_and_an_agent_may_hold_the_key() {
     let Some((launch, there)) = launch().await else { return };
     let folder = fs::canonicalize(launch.folder()).unwrap();
     let socket = folder.join("agent.sock");
-    let mut agent = std::process::Command::new("ssh-agent")
-        .args(["-D", "-a"])
+    // It ends when its guard's input does, however the test ends.
+    let mut guard = std::process::Command::new("sh")
+        .args(["-c", r#"ssh-agent -D -a "$0" >/dev/null & cat >/dev/null; kill $!; wait"#])
         .arg(&socket)
-        .stdout(std::process::Stdio::null())
+        .stdin(std::process::Stdio::piped())
         .spawn()
         .unwrap();
     eventually_some(PATIENCE, async || socket.exists().then_some(())).await;
@@ -190,8 +191,8 @@ async fn who_is_not_let_in_hears_of_it_and_an_agent_may_hold_the_key() {
     // A file that its user may not read, or that is none, is a problem of that file alone.
     let gone = follow(&ada, "gone", &there.address("none/app.log")).await;
     until_problem(&ada, &gone, "No such file").await;
-    agent.kill().unwrap();
-    agent.wait().unwrap();
+    drop(guard.stdin.take());
+    guard.wait().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
