@@ -16,14 +16,13 @@ use callboard_logs::{
     push::{PushError, journal},
 };
 use callboard_protocol::Timestamp;
-use sha2::{Digest as _, Sha256};
 use tokio::{
     io::AsyncReadExt as _,
     process::{Child, Command},
-    runtime::Handle,
     time::timeout,
 };
-use tokio_util::sync::CancellationToken;
+
+use crate::log_source::elsewhere::{Fetching, folder_of};
 
 /// What the path of a source begins with that follows the journal.
 const SCHEME: &str = "journal:";
@@ -108,9 +107,8 @@ struct Open {
 impl Journal {
     /// Follows entries; what is on its way lies below `mirrors`.
     pub(crate) fn new(entries: Entries, mirrors: &Path, most_waiting: u64) -> Self {
-        let hash = Sha256::digest(entries.source().as_bytes());
-        let folder: String = hash[..16].iter().map(|byte| format!("{byte:02x}")).collect();
-        Self { entries, folder: mirrors.join(folder), most_waiting, open: None }
+        let folder = folder_of(mirrors, &entries.source());
+        Self { entries, folder, most_waiting, open: None }
     }
 
     /// Asks for what is new and indexes it; see [`Follower::look`]. Blocks.
@@ -120,17 +118,11 @@ impl Journal {
     pub(crate) fn look(
         &mut self,
         (store, at): (&LogStore, Timestamp),
-        (runtime, stopping): (&Handle, &CancellationToken),
+        fetching: Fetching<'_>,
         source_of: SourceOf<'_>,
         on_progress: OnProgress<'_>,
     ) -> Result<Looked, IngestError> {
-        let asked = runtime.block_on(async {
-            tokio::select! {
-                biased;
-                () = stopping.cancelled() => Ok(()),
-                asked = self.ask(store.journal()) => asked,
-            }
-        });
+        let asked = fetching.run(self.ask(store.journal()));
         let source = self.entries.source();
         let mut looked = Looked { files: 1, ..Looked::default() };
         if let Some(open) = &mut self.open {
@@ -169,8 +161,7 @@ impl Journal {
             timeout(PATIENCE, run(command)).await.map_err(|_| JournalError::Slow)??;
         let exported = journal::exported(&said, is_cut)?;
         let Some(cursor) = exported.cursor else {
-            let too_large = is_cut.then_some(Err(JournalError::Large));
-            return too_large.unwrap_or(Ok(()));
+            return if is_cut { Err(JournalError::Large) } else { Ok(()) };
         };
         let texts = exported.records.iter().map(|record| record.text.as_str());
         open.batches.append(texts, &cursor).map_err(JournalError::Folder)

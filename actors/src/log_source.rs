@@ -6,6 +6,8 @@
 //! [`Follower`]'s. The mailbox takes [`MAILBOX`]; nobody but the source itself writes to it. A panic
 //! costs nothing: the next look goes on from the last commit.
 
+pub(crate) mod elsewhere;
+
 use std::{
     collections::HashMap,
     ops::ControlFlow,
@@ -25,6 +27,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
+use self::elsewhere::Fetching;
 use crate::{
     journal::{Entries, Journal},
     keeper::Life,
@@ -124,13 +127,7 @@ impl SourceSeed {
 
     /// What it is called in metrics: names that strangers choose are none.
     fn label(&self) -> &str {
-        match self.followed {
-            Followed::OwnLog(_)
-            | Followed::Pattern(_)
-            | Followed::Remote { .. }
-            | Followed::Journal { .. } => &self.name,
-            Followed::Spool { .. } => PUSHED,
-        }
+        if matches!(self.followed, Followed::Spool { .. }) { PUSHED } else { &self.name }
     }
 }
 
@@ -165,15 +162,11 @@ impl LogSource {
 
     fn arm(&mut self, ctx: &mut Context<Self>) {
         self._address = Some(ctx.address());
-        match self.seed.followed {
+        if matches!(self.seed.followed, Followed::OwnLog(_)) {
+            ctx.run_later(LOOK, Self::look);
+        } else {
             // Somebody may wait for it.
-            Followed::Pattern(_)
-            | Followed::Remote { .. }
-            | Followed::Journal { .. }
-            | Followed::Spool { .. } => self.look(ctx),
-            Followed::OwnLog(_) => {
-                ctx.run_later(LOOK, Self::look);
-            }
+            self.look(ctx);
         }
     }
 
@@ -235,13 +228,8 @@ fn read_on(seed: &SourceSeed, reading: &Mutex<Option<Reading>>) {
         if let Followed::Spool { source, .. } = seed.followed {
             return Some((source, seed.name.clone()));
         }
-        let name = match &seed.followed {
-            Followed::OwnLog(_) => OWN_LOG.to_owned(),
-            Followed::Pattern(_)
-            | Followed::Remote { .. }
-            | Followed::Journal { .. }
-            | Followed::Spool { .. } => path.display().to_string(),
-        };
+        let is_own = matches!(seed.followed, Followed::OwnLog(_));
+        let name = if is_own { OWN_LOG.to_owned() } else { path.display().to_string() };
         let id = match sources.get(path) {
             Some(id) => *id,
             None => *sources.entry(path.to_owned()).or_insert(named(seed, path, &name)?),
@@ -257,11 +245,11 @@ fn read_on(seed: &SourceSeed, reading: &Mutex<Option<Reading>>) {
     };
     let at = Timestamp::now();
     let store = (&seed.shared.logs, at);
-    let on = (&seed.shared.runtime, &seed.stopping);
+    let fetching = Fetching { runtime: &seed.shared.runtime, stopping: &seed.stopping };
     let looked = match eyes {
         Eyes::Here(follower) => follower.look(store, &mut source_of, &mut on_progress),
-        Eyes::There(remote) => remote.look(store, on, &mut source_of, &mut on_progress),
-        Eyes::InJournal(journal) => journal.look(store, on, &mut source_of, &mut on_progress),
+        Eyes::There(remote) => remote.look(store, fetching, &mut source_of, &mut on_progress),
+        Eyes::InJournal(journal) => journal.look(store, fetching, &mut source_of, &mut on_progress),
     };
     seed.shared.index.wrote(&looked);
     note(seed, at, looked);

@@ -197,27 +197,23 @@ impl Sources {
         if !(1..=LONGEST_PATH).contains(&path.len()) {
             return Err(invalid(format!("A path has 1 to {LONGEST_PATH} bytes.")));
         }
-        if let Some(entries) = Entries::parse(path) {
-            return match entries {
-                Ok(_) if self.shared.logs.journal().journalctl.is_some() => Ok(path.to_owned()),
-                Ok(_) => {
-                    Err(invalid("The journal is followed when logs.journal is set.".to_owned()))
-                }
-                Err(problem) => Err(invalid(format!("This path cannot be followed: {problem}."))),
-            };
-        }
-        if Address::is_meant(path) {
-            return match Address::parse(path) {
-                Ok(_) if self.shared.logs.ssh().known_hosts.is_some() => Ok(path.to_owned()),
-                Ok(_) => {
-                    Err(invalid("Other machines are followed when logs.ssh is set.".to_owned()))
-                }
-                Err(error) => Err(invalid(format!("This path cannot be followed: {error}."))),
-            };
-        }
-        match self.shared.logs.follower(path) {
-            Ok(_) => Ok(path.to_owned()),
-            Err(error) => Err(invalid(format!("This path cannot be followed: {error}."))),
+        let no = |problem| invalid(format!("This path cannot be followed: {problem}."));
+        let logs = &self.shared.logs;
+        match self.followed(path).map_err(no)? {
+            Followed::Journal { .. } if logs.journal().journalctl.is_none() => {
+                Err(invalid("The journal is followed when logs.journal is set.".to_owned()))
+            }
+            Followed::Remote { .. } if logs.ssh().known_hosts.is_none() => {
+                Err(invalid("Other machines are followed when logs.ssh is set.".to_owned()))
+            }
+            Followed::Pattern(path) => {
+                logs.follower(&path).map_err(|error| no(error.to_string()))?;
+                Ok(path)
+            }
+            Followed::Journal { .. }
+            | Followed::Remote { .. }
+            | Followed::OwnLog(_)
+            | Followed::Spool { .. } => Ok(path.to_owned()),
         }
     }
 
@@ -234,14 +230,17 @@ impl Sources {
         read_as.unwrap_or_default()
     }
 
-    fn followed(&self, path: &str) -> Followed {
-        if let Some(Ok(entries)) = Entries::parse(path) {
-            return Followed::Journal { entries, mirrors: self.mirrors.clone() };
+    /// Where a path leads, or why it leads nowhere.
+    fn followed(&self, path: &str) -> Result<Followed, String> {
+        let mirrors = || self.mirrors.clone();
+        if let Some(entries) = Entries::parse(path) {
+            return Ok(Followed::Journal { entries: entries?, mirrors: mirrors() });
         }
-        match Address::parse(path) {
-            Ok(address) => Followed::Remote { address, mirrors: self.mirrors.clone() },
-            Err(_) => Followed::Pattern(path.to_owned()),
+        if Address::is_meant(path) {
+            let address = Address::parse(path).map_err(|error| error.to_string())?;
+            return Ok(Followed::Remote { address, mirrors: mirrors() });
         }
+        Ok(Followed::Pattern(path.to_owned()))
     }
 
     /// Starts its actor, unless it is paused.
@@ -258,7 +257,9 @@ impl Sources {
         if let Some(stopping) = &stopping {
             let seed = SourceSeed {
                 name: source.name.clone(),
-                followed: self.followed(&configured.path),
+                followed: self
+                    .followed(&configured.path)
+                    .unwrap_or_else(|_| Followed::Pattern(configured.path.clone())),
                 read_as: self.known_read_as(&configured),
                 shared: Arc::clone(&self.shared),
                 stopping: stopping.clone(),

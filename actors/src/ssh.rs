@@ -19,14 +19,14 @@ use std::{
 
 use callboard_logs::{IngestError, LogStore, Looked, OnProgress, ReadAs, SourceOf};
 use callboard_protocol::Timestamp;
-use tokio::{runtime::Handle, time::Instant};
-use tokio_util::sync::CancellationToken;
+use tokio::time::Instant;
 
 pub(crate) use self::address::Address;
 use self::{
     copy::{Beside, Copy, Room, read_head},
     session::{Listed, Session, SshError},
 };
+use crate::log_source::elsewhere::Fetching;
 
 /// Files that one source may follow.
 const MOST_FILES: usize = 1_000;
@@ -82,18 +82,12 @@ impl Remote {
     pub(crate) fn look(
         &mut self,
         (store, at): (&LogStore, Timestamp),
-        (runtime, stopping): (&Handle, &CancellationToken),
+        fetching: Fetching<'_>,
         source_of: SourceOf<'_>,
         on_progress: OnProgress<'_>,
     ) -> Result<Looked, IngestError> {
         let mut looked = Looked::default();
-        let fetched = runtime.block_on(async {
-            tokio::select! {
-                biased;
-                () = stopping.cancelled() => Ok(()),
-                fetched = self.fetch(store, &mut looked) => fetched,
-            }
-        });
+        let fetched = fetching.run(self.fetch(store, &mut looked));
         if let Err(error) = fetched {
             looked.problem = Some(format!("{}: {error}", self.address));
         }

@@ -7,6 +7,7 @@
 use std::{sync::Arc, time::Duration};
 
 use actix::{AsyncContext, SpawnHandle, StreamHandler};
+use callboard_logs::LogStore;
 use callboard_protocol::{ClientError, ErrorCode, LineId, LogTail, ServerFrame, TailSearch};
 use futures_util::{Stream, stream};
 use tokio::{sync::watch, time::sleep};
@@ -14,12 +15,6 @@ use tracing::warn;
 
 use super::Session;
 use crate::{socket::SocketContext, system::Shared, turn::in_engine};
-
-/// Lines in one frame, and before the first that comes in.
-const MOST_LINES: u32 = 500;
-
-/// Lines before the first that comes in, when nobody says how many.
-const LINES: u32 = 20;
 
 /// How often new lines are looked for.
 const LOOK: Duration = Duration::from_millis(250);
@@ -44,15 +39,13 @@ impl Session {
         after: Option<LineId>,
         ctx: &mut SocketContext,
     ) {
-        let before = search.lines.unwrap_or(LINES);
-        if before > MOST_LINES {
-            let message = format!("lines is at most {MOST_LINES}");
-            return self.refuse(ClientError::new(ErrorCode::InvalidParameter, message), ctx);
+        if let Err(error) = LogStore::lines_before(&search) {
+            return self.refuse(error.client_error(), ctx);
         }
         self.end_tail(ctx);
         let (paused, is_paused) = watch::channel(false);
         let shared = Arc::clone(self.system.shared());
-        let tail = Tail { shared, search, seen: after, before: before as usize, is_paused };
+        let tail = Tail { shared, search, seen: after, is_paused };
         let handle = ctx.add_stream(tail.told());
         self.tailing = Some(Tailing { handle, paused });
     }
@@ -98,8 +91,6 @@ struct Tail {
     search: TailSearch,
     /// The last line that was looked at; none before the first look.
     seen: Option<LineId>,
-    /// So many lines are told that were there before.
-    before: usize,
     is_paused: watch::Receiver<bool>,
 }
 
@@ -126,26 +117,21 @@ impl Tail {
             }
             let is_first = self.seen.is_none();
             match self.look().await {
-                Ok(newer) => {
+                Ok(Some(newer)) => {
                     self.seen = Some(newer.seen);
                     if is_first || !newer.lines.is_empty() {
                         return Some(Ok(newer));
                     }
                 }
+                Ok(None) => {}
                 Err(error) => return Some(Err(error)),
             }
         }
     }
 
-    async fn look(&self) -> Result<LogTail, ClientError> {
-        let (search, seen, before) = (self.search.clone(), self.seen, self.before);
-        let looked = in_engine(&self.shared, PATIENCE, move |logs| match seen {
-            Some(seen) => logs.newer(&search, seen, MOST_LINES as usize),
-            None => {
-                let first = logs.newer(&search, LineId(0), before)?;
-                Ok(LogTail { skipped: 0, ..first })
-            }
-        });
+    async fn look(&self) -> Result<Option<LogTail>, ClientError> {
+        let (search, seen) = (self.search.clone(), self.seen);
+        let looked = in_engine(&self.shared, PATIENCE, move |logs| logs.tail(&search, seen));
         match looked.await {
             Some(looked) => looked.map_err(|error| {
                 let shown = error.client_error();

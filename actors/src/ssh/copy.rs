@@ -4,7 +4,6 @@ use std::{collections::BTreeMap, io, path::Path, time::Duration};
 
 use callboard_logs::{Follower, MIRROR_HEAD_BYTES, Mirror, ReadAs};
 use russh_sftp::client::fs::File;
-use sha2::{Digest as _, Sha256};
 use tokio::{
     io::{AsyncReadExt as _, AsyncSeekExt as _, SeekFrom},
     time::Instant,
@@ -14,6 +13,7 @@ use super::{
     Address,
     session::{Listed, Session, SshError},
 };
+use crate::log_source::elsewhere::folder_of;
 
 /// So much is written to the disk at once, in bytes.
 const PIECE: usize = 4 << 20;
@@ -74,9 +74,7 @@ enum Drained {
 impl Copy {
     /// What is on this disk of the file that is called like this; its folder lies below `mirrors`.
     pub(super) fn open(mirrors: &Path, source: &str, read_as: &ReadAs) -> Result<Self, SshError> {
-        let hash = Sha256::digest(source.as_bytes());
-        let folder: String = hash[..16].iter().map(|byte| format!("{byte:02x}")).collect();
-        let folder = mirrors.join(folder);
+        let folder = folder_of(mirrors, source);
         let mirror = Mirror::open(&folder).map_err(SshError::Copy)?;
         let follower = Follower::of_spool(&folder);
         let follower = follower.map_err(|error| SshError::Copy(io::Error::other(error)))?;

@@ -79,7 +79,11 @@ impl LogStore {
             for (number, first) in cuts {
                 let source = Some(number as u64);
                 let going = snapshot.counts(0, first - 1, source)?;
-                if gone == 0 && going.matched > 0 {
+                if going.matched == 0 {
+                    writer.catalogue.sources[number].first_line = first;
+                    continue;
+                }
+                if gone == 0 {
                     // It may hold copies of what goes.
                     self.discard(&mut left)?;
                 }

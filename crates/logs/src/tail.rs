@@ -11,6 +11,12 @@ use tantivy::{
 
 use crate::{LogStore, SearchError, schema::Columns, search::number_range};
 
+/// Lines that are told at once, and before the first that comes in.
+const MOST_LINES: u32 = 500;
+
+/// Lines before the first that comes in, when nobody says how many.
+const LINES: u32 = 20;
+
 impl LogStore {
     /// The last line that is indexed; its lines may have left the index since.
     #[must_use]
@@ -18,12 +24,41 @@ impl LogStore {
         LineId(self.snapshot().catalogue.next_line.saturating_sub(1))
     }
 
-    /// The lines that match and came after a line, in the order in which they came: the last `most` of
-    /// them, and how many were left out before.
+    /// How many lines are told before the first that comes in.
+    ///
+    /// # Errors
+    /// When more are asked for than are told at once.
+    pub fn lines_before(search: &TailSearch) -> Result<usize, SearchError> {
+        let before = search.lines.unwrap_or(LINES);
+        if before > MOST_LINES {
+            return Err(SearchError::InvalidParameter("lines is at most 500"));
+        }
+        Ok(before as usize)
+    }
+
+    /// What a tail tells next: at first some lines that were there before, and behind the line that was
+    /// `seen` those that came since. None when none did.
     ///
     /// # Errors
     /// When the query cannot be read, or the index fails.
-    pub fn newer(
+    pub fn tail(
+        &self,
+        search: &TailSearch,
+        seen: Option<LineId>,
+    ) -> Result<Option<LogTail>, SearchError> {
+        match seen {
+            Some(seen) if self.last_line() <= seen => Ok(None),
+            Some(seen) => self.newer(search, seen, MOST_LINES as usize).map(Some),
+            None => {
+                let first = self.newer(search, LineId(0), Self::lines_before(search)?)?;
+                Ok(Some(LogTail { skipped: 0, ..first }))
+            }
+        }
+    }
+
+    /// The lines that match and came after a line, in the order in which they came: the last `most` of
+    /// them, and how many were left out before.
+    fn newer(
         &self,
         search: &TailSearch,
         after: LineId,

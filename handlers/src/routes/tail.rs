@@ -5,6 +5,7 @@ use std::time::Duration;
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use callboard_actors::System;
+use callboard_logs::LogStore;
 use callboard_protocol::{ErrorCode, LineId, LogTail, TailSearch};
 use futures_util::{Stream, stream};
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
@@ -15,12 +16,6 @@ use crate::{
     edge::{Edge, State},
     extract::{Allowed, permit},
 };
-
-/// Lines in one event, and before the first.
-const MOST_LINES: u32 = 500;
-
-/// Lines before the first when the query does not say.
-const LINES: u32 = 20;
 
 /// How often new lines are looked for.
 const LOOK: Duration = Duration::from_millis(250);
@@ -44,11 +39,7 @@ pub(crate) async fn tail_logs(
 ) -> Result<HttpResponse, ApiError> {
     super::logs::bounded(&state, &query.q)?;
     let search = query.into_inner();
-    let before = search.lines.unwrap_or(LINES);
-    if before > MOST_LINES {
-        let message = format!("lines is at most {MOST_LINES}");
-        return Err(ApiError::new(ErrorCode::InvalidParameter, message));
-    }
+    LogStore::lines_before(&search)?;
     let seat = state.edge().tails().clone().try_acquire_owned();
     let seat = seat.map_err(|_| ApiError::from(ErrorCode::Overloaded))?;
     let (edge, system) = (state.edge().clone(), state.system.clone());
@@ -56,10 +47,9 @@ pub(crate) async fn tail_logs(
         Some(seen) => Tail { edge, system, search, seen, first: None, ends: ends(), _seat: seat },
         None => {
             let asked = search.clone();
-            let first = edge.read_logs(move |logs| logs.newer(&asked, LineId(0), before as usize));
-            let first = LogTail { skipped: 0, ..first.await? };
-            let seen = first.seen;
-            Tail { edge, system, search, seen, first: Some(first), ends: ends(), _seat: seat }
+            let first = edge.read_logs(move |logs| logs.tail(&asked, None)).await?;
+            let seen = first.as_ref().map_or(LineId(0), |first| first.seen);
+            Tail { edge, system, search, seen, first, ends: ends(), _seat: seat }
         }
     };
     Ok(event_stream().streaming(with_keep_alive(Box::pin(tail.events()))))
@@ -107,10 +97,7 @@ impl Tail {
                 return None;
             }
             let (search, seen) = (self.search.clone(), self.seen);
-            let look = move |logs: &callboard_logs::LogStore| match logs.last_line() > seen {
-                true => logs.newer(&search, seen, MOST_LINES as usize).map(Some),
-                false => Ok(None),
-            };
+            let look = move |logs: &LogStore| logs.tail(&search, Some(seen));
             match self.edge.read_logs(look).await {
                 Ok(Some(newer)) => {
                     self.seen = newer.seen;
