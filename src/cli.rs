@@ -20,6 +20,7 @@ macro_rules! say {
 
 mod accounts;
 mod ask;
+mod audit;
 mod client;
 mod config_commands;
 mod health;
@@ -105,6 +106,12 @@ enum Command {
     Key {
         #[command(subcommand)]
         command: keys::KeyCommand,
+    },
+    /// Look into the audit trail
+    Audit {
+        /// What to do
+        #[command(subcommand)]
+        command: audit::AuditCommand,
     },
     /// Print the OpenAPI document
     Openapi {
@@ -234,6 +241,7 @@ fn run_command(command: Command, config: &Config) -> anyhow::Result<()> {
         }
         Command::User { command } => accounts::run(config, command),
         Command::Key { command } => keys::run(config, command),
+        Command::Audit { command } => audit::run(config, &command),
         Command::Health { url } => health::run(config, url),
         // Answered before the settings were read.
         Command::Openapi { .. } => Ok(()),

@@ -9,8 +9,8 @@
 use std::{fmt, path::PathBuf};
 
 use callboard_actors::{
-    AlertsConfig, BudgetConfig, CacheConfig, ChatConfig, GatewayConfig, JobsConfig, LedgerConfig,
-    ModelConfig, RedisConfig, SessionConfig, check_models,
+    AlertsConfig, AuditConfig, BudgetConfig, CacheConfig, ChatConfig, GatewayConfig, JobsConfig,
+    LedgerConfig, ModelConfig, RedisConfig, SessionConfig, check_models,
 };
 use callboard_entities::DatabaseConfig;
 use callboard_handlers::{AuthConfig, EdgeConfig};
@@ -70,6 +70,8 @@ pub(crate) struct Config {
     pub(crate) logs: LogsConfig,
     /// Rules that watch the logs.
     pub(crate) alerts: AlertsConfig,
+    /// The audit trail.
+    pub(crate) audit: AuditConfig,
     /// Background jobs.
     pub(crate) jobs: JobsConfig,
     /// The server's own log.
@@ -234,6 +236,7 @@ impl Config {
             ("budgets", self.budgets.check()),
             ("logs", self.logs.check()),
             ("alerts", self.alerts.check()),
+            ("audit", self.audit.check()),
         ] {
             for (key, problem) in bad {
                 fail(format!("{section}.{key}"), problem);

@@ -168,7 +168,10 @@ async fn start_with_log(
     };
     let (system, reload) = (state.system.clone(), Arc::clone(&state.reload));
     edge.open(state);
+    #[expect(clippy::disallowed_methods, reason = "ended with the server, below")]
+    let following = tokio::spawn(identity.clone().follow());
     Ok(Server {
+        following,
         http: http.handle,
         running: http.running,
         addresses: http.addresses,
@@ -185,6 +188,8 @@ async fn start_with_log(
 pub(crate) struct Server {
     http: ServerHandle,
     running: JoinHandle<std::io::Result<()>>,
+    /// Looks after accounts that others change.
+    following: JoinHandle<()>,
     addresses: Vec<SocketAddr>,
     system: System,
     identity: Identity,
@@ -218,6 +223,7 @@ impl Server {
     /// Drains and ends it.
     pub(crate) async fn stop(self) {
         self.system.drain(self.patience).await;
+        self.following.abort();
         self.http.stop(true).await;
         self.system.close().await;
         for arbiter in self.arbiters {
@@ -344,6 +350,7 @@ async fn open(config: &Config, metrics: Metrics, own_log: Option<&Path>) -> anyh
         ledger: config.ledger.clone(),
         budgets: config.budgets.clone(),
         alerts: config.alerts.clone(),
+        audit: config.audit,
         usage: config.data.folder.join("usage"),
         uploads: uploads.clone(),
         pushed,

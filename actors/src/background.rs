@@ -16,7 +16,7 @@ use crate::{
     log_source::{self, Followed, LogSource, SourceSeed},
     sources::Sources,
     system::Shared,
-    upkeep::{self, Upkeep, UpkeepSeed},
+    upkeep::{self, KeepDays, Upkeep, UpkeepSeed},
     watch::{self, Watch, WatchSeed},
 };
 
@@ -33,7 +33,7 @@ impl Background<'_> {
         &self,
         own_log: Option<PathBuf>,
         stopping: CancellationToken,
-        (keep_days, keep_alerts_days): (u32, u32),
+        keep: KeepDays,
     ) {
         let Self { shared, keeper, arbiters } = self;
         if let Some(path) = own_log {
@@ -52,7 +52,7 @@ impl Background<'_> {
         let store = shared.store.clone();
         let (logs, runtime) = (shared.logs.clone(), shared.runtime.clone());
         let every = upkeep::EVERY;
-        let upkeep = UpkeepSeed { store, logs, runtime, every, keep_days, keep_alerts_days };
+        let upkeep = UpkeepSeed { store, logs, runtime, every, keep };
         let placement = Placement::on(&arbiters[0], upkeep::MAILBOX);
         drop(keeper.keep("upkeep", placement, move |_| Upkeep::new(upkeep)));
     }

@@ -72,9 +72,9 @@ impl Payer {
         Self { username: user.username.as_str().into(), role: user.role, key }
     }
 
-    /// What the account may do.
-    pub(crate) fn role(&self) -> Role {
-        self.role
+    /// The name of the account.
+    pub(crate) fn username(&self) -> &str {
+        &self.username
     }
 
     fn caller(&self, user: UserId) -> BudgetCaller<'_> {

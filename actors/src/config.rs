@@ -269,6 +269,22 @@ pub struct JobsConfig {
     pub max_running: usize,
 }
 
+/// The audit trail: `[audit]`.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AuditConfig {
+    /// How long events are kept, in days; 0 keeps them for ever.
+    pub keep_days: u32,
+}
+
+impl AuditConfig {
+    /// Every key with a value that cannot be used.
+    #[must_use]
+    pub fn check(&self) -> Vec<BadValue> {
+        out_of_bounds(&[("keep_days", u64::from(self.keep_days), 0..=36_500)])
+    }
+}
+
 impl Default for JobsConfig {
     fn default() -> Self {
         Self { max_running: 2 }

@@ -35,6 +35,7 @@ use crate::{
     conversations::Conversations,
     keeper::Life,
     mailbox::{Mailbox, Posted},
+    rights::Rights,
     sockets::ConnectionId,
     system::Shared,
     turn::{self, TurnJob, Unbegun},
@@ -80,6 +81,8 @@ impl Watcher {
 pub struct Asker {
     /// The account.
     pub user: UserId,
+    /// What the account may do, and which logs the answer may be told from.
+    pub rights: Arc<Rights>,
     /// Whose budgets the answer counts to.
     pub payer: Arc<Payer>,
     /// The session, when it is one: it watches the conversation from then on.
@@ -89,8 +92,8 @@ pub struct Asker {
 impl Asker {
     /// An account, and the session through which it asks, if that wants to watch.
     #[must_use]
-    pub fn new(user: &User, watcher: Option<Watcher>) -> Self {
-        Self { user: user.id, payer: Arc::new(Payer::new(user, None)), watcher }
+    pub fn new(user: &User, rights: Arc<Rights>, watcher: Option<Watcher>) -> Self {
+        Self { user: user.id, rights, payer: Arc::new(Payer::new(user, None)), watcher }
     }
 }
 
@@ -279,8 +282,9 @@ impl Conversation {
         self.tell_all(from, &SessionEvent::TurnBegan(Arc::clone(&log)));
         begun.log = Some(Arc::clone(&log));
         let prepared_in = asked.asked_at.elapsed();
-        let payer = asked.asker.payer;
-        self.start_or_queue(TurnJob { ask: asked.ask, log, payer, prepared_in }, address);
+        let Asker { rights, payer, .. } = asked.asker;
+        let job = TurnJob { ask: asked.ask, log, rights, payer, prepared_in };
+        self.start_or_queue(job, address);
         begun
     }
 }

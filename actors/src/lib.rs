@@ -30,6 +30,7 @@ mod metrics;
 mod notify;
 mod privacy;
 mod provider;
+mod rights;
 mod router;
 mod routing;
 mod session;
@@ -54,7 +55,9 @@ pub use budget::{
     Reservation,
 };
 pub use cache::{Cache, RemoteCache, RemoteError};
-pub use config::{BadValue, CacheConfig, ChatConfig, JobsConfig, RedisConfig, SessionConfig};
+pub use config::{
+    AuditConfig, BadValue, CacheConfig, ChatConfig, JobsConfig, RedisConfig, SessionConfig,
+};
 pub use conversation::{Asker, Begun, SessionEvent, Watcher};
 pub use gateway::{
     Attempt, CacheMode, CacheOrder, CacheUse, Caller, GatewayConfig, GatewayError, Given,
@@ -70,6 +73,7 @@ pub use ledger::{
 };
 pub use metrics::Metrics;
 pub use notify::{AlertsConfig, ChannelConfig, SmtpConfig, SmtpTls};
+pub use rights::Rights;
 pub use routing::NameOrigin;
 pub use session::{SessionUser, TokenCheck};
 pub use socket::{StartError as SocketError, start_session};

@@ -23,8 +23,8 @@ use actix::{
     StreamHandler, WrapFuture,
 };
 use callboard_protocol::{
-    ClientError, ClientFrame, CloseCode, ConversationId, ErrorCode, PROTOCOL_VERSION, Role,
-    ServerFrame, SessionId, SystemKind, Timestamp, TurnId, User,
+    ClientError, ClientFrame, CloseCode, ConversationId, ErrorCode, PROTOCOL_VERSION, Permission,
+    Role, ServerFrame, SessionId, SystemKind, Timestamp, TurnId, User,
 };
 use futures_util::{StreamExt, future, stream};
 use governor::{DefaultDirectRateLimiter, Quota};
@@ -32,6 +32,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     conversation::{SessionEvent, Watcher},
+    rights::Rights,
     socket::{self, Incoming, SocketContext},
     sockets::Place,
     system::System,
@@ -56,20 +57,22 @@ const DRAIN_SPREAD: Duration = Duration::from_millis(1_500);
 
 /// Checks the access token of a session, on behalf of the edge.
 pub trait TokenCheck: Send + Sync {
-    /// Reads a new token of the same user: what they may do now, and when it ends.
+    /// Reads a new token of the same user; tells when it ends.
     ///
     /// # Errors
     /// `invalid_token`, also for another user's.
-    fn check(&self, token: &str) -> Result<(Role, Timestamp), ClientError>;
+    fn check(&self, token: &str) -> Result<Timestamp, ClientError>;
 
-    /// Whether the session's sign-in was revoked since.
-    fn is_revoked(&self) -> bool;
+    /// What the account is and may do now; nothing when the session's sign-in was ended, or the account.
+    fn standing(&self) -> Option<(Role, Arc<Rights>)>;
 }
 
 /// Who opened the socket.
 pub struct SessionUser {
     /// The account.
     pub user: User,
+    /// What it may do, and which logs it may see.
+    pub rights: Arc<Rights>,
     /// When the access token ends.
     pub expires_at: Timestamp,
     /// The address that the socket comes from.
@@ -189,7 +192,7 @@ impl Session {
             self.close(CloseCode::Slow, "slow", ctx);
         } else if self.last_seen.elapsed() > heartbeat {
             self.close(CloseCode::Stale, "stale", ctx);
-        } else if self.who.tokens.is_revoked() || now >= self.who.expires_at {
+        } else if !self.stands(ctx) || now >= self.who.expires_at {
             self.close(CloseCode::InvalidToken, "token_ended", ctx);
         } else if !self.told_to_renew && now >= self.who.expires_at.minus(RENEW_AHEAD) {
             self.told_to_renew = true;
@@ -197,6 +200,20 @@ impl Session {
             let kind = SystemKind::AuthExpiring;
             self.send(&ServerFrame::System { kind, message, reconnect_after_ms: None }, ctx);
         }
+    }
+
+    /// Takes over what the account may do now; says whether it may go on.
+    fn stands(&mut self, ctx: &mut SocketContext) -> bool {
+        let Some((role, rights)) = self.who.tokens.standing() else { return false };
+        self.who.user.role = role;
+        if *self.who.rights != *rights {
+            self.who.rights = rights;
+            if self.end_tail(ctx) {
+                let message = "what you may see has changed: ask for the tail again";
+                self.refuse(ClientError::new(ErrorCode::Forbidden, message), ctx);
+            }
+        }
+        self.who.rights.may(Permission::ChatUse)
     }
 
     /// Waits for the end of the server, then says goodbye.
@@ -237,7 +254,7 @@ impl Session {
         }
         self.refused_frames = 0;
         match parse(text) {
-            Ok(frame) if self.who.user.role.may(frame.permission()) => self.obey(frame, ctx),
+            Ok(frame) if self.who.rights.may(frame.permission()) => self.obey(frame, ctx),
             Ok(_) => self.refuse(ErrorCode::Forbidden.into(), ctx),
             Err(error) => self.refuse(error, ctx),
         }

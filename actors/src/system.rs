@@ -42,6 +42,7 @@ use crate::{
     turn,
     turn_log::TurnLog,
     turns::Turns,
+    upkeep::KeepDays,
 };
 
 pub use self::parts::{Parts, StartError};
@@ -123,7 +124,11 @@ impl System {
         let configured = (parts.providers, parts.models);
         let started = (&keeper, &parts.metrics);
         let routing = Routing::start(configured, &parts.store, started, &arbiters).await?;
-        let keep_days = parts.ledger.keep_days;
+        let keep = KeepDays {
+            calls: parts.ledger.keep_days,
+            alerts: parts.alerts.keep_days,
+            audit: parts.audit.keep_days,
+        };
         let ledger = Ledger::start(parts.ledger, &parts.usage, ledger_metrics(&parts.metrics))?;
         ledger.commit_to(parts.store.clone(), &keeper, &arbiters[0]);
         let limits = parts.budgets;
@@ -161,7 +166,7 @@ impl System {
         let jobs = Jobs::start(parts.jobs, Arc::clone(&shared), &keeper, &arbiters);
         jobs.remake_outdated().await;
         let background = Background { shared: &shared, keeper: &keeper, arbiters: &arbiters };
-        background.keep(parts.own_log, jobs.stopping(), (keep_days, parts.alerts.keep_days));
+        background.keep(parts.own_log, jobs.stopping(), keep);
         background.watch(&jobs, parts.alerts.every_s);
         let sources = background.sources(parts.mirrors, jobs.stopping()).await?;
         let intake = Arc::new(background.intake(parts.pushed, jobs.stopping()).await);

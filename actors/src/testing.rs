@@ -15,9 +15,11 @@ use tempfile::TempDir;
 
 use crate::{
     config::{CacheConfig, ChatConfig, JobsConfig, SessionConfig},
+    conversation::Asker,
     gateway::GatewayConfig,
     ledger::LedgerConfig,
     metrics::Metrics,
+    rights::Rights,
     system::{Parts, System},
 };
 
@@ -65,7 +67,7 @@ impl World {
         let new = NewUser {
             username: "ada".into(),
             display_name: None,
-            role: Role::Analyst,
+            role: Role::ANALYST,
             password_hash: "$argon2id$hash".to_owned().into(),
         };
         let user = users::create(&store, &new, Timestamp::now()).await.unwrap();
@@ -87,6 +89,7 @@ impl World {
             ledger: LedgerConfig::default(),
             budgets: crate::BudgetConfig::default(),
             alerts: crate::AlertsConfig::default(),
+            audit: crate::AuditConfig::default(),
             restarts: crate::RestartPolicy::default(),
             usage: folder.path().join("usage"),
             uploads,
@@ -99,6 +102,11 @@ impl World {
         bend(&mut parts);
         let system = System::start(parts).await.unwrap();
         Self { system, store, logs, user, folder }
+    }
+
+    /// Somebody who asks, without a session.
+    pub(crate) fn asker(&self) -> Asker {
+        Asker::new(&self.user, Arc::new(Rights::of_built_in(self.user.role)), None)
     }
 }
 

@@ -35,6 +35,7 @@ use crate::{
     conversation::{Conversation, TurnEnded},
     keeper::panic_text,
     mailbox::Mailbox,
+    rights::Rights,
     storage::{STORE_RETRIES, store_failed},
     system::Shared,
     turn_log::{TurnEvent, TurnLog},
@@ -62,6 +63,8 @@ pub(crate) struct Submission {
 pub(crate) struct TurnJob {
     pub(crate) ask: Ask,
     pub(crate) log: Arc<TurnLog>,
+    /// What the asker may do, and which logs they may see.
+    pub(crate) rights: Arc<Rights>,
     /// Whose budgets it counts to.
     pub(crate) payer: Arc<Payer>,
     /// From the arrival of the question until the turn was ready to run.
@@ -158,6 +161,7 @@ struct Running<'a> {
     shared: &'a Arc<Shared>,
     ask: &'a Ask,
     log: &'a Arc<TurnLog>,
+    rights: &'a Arc<Rights>,
     payer: &'a Arc<Payer>,
     started: Instant,
     deadline: Instant,
@@ -172,6 +176,7 @@ async fn run(shared: &Arc<Shared>, job: &TurnJob) {
         shared,
         ask: &job.ask,
         log: &job.log,
+        rights: &job.rights,
         payer: &job.payer,
         started,
         deadline: started + Duration::from_secs(shared.chat.turn_timeout_s),

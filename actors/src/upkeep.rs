@@ -1,5 +1,5 @@
-//! Forgets what is of no use any more, at the start and then once an hour: refresh tokens that have
-//! ended, calls in the ledger that are older than `ledger.keep_days`, alerts that were over before
+//! Forgets what is of no use any more, at the start and then once an hour: refresh tokens and sign-ins
+//! that have ended, events of the audit trail that are older than `audit.keep_days`, calls in the ledger that are older than `ledger.keep_days`, alerts that were over before
 //! `alerts.keep_days`, the jobs that told of them, and log lines that are older than
 //! `logs.keep_days` or more than `logs.keep_gb`, or than `logs.keep` says of their source, unless they
 //! are held.
@@ -13,7 +13,7 @@ use std::time::Duration;
 use actix::{Actor, Addr, AsyncContext, Context, Supervised, WrapFuture};
 use callboard_entities::{
     Store, StoreError,
-    queries::{self, alerts, holds, tokens, usage},
+    queries::{self, alerts, audit, holds, sign_ins, tokens, usage},
 };
 use callboard_logs::{IngestError, LogStore, Retention, SourceNames};
 use callboard_protocol::Timestamp;
@@ -43,10 +43,18 @@ pub(crate) struct UpkeepSeed {
     pub(crate) logs: LogStore,
     pub(crate) runtime: Handle,
     pub(crate) every: Duration,
-    /// How long calls stay in the ledger, in days.
-    pub(crate) keep_days: u32,
-    /// How long alerts are kept that are over, in days.
-    pub(crate) keep_alerts_days: u32,
+    pub(crate) keep: KeepDays,
+}
+
+/// How long things are kept, in days.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct KeepDays {
+    /// Calls in the ledger.
+    pub(crate) calls: u32,
+    /// Alerts that are over.
+    pub(crate) alerts: u32,
+    /// Events of the audit trail; 0 keeps them for ever.
+    pub(crate) audit: u32,
 }
 
 /// See the module.
@@ -69,25 +77,46 @@ impl Upkeep {
     }
 
     fn purge(&self, ctx: &mut Context<Self>) {
-        let UpkeepSeed { store, keep_days, keep_alerts_days, logs, runtime, .. } =
-            self.seed.clone();
+        let UpkeepSeed { store, keep, logs, runtime, .. } = self.seed.clone();
         let purge = async move {
             let now = Timestamp::now();
             match tokens::purge_expired(&store, now).await {
                 Ok(purged) => debug!(purged, "refresh tokens that ended were forgotten"),
                 Err(error) => store_failed("purge refresh tokens", &error),
             }
-            match purge_calls(&store, now.minus(DAY * keep_days)).await {
+            match sign_ins::purge_expired(&store, now).await {
+                Ok(purged) => debug!(purged, "sign-ins that ended were forgotten"),
+                Err(error) => store_failed("purge sign-ins", &error),
+            }
+            match purge_audit(&store, keep.audit, now).await {
+                Ok(purged) => debug!(purged, "old events of the audit trail were forgotten"),
+                Err(error) => store_failed("purge the audit trail", &error),
+            }
+            match purge_calls(&store, now.minus(DAY * keep.calls)).await {
                 Ok(purged) => debug!(purged, "old calls were forgotten"),
                 Err(error) => store_failed("purge the ledger", &error),
             }
-            match purge_alerts(&store, keep_alerts_days, now).await {
+            match purge_alerts(&store, keep.alerts, now).await {
                 Ok(purged) => debug!(purged, "old alerts were forgotten"),
                 Err(error) => store_failed("purge the alerts", &error),
             }
             retain(&store, logs, &runtime, now).await;
         };
         ctx.spawn(purge.into_actor(self));
+    }
+}
+
+/// Lets old events of the audit trail go, some thousands at a time.
+async fn purge_audit(store: &Store, keep_days: u32, now: Timestamp) -> Result<u64, StoreError> {
+    let mut purged = 0;
+    if keep_days == 0 {
+        return Ok(purged);
+    }
+    loop {
+        match audit::let_go(store, now.minus(DAY * keep_days), now).await? {
+            0 => return Ok(purged),
+            more => purged += more,
+        }
     }
 }
 

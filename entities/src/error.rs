@@ -22,6 +22,10 @@ pub enum Record {
     AlertRule,
     /// A hold on log lines.
     Hold,
+    /// A role.
+    Role,
+    /// A sign-in.
+    SignIn,
 }
 
 /// What something new clashes with.
@@ -31,6 +35,12 @@ pub enum Clash {
     Username,
     /// There is an administrator already.
     AdminExists,
+    /// No administrator would be left who can sign in.
+    LastAdmin,
+    /// Accounts have the role.
+    RoleInUse,
+    /// There is no role of this name.
+    NoSuchRole,
     /// Another log source has the name.
     SourceName,
     /// Another alert rule has the name.
@@ -72,7 +82,9 @@ impl StoreError {
                 | Record::Source
                 | Record::Key
                 | Record::AlertRule
-                | Record::Hold,
+                | Record::Hold
+                | Record::Role
+                | Record::SignIn,
             ) => ErrorCode::NotFound,
             Self::Conflict { what: Clash::Username } => {
                 return ClientError::new(ErrorCode::Conflict, "This user name is taken.");
@@ -80,6 +92,18 @@ impl StoreError {
             Self::Conflict { what: Clash::SourceName } => {
                 let message = "Another log source has this name.";
                 return ClientError::new(ErrorCode::Conflict, message);
+            }
+            Self::Conflict { what: Clash::LastAdmin } => {
+                let message = "No administrator would be left who can sign in.";
+                return ClientError::new(ErrorCode::Conflict, message);
+            }
+            Self::Conflict { what: Clash::RoleInUse } => {
+                let message = "Accounts have this role: give them another one first.";
+                return ClientError::new(ErrorCode::Conflict, message);
+            }
+            Self::Conflict { what: Clash::NoSuchRole } => {
+                let message = "There is no role of this name.";
+                return ClientError::new(ErrorCode::ValidationFailed, message);
             }
             Self::Conflict { what: Clash::AlertRuleName } => {
                 let message = "Another alert rule has this name.";

@@ -3,15 +3,19 @@
 //!
 //! [`Store`]: crate::Store
 
+pub mod accounts;
 pub mod alerts;
 pub mod audit;
 pub mod conversations;
 pub mod holds;
 pub mod jobs;
 pub mod keys;
+pub mod links;
 pub mod messages;
+pub mod roles;
 pub mod settings;
 pub mod setup;
+pub mod sign_ins;
 pub mod sources;
 pub mod tokens;
 pub mod usage;

@@ -3,6 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use callboard_protocol::Timestamp;
+use sea_orm::sea_query::LikeExpr;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use uuid::Uuid;
@@ -67,6 +68,27 @@ pub(crate) fn to_json<T: Serialize>(value: &T) -> Result<Value, StoreError> {
 /// are cited, and questions, may hold them.
 pub(crate) fn clean(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
+}
+
+/// What a text is like that holds `word` itself, whatever that is.
+pub(crate) fn containing(word: &str) -> LikeExpr {
+    LikeExpr::new(format!("%{}%", literal(word))).escape('\\')
+}
+
+/// What a text is like that begins with `word` itself, whatever that is.
+pub(crate) fn beginning(word: &str) -> LikeExpr {
+    LikeExpr::new(format!("{}%", literal(word))).escape('\\')
+}
+
+fn literal(word: &str) -> String {
+    let mut pattern = String::new();
+    for character in word.chars() {
+        if matches!(character, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(character);
+    }
+    pattern
 }
 
 fn clean_json(json: &mut Value) {

@@ -200,6 +200,9 @@ pub struct AuthConfig {
     pub login_per_name: AttemptLimit,
     /// Sign-in attempts allowed per address.
     pub login_per_address: AttemptLimit,
+    /// How long the links are good with which an invited account, or one whose password is lost, gets a
+    /// password, in seconds.
+    pub account_link_s: u64,
     /// Sign-in attempts per user name from everywhere, above which each is delayed.
     pub login_per_name_everywhere: AttemptLimit,
 }
@@ -211,6 +214,7 @@ impl Default for AuthConfig {
             access_token_s: 600,
             refresh_token_s: 30 * 24 * 3600,
             setup_link_s: 3600,
+            account_link_s: 3 * 24 * 3600,
             password: PasswordCost::default(),
             login_per_name: AttemptLimit::new(10, 5),
             login_per_address: AttemptLimit::new(60, 20),
@@ -232,6 +236,7 @@ impl AuthConfig {
             ("access_token_s", self.access_token_s, 10..=24 * 3600),
             ("refresh_token_s", self.refresh_token_s, 60..=365 * 24 * 3600),
             ("setup_link_s", self.setup_link_s, 60..=3600),
+            ("account_link_s", self.account_link_s, 60..=30 * 24 * 3600),
         ];
         for (key, value, span) in spans {
             if !span.contains(&value) {

@@ -11,7 +11,7 @@ use std::{
 };
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload, http::StatusCode, web};
-use callboard_actors::{Metrics, System};
+use callboard_actors::{Metrics, Rights, System};
 use callboard_entities::Store;
 use callboard_logs::{LogStore, push::PushError};
 use callboard_protocol::{ClientError, ErrorCode, Health, Reloaded};
@@ -126,9 +126,10 @@ impl Edge {
         &self.0.tails
     }
 
-    /// Runs a read of the log index on its bounded pool.
+    /// Runs a read of the log index on its bounded pool, of the sources that the reader may see.
     pub(crate) async fn read_logs<T, E>(
         &self,
+        reader: &Rights,
         read: impl FnOnce(&LogStore) -> Result<T, E> + Send + 'static,
     ) -> Result<T, ApiError>
     where
@@ -136,7 +137,8 @@ impl Edge {
         E: Send + 'static,
         ApiError: From<E>,
     {
-        let logs = self.state().ok_or(ErrorCode::NotReady)?.logs.clone();
+        let logs = &self.state().ok_or(ErrorCode::NotReady)?.logs;
+        let logs = logs.visible_to(&reader.readable());
         Ok(self.0.log_reads.run(move || read(&logs)).await??)
     }
 
@@ -192,6 +194,13 @@ pub type Reloading<'a> = BoxFuture<'a, Result<Reloaded, ClientError>>;
 pub(crate) struct State(Edge);
 
 impl State {
+    /// The state behind a request.
+    pub(crate) fn of(request: &HttpRequest) -> Result<Self, ApiError> {
+        let edge = Edge::of(request)?;
+        edge.state().ok_or_else(not_ready)?;
+        Ok(Self(edge.clone()))
+    }
+
     pub(crate) fn edge(&self) -> &Edge {
         &self.0
     }
@@ -211,10 +220,7 @@ impl FromRequest for State {
     type Future = Ready<Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(Edge::of(request).and_then(|edge| {
-            edge.state().ok_or_else(not_ready)?;
-            Ok(Self(edge.clone()))
-        }))
+        ready(Self::of(request))
     }
 }
 

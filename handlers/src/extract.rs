@@ -4,6 +4,8 @@
 //! right; a handler without such an argument is public, and stands as public in the table of
 //! `routes.rs`, whose test walks every route with every role.
 
+pub mod permit;
+
 use std::{marker::PhantomData, net::IpAddr, sync::Arc};
 
 use actix_web::{
@@ -14,13 +16,20 @@ use actix_web::{
     middleware::Next,
 };
 use base64::Engine as _;
-use callboard_actors::Payer;
+use callboard_actors::{Payer, Rights};
+use callboard_entities::queries::sign_ins::SeenFrom;
 use callboard_protocol::{
     ErrorCode, KeyScope, KeySecret, Permission, Timestamp, TokenFamilyId, User,
 };
 use futures_util::future::LocalBoxFuture;
+use serde_json::json;
 
-use crate::{ApiError, Edge, EdgeConfig, KeyOfCaller, edge::not_ready, identity::cookie};
+use crate::{
+    ApiError, Edge, EdgeConfig, KeyOfCaller, audit::Trail, edge::not_ready, identity::cookie,
+};
+
+pub use permit::Permit;
+pub(crate) use permit::scope_of;
 
 /// The header in which a page sends its CSRF token back.
 pub(crate) const CSRF_HEADER: &str = "x-csrf-token";
@@ -51,6 +60,8 @@ pub enum Via {
 pub struct Principal {
     /// The account.
     pub user: User,
+    /// What the account may do, and which logs it may see.
+    pub rights: Arc<Rights>,
     /// The sign-in that the token descends from; none on the Unix socket.
     pub family: Option<TokenFamilyId>,
     /// When the token ends; never on the Unix socket.
@@ -68,14 +79,33 @@ impl Principal {
         self.check(permission, scope_of(permission)).is_ok()
     }
 
+    /// What they may do now, if they still may read logs: for what goes on long after it was asked for.
+    pub(crate) fn rights_now(&self, edge: &Edge) -> Option<Arc<Rights>> {
+        let identity = &edge.state()?.identity;
+        let (_, rights) = identity.standing(self.user.id, self.user.role, self.family)?;
+        let over = self.expires_at.is_some_and(|end| Timestamp::now() >= end);
+        rights.may(Permission::LogsRead).then_some(rights).filter(|_| !over)
+    }
+
     /// Whose budgets their calls count to.
     pub(crate) fn payer(&self) -> Payer {
         Payer::new(&self.user, self.key.as_ref().map(|key| (key.id, key.budgets)))
     }
 
+    /// Fails unless they came through the Unix socket.
+    fn check_local(&self) -> Result<(), ApiError> {
+        match self.via {
+            Via::LocalSocket => Ok(()),
+            Via::Bearer | Via::Cookie | Via::ApiKey => {
+                let message = "only callers on the server's own machine may do this";
+                Err(ApiError::new(ErrorCode::Forbidden, message))
+            }
+        }
+    }
+
     /// Fails with what is missing.
     fn check(&self, permission: Permission, scope: Option<KeyScope>) -> Result<(), ApiError> {
-        if !self.user.role.may(permission) {
+        if !self.rights.may(permission) {
             return Err(ErrorCode::Forbidden.into());
         }
         let Some(key) = &self.key else { return Ok(()) };
@@ -86,89 +116,6 @@ impl Principal {
             None => refused("no API key may do this: sign in".to_owned()),
         }
     }
-}
-
-/// The scope that a key needs for a right of its owner's; none: no key has this right. Two permits
-/// for parts of the gateway ask for another scope than this.
-pub(crate) fn scope_of(permission: Permission) -> Option<KeyScope> {
-    match permission {
-        Permission::GatewayUse => Some(KeyScope::Chat),
-        Permission::LogsRead => Some(KeyScope::LogsRead),
-        Permission::LogsIngest => Some(KeyScope::LogsWrite),
-        Permission::UsageRead => Some(KeyScope::UsageRead),
-        Permission::AccountUse
-        | Permission::ChatUse
-        | Permission::LogsManage
-        | Permission::AlertsUse
-        | Permission::AlertsManage
-        | Permission::JobsRead
-        | Permission::JobsManage
-        | Permission::CacheRead
-        | Permission::CacheManage
-        | Permission::ProvidersRead
-        | Permission::ProvidersManage
-        | Permission::KeysUse
-        | Permission::KeysManage
-        | Permission::UsageReadAll => None,
-    }
-}
-
-/// A right, as a type.
-pub trait Permit: 'static {
-    /// The right.
-    const PERMISSION: Permission;
-
-    /// The scope that a key needs for it; none: no key is enough.
-    #[must_use]
-    fn scope() -> Option<KeyScope> {
-        scope_of(Self::PERMISSION)
-    }
-}
-
-macro_rules! permits {
-    ($($name:ident),+ $(,)?) => {
-        /// One type for each [`Permission`], and two for parts of the gateway.
-        pub mod permit {
-            $(
-                #[doc = concat!("[`Permission::", stringify!($name), "`](callboard_protocol::Permission).")]
-                #[derive(Debug)]
-                pub struct $name;
-
-                impl super::Permit for $name {
-                    const PERMISSION: super::Permission = super::Permission::$name;
-                }
-            )+
-
-            /// The gateway's embeddings.
-            #[derive(Debug)]
-            pub struct GatewayEmbed;
-
-            impl super::Permit for GatewayEmbed {
-                const PERMISSION: super::Permission = super::Permission::GatewayUse;
-
-                fn scope() -> Option<super::KeyScope> {
-                    Some(super::KeyScope::Embeddings)
-                }
-            }
-
-            /// The gateway's list of models.
-            #[derive(Debug)]
-            pub struct GatewayModels;
-
-            impl super::Permit for GatewayModels {
-                const PERMISSION: super::Permission = super::Permission::GatewayUse;
-
-                fn scope() -> Option<super::KeyScope> {
-                    Some(super::KeyScope::Models)
-                }
-            }
-        }
-    };
-}
-
-permits! {
-    AccountUse, ChatUse, LogsRead, LogsIngest, LogsManage, AlertsUse, AlertsManage, JobsRead, JobsManage, CacheRead, CacheManage,
-    ProvidersRead, ProvidersManage, KeysUse, KeysManage, UsageRead, UsageReadAll, GatewayUse,
 }
 
 /// Somebody who holds the right `P`.
@@ -228,36 +175,64 @@ impl FromRequest for LocalOperator {
         Box::pin(async move {
             // Anonymous callers are told to sign in, as everywhere; others that it will not help.
             let principal = identified(&request).await?;
-            match principal.via {
-                Via::LocalSocket => Ok(Self(principal)),
-                Via::Bearer | Via::Cookie | Via::ApiKey => Err(ApiError::new(
-                    ErrorCode::Forbidden,
-                    "only callers on the server's own machine may do this",
-                )),
-            }
+            principal.check_local()?;
+            Ok(Self(principal))
         })
     }
 }
 
-/// Finds out who sent the request before its arguments are extracted. Extractors run side by side,
-/// and one that needs no database would otherwise be first with its error.
+/// Notes in the audit trail that somebody may not do what they asked for.
+async fn note_refusal(request: &HttpRequest, principal: &Principal) {
+    let route = request.match_pattern().unwrap_or_else(|| request.path().to_owned());
+    let object = format!("{} {route}", request.method());
+    let Ok(trail) = Trail::of(request) else { return };
+    let key = principal.key.as_ref().map(|key| key.id);
+    trail.note_with(&principal.user, "access.denied", object, json!({ "key": key })).await;
+}
+
+/// What a route demands of its callers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Demand {
+    /// This right, and of a key this scope; with none no key is enough.
+    Right(Permission, Option<KeyScope>),
+    /// To come through the Unix socket.
+    Local,
+}
+
+/// Finds out who sent the request, and whether they may, before its arguments are extracted: whoever may
+/// not call a route is told so, and not what is wrong with the rest. (Extractors run side by side, and
+/// one that needs no database would be first with its error.) A refusal is noted in the audit trail.
 ///
 /// # Errors
-/// Those of the handler behind it; a caller who is nobody gets an answer.
-pub(crate) async fn identify<B: MessageBody + 'static>(
+/// Those of the handler behind it; whoever is refused gets an answer.
+pub(crate) async fn admit<B: MessageBody + 'static>(
+    demand: Demand,
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
-    match authenticate(request.request()).await {
+    let refused = match authenticate(request.request()).await {
         Ok(principal) => {
-            request.extensions_mut().insert(principal);
-            Ok(next.call(request).await?.map_into_left_body())
+            let checked = match demand {
+                Demand::Right(permission, scope) => principal.check(permission, scope),
+                Demand::Local => principal.check_local(),
+            };
+            match checked {
+                Ok(()) => {
+                    request.extensions_mut().insert(principal);
+                    return Ok(next.call(request).await?.map_into_left_body());
+                }
+                Err(refused) => {
+                    note_refusal(request.request(), &principal).await;
+                    refused
+                }
+            }
         }
-        Err(error) => Ok(request.error_response(error).map_into_right_body()),
-    }
+        Err(unknown) => unknown,
+    };
+    Ok(request.error_response(refused).map_into_right_body())
 }
 
-/// Who sent the request, as [`identify`] has found out already, or else now.
+/// Who sent the request, as [`admit`] has found out already, or else now.
 async fn identified(request: &HttpRequest) -> Result<Principal, ApiError> {
     let known = request.extensions().get::<Principal>().cloned();
     match known {
@@ -331,6 +306,13 @@ fn is_safe(method: &Method) -> bool {
     [Method::GET, Method::HEAD, Method::OPTIONS].contains(method)
 }
 
+/// From where a request came, as a sign-in shows it.
+pub(crate) fn seen_from(request: &HttpRequest, config: &EdgeConfig) -> SeenFrom {
+    let device = request.headers().get(header::USER_AGENT).and_then(|name| name.to_str().ok());
+    let address = client_address(request, config).map(|address| address.to_string());
+    SeenFrom { device: device.map(str::to_owned), address }
+}
+
 /// The address of the client: the peer's, or what a trusted proxy says that it is. None on a
 /// Unix socket.
 pub(crate) fn client_address(request: &HttpRequest, config: &EdgeConfig) -> Option<IpAddr> {
@@ -388,10 +370,11 @@ mod tests {
             id: callboard_protocol::UserId::new(),
             username: "ada".to_owned(),
             display_name: "Ada".to_owned(),
-            role: callboard_protocol::Role::Admin,
+            role: callboard_protocol::Role::ADMIN,
         };
         let key = Some(Arc::new(key));
-        Principal { user, family: None, expires_at: None, via: Via::ApiKey, key }
+        let rights = Arc::new(Rights::of_built_in(user.role));
+        Principal { user, rights, family: None, expires_at: None, via: Via::ApiKey, key }
     }
 
     #[test]
@@ -418,9 +401,9 @@ mod tests {
     #[test]
     fn the_scopes_of_a_key_add_nothing_to_its_owners_role() {
         let mut caller = with_key(&KeyScope::ALL);
-        caller.user.role = callboard_protocol::Role::Viewer;
+        caller.rights = Arc::new(Rights::of_built_in(callboard_protocol::Role::VIEWER));
         for permission in Permission::ALL {
-            assert!(!caller.may(permission) || caller.user.role.may(permission));
+            assert!(!caller.may(permission) || caller.rights.may(permission));
         }
     }
 

@@ -7,36 +7,46 @@
 //! as a wrong password.
 
 mod access;
+mod accounts;
 mod api_keys;
 pub(crate) mod cookie;
 mod keys;
 mod password;
 mod revoked;
+mod roles;
 mod socket_tokens;
+mod standing;
 mod throttle;
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use aws_lc_rs::rand;
+use callboard_actors::Rights;
 use callboard_entities::{
-    Store, StoreError,
+    Store,
     queries::{
         audit::{self, AuditEvent},
-        settings,
+        roles as stored_roles, settings,
         setup::{self, SetupOutcome},
+        sign_ins::{self, Seen, SeenFrom},
         tokens::{self, NewRefreshToken, Rotation},
-        users::{self, NewUser},
+        users,
     },
 };
-use callboard_protocol::{ErrorCode, Login, Role, Setup, Timestamp, TokenFamilyId, User};
-use secrecy::{ExposeSecret, SecretString};
+use callboard_protocol::{
+    ErrorCode, Login, Role, Setup, SignInMethod, Timestamp, TokenFamilyId, User, UserId,
+};
+use secrecy::ExposeSecret;
 
 use self::{
     access::{AccessKey, Claims, Subject},
+    accounts::address_of,
     api_keys::ApiKeys,
     keys::CsrfKey,
     password::Passwords,
     revoked::RevokedFamilies,
+    roles::Roles,
+    standing::Standings,
     throttle::LoginThrottle,
 };
 use crate::{
@@ -44,8 +54,8 @@ use crate::{
     extract::{Principal, Via},
 };
 
-pub use self::api_keys::KeyOfCaller;
-pub(crate) use self::{keys::same, socket_tokens::SocketTokens};
+pub(crate) use self::{accounts::Link, keys::same, socket_tokens::SocketTokens};
+pub use self::{accounts::NewAccount, api_keys::KeyOfCaller};
 
 /// The longest user name, in bytes.
 const LONGEST_NAME: usize = 64;
@@ -64,10 +74,13 @@ struct Inner {
     access: AccessKey,
     csrf: CsrfKey,
     revoked: RevokedFamilies,
+    standings: Standings,
+    roles: Roles,
     throttle: LoginThrottle,
     api_keys: ApiKeys,
     refresh_lifetime: Duration,
     setup_lifetime: Duration,
+    link_lifetime: Duration,
     local: User,
     /// Tokens made before are looked up once, since a revocation before the start is not in
     /// `revoked`.
@@ -77,23 +90,12 @@ struct Inner {
 /// A new session, or one that was renewed.
 pub(crate) struct Session {
     pub(crate) user: User,
+    pub(crate) family: TokenFamilyId,
     pub(crate) access_token: String,
     pub(crate) refresh_token: String,
     pub(crate) csrf_token: String,
     pub(crate) access_lifetime: Duration,
     pub(crate) refresh_lifetime: Duration,
-}
-
-/// An account that an operator makes: `callboard user add`.
-pub struct NewAccount {
-    /// 1 to 64 of letters, digits, `.`, `_`, `-`, `@`.
-    pub username: String,
-    /// The name to show; the user name when absent.
-    pub display_name: Option<String>,
-    /// What it may do.
-    pub role: Role,
-    /// At least 12 characters.
-    pub password: SecretString,
 }
 
 impl Identity {
@@ -117,10 +119,13 @@ impl Identity {
             access: AccessKey::new(&secret, Duration::from_secs(config.access_token_s)),
             csrf: CsrfKey::new(&secret),
             revoked: RevokedFamilies::default(),
+            standings: Standings::default(),
+            roles: Roles::new(stored_roles::list(&store).await?),
             throttle: LoginThrottle::new(config),
             api_keys: ApiKeys::default(),
             refresh_lifetime: Duration::from_secs(config.refresh_token_s),
             setup_lifetime: Duration::from_secs(config.setup_link_s),
+            link_lifetime: Duration::from_secs(config.account_link_s),
             local,
             started: now,
             store,
@@ -152,60 +157,11 @@ impl Identity {
         Ok(!users::any_admin_exists(&self.0.store).await?)
     }
 
-    /// Makes an account.
-    ///
-    /// # Errors
-    /// When a field breaks a rule, the name is taken, or the store fails.
-    pub async fn add_user(&self, new: NewAccount, now: Timestamp) -> Result<User, ApiError> {
-        let new = self.checked(new).await?;
-        let user = users::create(&self.0.store, &new, now).await?;
-        self.note("user.add", &user.username, now).await;
-        Ok(user)
-    }
-
-    /// The accounts that can sign in, by name; at most `limit` of those behind `after`.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn users(&self, after: Option<&str>, limit: u32) -> Result<Vec<User>, ApiError> {
-        Ok(users::list(&self.0.store, after, limit).await?)
-    }
-
-    /// Gives an account a new password and ends its sessions: no refresh token of it is good any
-    /// more. An access token that a running server gave out is good until it expires, at most for
-    /// the time answered.
-    ///
-    /// # Errors
-    /// When there is no such account, the password breaks a rule, or the store fails.
-    pub async fn set_password(
-        &self,
-        username: &str,
-        password: &SecretString,
-        now: Timestamp,
-    ) -> Result<Duration, ApiError> {
-        let name = users::normalise(username);
-        let user = users::find_by_username(&self.0.store, &name).await?;
-        let user = user.ok_or_else(no_such_account)?;
-        let password = password.expose_secret();
-        password::check_policy(password, &name)?;
-        let hash = self.0.passwords.hash(password).await?.into();
-        users::set_password(&self.0.store, user.id, &hash, now).await.map_err(
-            |error| match error {
-                // The operator's own account, which has no password.
-                StoreError::NotFound(_) => no_such_account(),
-                other @ (StoreError::Conflict { .. }
-                | StoreError::Unavailable(_)
-                | StoreError::Internal(_)) => other.into(),
-            },
-        )?;
-        self.note("user.set_password", &user.username, now).await;
-        Ok(self.0.access.lifetime())
-    }
-
     /// Notes what the machine's operator did, in the audit trail.
     async fn note(&self, action: &str, object: &str, now: Timestamp) {
         let event = AuditEvent {
             actor: Some(self.0.local.id),
+            actor_name: Some(self.0.local.username.clone()),
             action: action.to_owned(),
             object: Some(object.to_owned()),
             address: None,
@@ -222,10 +178,10 @@ impl Identity {
     pub(crate) async fn set_up(
         &self,
         setup: Setup,
-        address: Option<IpAddr>,
+        from: &SeenFrom,
         now: Timestamp,
     ) -> Result<Session, ApiError> {
-        self.0.throttle.check_address(address)?;
+        self.0.throttle.check_address(address_of(from))?;
         let hash = checked_hash(&setup.token).ok_or(ErrorCode::InvalidSetupToken)?;
         if !self.setup_required().await? {
             return Err(ErrorCode::AlreadySetUp.into());
@@ -237,12 +193,12 @@ impl Identity {
         let new = NewAccount {
             username: setup.username,
             display_name: setup.display_name,
-            role: Role::Admin,
+            role: Role::ADMIN,
             password: setup.password.into(),
         };
         let new = self.checked(new).await?;
         match setup::complete(&self.0.store, &hash, &new, now).await? {
-            SetupOutcome::Created(user) => self.begin(user, now).await,
+            SetupOutcome::Created(user) => self.begin(user, SignInMethod::Link, from, now).await,
             SetupOutcome::InvalidToken => Err(ErrorCode::InvalidSetupToken.into()),
         }
     }
@@ -251,45 +207,77 @@ impl Identity {
     pub(crate) async fn login(
         &self,
         login: &Login,
-        address: Option<IpAddr>,
+        from: &SeenFrom,
         now: Timestamp,
     ) -> Result<Session, ApiError> {
         let name = users::normalise(&login.username);
-        self.0.throttle.admit(&name, address).await?;
-        // A name that cannot exist is not looked up, and takes the same time all the same.
+        self.0.throttle.admit(&name, address_of(from)).await?;
+        // A name that cannot exist is not looked up, and takes the same time all the same; so does an
+        // account that is disabled.
         let found = match check_name(&name) {
             Ok(()) => users::credentials(&self.0.store, &name).await?,
             Err(_) => None,
         };
         let (user, hash) = match found {
-            Some(found) => (Some(found.user), found.password_hash),
-            None => (None, None),
+            Some(found) if !found.disabled => (Some(found.user), found.password_hash),
+            Some(_) | None => (None, None),
         };
         let hash = hash.map(|hash| hash.expose_secret().to_owned());
-        let right = self.0.passwords.verify(&login.password, hash).await?;
-        match user {
-            Some(user) if right => self.begin(user, now).await,
-            Some(_) | None => Err(ErrorCode::InvalidCredentials.into()),
+        let right = self.0.passwords.verify(&login.password, hash.clone()).await?;
+        match (user, hash) {
+            (Some(user), Some(hash)) if right => {
+                self.renew_hash(&user, &login.password, hash).await;
+                self.begin(user, SignInMethod::Password, from, now).await
+            }
+            _ => Err(ErrorCode::InvalidCredentials.into()),
+        }
+    }
+
+    /// Hashes a password anew whose hash is of another kind, or costs less, than one made now would.
+    async fn renew_hash(&self, user: &User, password: &str, old: String) {
+        if self.0.passwords.is_of_now(&old) {
+            return;
+        }
+        let renewed = async {
+            let hash = self.0.passwords.hash(password).await?.into();
+            users::renew_hash(&self.0.store, user.id, &old.into(), &hash).await?;
+            Ok::<_, ApiError>(())
+        };
+        if let Err(error) = renewed.await {
+            tracing::warn!(%error, user = %user.id, "a password could not be hashed anew");
         }
     }
 
     /// Exchanges a refresh token for a new session of the same family.
-    pub(crate) async fn refresh(&self, token: &str, now: Timestamp) -> Result<Session, ApiError> {
-        let family = family_in(token).ok_or(ErrorCode::InvalidRefreshToken)?;
-        let hash = checked_hash(token).ok_or(ErrorCode::InvalidRefreshToken)?;
+    ///
+    /// # Errors
+    /// Of a token that was used before, also whose it was.
+    pub(crate) async fn refresh(
+        &self,
+        token: &str,
+        from: &SeenFrom,
+        now: Timestamp,
+    ) -> Result<Session, RefreshError> {
+        let invalid = || ApiError::from(ErrorCode::InvalidRefreshToken);
+        let family = family_in(token).ok_or_else(invalid)?;
+        let hash = checked_hash(token).ok_or_else(invalid)?;
         let fresh = refresh_token(family)?;
         let expires_at = now.plus(self.0.refresh_lifetime);
         let store = &self.0.store;
         match tokens::rotate(store, &hash, &keys::token_hash(&fresh), expires_at, now).await? {
-            Rotation::Rotated { user, family } => self.session(user, family, fresh, now),
+            Rotation::Rotated { user, family } => {
+                // One from before sign-ins were noted was done with a password.
+                let method = SignInMethod::Password;
+                let seen = Seen { family, user: user.id, method, from, expires_at };
+                sign_ins::note(store, &seen, now).await?;
+                Ok(self.session(user, family, fresh, now)?)
+            }
             Rotation::Reused { user_id, family } => {
                 self.end_access(family, now);
                 tracing::warn!(%user_id, %family, "a refresh token was used twice; session ended");
-                Err(ErrorCode::InvalidRefreshToken.into())
+                Err(RefreshError { reused: Some((user_id, family)), error: invalid() })
             }
-            Rotation::Revoked | Rotation::Expired | Rotation::Unknown => {
-                Err(ErrorCode::InvalidRefreshToken.into())
-            }
+            Rotation::Revoked | Rotation::Expired | Rotation::Unknown => Err(invalid().into()),
         }
     }
 
@@ -318,7 +306,7 @@ impl Identity {
     ) -> Result<Principal, ApiError> {
         let claims = self.0.access.check(token, now)?;
         self.check_family(&claims, now).await?;
-        Ok(principal(claims, via))
+        self.principal(claims, via)
     }
 
     /// As [`check_access`](Self::check_access), and only for a token that was made since the start,
@@ -328,7 +316,7 @@ impl Identity {
         if self.is_revoked(claims.family) || claims.issued_at() <= self.0.started {
             return Err(ErrorCode::InvalidToken.into());
         }
-        Ok(principal(claims, Via::Bearer))
+        self.principal(claims, Via::Bearer)
     }
 
     /// Whether the family was revoked since the start, and so lately that it matters.
@@ -339,7 +327,21 @@ impl Identity {
     /// Whoever may open the Unix socket in the data folder.
     pub(crate) fn local_operator(&self) -> Principal {
         let user = self.0.local.clone();
-        Principal { user, family: None, expires_at: None, via: Via::LocalSocket, key: None }
+        let rights = self.rights(Role::ADMIN);
+        Principal { user, rights, family: None, expires_at: None, via: Via::LocalSocket, key: None }
+    }
+
+    /// What the account of a token is and may do now; none when it opens nothing, or its sign-in was
+    /// ended.
+    pub(crate) fn standing(
+        &self,
+        user: UserId,
+        role: Role,
+        family: Option<TokenFamilyId>,
+    ) -> Option<(Role, Arc<Rights>)> {
+        let ended = family.is_some_and(|family| self.is_revoked(family));
+        let role = self.0.standings.role_of(user, role).filter(|_| !ended)?;
+        Some((role, self.rights(role)))
     }
 
     /// Whether the CSRF token is that of the session.
@@ -351,6 +353,19 @@ impl Identity {
     pub(crate) fn check_refresh_csrf(&self, token: &str, refresh: &str) -> Result<(), ApiError> {
         let family = family_in(refresh).ok_or(ErrorCode::InvalidRefreshToken)?;
         self.check_csrf(token, family)
+    }
+
+    /// Whom the claims are of, with what the account is and may do now.
+    fn principal(&self, claims: Claims, via: Via) -> Result<Principal, ApiError> {
+        let expires_at = Some(claims.expires_at());
+        let role = self.0.standings.role_of(claims.sub, claims.role);
+        let role = role.ok_or_else(|| {
+            ApiError::from(ErrorCode::InvalidToken).caused_by("the account opens nothing")
+        })?;
+        let rights = self.rights(role);
+        let user =
+            User { id: claims.sub, username: claims.name, display_name: claims.display, role };
+        Ok(Principal { user, rights, family: Some(claims.family), expires_at, via, key: None })
     }
 
     async fn check_family(&self, claims: &Claims, now: Timestamp) -> Result<(), ApiError> {
@@ -371,7 +386,13 @@ impl Identity {
     }
 
     /// The first session of a family.
-    async fn begin(&self, user: User, now: Timestamp) -> Result<Session, ApiError> {
+    async fn begin(
+        &self,
+        user: User,
+        method: SignInMethod,
+        from: &SeenFrom,
+        now: Timestamp,
+    ) -> Result<Session, ApiError> {
         let family = TokenFamilyId::new();
         let token = refresh_token(family)?;
         let new = NewRefreshToken {
@@ -381,6 +402,8 @@ impl Identity {
             expires_at: now.plus(self.0.refresh_lifetime),
         };
         tokens::insert(&self.0.store, &new, now).await?;
+        let seen = Seen { family, user: user.id, method, from, expires_at: new.expires_at };
+        sign_ins::note(&self.0.store, &seen, now).await?;
         self.session(user, family, token, now)
     }
 
@@ -397,35 +420,23 @@ impl Identity {
             csrf_token: self.0.csrf.token(family),
             access_lifetime: self.0.access.lifetime(),
             refresh_lifetime: self.0.refresh_lifetime,
+            family,
             user,
         })
     }
-
-    /// The account with its names checked and its password hashed.
-    async fn checked(&self, new: NewAccount) -> Result<NewUser, ApiError> {
-        let username = users::normalise(&new.username);
-        check_name(&username)?;
-        let display_name = new.display_name.map(|name| name.trim().to_owned());
-        let display_name = display_name.filter(|name| !name.is_empty());
-        if let Some(name) = &display_name {
-            check_display_name(name)?;
-        }
-        let password = new.password.expose_secret();
-        password::check_policy(password, &username)?;
-        let password_hash = self.0.passwords.hash(password).await?.into();
-        Ok(NewUser { username, display_name, role: new.role, password_hash })
-    }
 }
 
-fn principal(claims: Claims, via: Via) -> Principal {
-    let expires_at = Some(claims.expires_at());
-    let user = User {
-        id: claims.sub,
-        username: claims.name,
-        display_name: claims.display,
-        role: claims.role,
-    };
-    Principal { user, family: Some(claims.family), expires_at, via, key: None }
+/// Why no new tokens were given out.
+pub(crate) struct RefreshError {
+    /// Whose token was used before, and the sign-in that this has ended.
+    pub(crate) reused: Option<(UserId, TokenFamilyId)>,
+    pub(crate) error: ApiError,
+}
+
+impl<E: Into<ApiError>> From<E> for RefreshError {
+    fn from(error: E) -> Self {
+        Self { reused: None, error: error.into() }
+    }
 }
 
 fn no_such_account() -> ApiError {

@@ -5,8 +5,8 @@
 
 use actix_web::http::{Method, StatusCode};
 use callboard_protocol::{
-    ClientFrame, ErrorBody, ErrorCode, Evidence, ExportFormat, Level, PatternOrder, SearchOrder,
-    ServerFrame,
+    AuditExportFormat, ClientFrame, ErrorBody, ErrorCode, Evidence, ExportFormat, Level,
+    PatternOrder, SearchOrder, ServerFrame,
 };
 use utoipa::{
     OpenApi,
@@ -41,7 +41,27 @@ use crate::{
         routes::login,
         routes::refresh,
         routes::logout,
+        routes::use_link,
         routes::me,
+        routes::change_password,
+        routes::list_own_sessions,
+        routes::end_other_sessions,
+        routes::end_own_session,
+        routes::list_users,
+        routes::create_user,
+        routes::read_user,
+        routes::change_user,
+        routes::delete_user,
+        routes::create_link,
+        routes::list_user_sessions,
+        routes::end_user_sessions,
+        routes::end_user_session,
+        routes::list_roles,
+        routes::put_role,
+        routes::delete_role,
+        routes::list_audit,
+        routes::export_audit,
+        routes::verify_audit,
         routes::chat,
         routes::cancel_turn,
         routes::list_conversations,
@@ -136,6 +156,7 @@ use crate::{
         SearchOrder,
         PatternOrder,
         ExportFormat,
+        AuditExportFormat,
     ))
 )]
 struct Document;

@@ -4,7 +4,9 @@
 //! OpenAPI document takes its security from it, and a test walks it with every role; so a route
 //! exists only if it stands here, and what stands here as its right is what its handler demands.
 
+mod account;
 mod actors;
+mod admin;
 mod alerts;
 mod assistant;
 mod auth;
@@ -40,7 +42,8 @@ use callboard_protocol::{ErrorCode, KeyScope, Permission};
 use futures_util::{FutureExt, future::LocalBoxFuture};
 
 use crate::{
-    ApiError, extract,
+    ApiError,
+    extract::{self, Demand},
     gateway::{Dialect, in_words_of},
     observe::not_found,
     web::page,
@@ -48,9 +51,9 @@ use crate::{
 };
 
 pub(crate) use self::{
-    actors::*, alerts::*, assistant::*, auth::*, cache::*, conversations::*, export::*, gateway::*,
-    health::*, holds::*, jobs::*, keys::*, logs::*, models::*, providers::*, push::*, sources::*,
-    tail::*, usage::*,
+    account::*, actors::*, admin::*, alerts::*, assistant::*, auth::*, cache::*, conversations::*,
+    export::*, gateway::*, health::*, holds::*, jobs::*, keys::*, logs::*, models::*, providers::*,
+    push::*, sources::*, tail::*, usage::*,
 };
 
 /// The prefixes of the API; the second is for clients of the old system.
@@ -90,7 +93,8 @@ pub struct Endpoint {
     pub access: Access,
     /// The scope that an API key needs for it; none: no key opens it, or nobody asks for one.
     pub scope: Option<KeyScope>,
-    route: Box<dyn Fn() -> Route>,
+    /// From the scope, which is known last.
+    route: Box<dyn Fn(Option<KeyScope>) -> Route>,
 }
 
 impl Endpoint {
@@ -108,8 +112,8 @@ impl Endpoint {
     /// For programs: at the root, and with all errors in the words of a vendor.
     fn speaking(mut self, dialect: Dialect) -> Self {
         let route = self.route;
-        self.route = Box::new(move || {
-            route().wrap(from_fn(move |request, next| in_words_of(dialect, request, next)))
+        self.route = Box::new(move |scope| {
+            route(scope).wrap(from_fn(move |request, next| in_words_of(dialect, request, next)))
         });
         self.at_root()
     }
@@ -123,14 +127,14 @@ where
 {
     let verb = method.clone();
     let handler = Guarded(handler);
-    let route = Box::new(move || {
+    let route = Box::new(move |scope| {
         let route = verb_route(&verb).to(handler.clone());
-        match access {
-            // Before anything of the path, the query or the body is looked at: whoever may not call
-            // it is told so, and not what is wrong with the rest.
-            Access::Needs(_) | Access::LocalOnly => route.wrap(from_fn(extract::identify)),
-            Access::Public | Access::Metrics => route,
-        }
+        let demand = match access {
+            Access::Needs(permission) => Demand::Right(permission, scope),
+            Access::LocalOnly => Demand::Local,
+            Access::Public | Access::Metrics => return route,
+        };
+        route.wrap(from_fn(move |request, next| extract::admit(demand, request, next)))
     });
     let scope = match access {
         Access::Needs(permission) => extract::scope_of(permission),
@@ -192,7 +196,12 @@ pub fn table() -> Vec<Endpoint> {
         endpoint(post.clone(), "/auth/login", Public, login),
         endpoint(post.clone(), "/auth/refresh", Public, refresh),
         endpoint(post.clone(), "/auth/logout", Public, logout),
+        endpoint(post.clone(), "/auth/link", Public, use_link),
         endpoint(get.clone(), "/auth/me", Needs(AccountUse), me),
+        endpoint(post.clone(), "/auth/password", Needs(AccountUse), change_password),
+        endpoint(get.clone(), "/auth/sessions", Needs(AccountUse), list_own_sessions),
+        endpoint(Method::DELETE, "/auth/sessions", Needs(AccountUse), end_other_sessions),
+        endpoint(Method::DELETE, "/auth/sessions/{id}", Needs(AccountUse), end_own_session),
 
         endpoint(post.clone(), "/assistant/chat", Needs(ChatUse), chat),
         endpoint(post.clone(), "/assistant/turns/{id}/cancel", Needs(ChatUse), cancel_turn),
@@ -239,11 +248,39 @@ pub fn table() -> Vec<Endpoint> {
         endpoint(get.clone(), "/ws/assistant", Needs(ChatUse), ws::open).at_root(),
         endpoint(get, "/ws/assistant/{session_id}", Needs(ChatUse), ws::open_again).at_root(),
     ];
+    table.extend(for_administrators());
     table.extend(for_logs());
     table.extend(for_alerts());
     table.extend(for_programs());
     table.extend(for_shippers());
     table
+}
+
+/// Accounts, roles and the audit trail.
+#[rustfmt::skip]
+fn for_administrators() -> Vec<Endpoint> {
+    use Access::Needs;
+    use Permission::{AuditRead, UsersManage};
+    let get = Method::GET;
+    let post = Method::POST;
+    let delete = Method::DELETE;
+    vec![
+        endpoint(get.clone(), "/admin/users", Needs(UsersManage), list_users),
+        endpoint(post.clone(), "/admin/users", Needs(UsersManage), create_user),
+        endpoint(get.clone(), "/admin/users/{id}", Needs(UsersManage), read_user),
+        endpoint(Method::PATCH, "/admin/users/{id}", Needs(UsersManage), change_user),
+        endpoint(delete.clone(), "/admin/users/{id}", Needs(UsersManage), delete_user),
+        endpoint(post, "/admin/users/{id}/link", Needs(UsersManage), create_link),
+        endpoint(get.clone(), "/admin/users/{id}/sessions", Needs(UsersManage), list_user_sessions),
+        endpoint(delete.clone(), "/admin/users/{id}/sessions", Needs(UsersManage), end_user_sessions),
+        endpoint(delete.clone(), "/admin/users/{id}/sessions/{session}", Needs(UsersManage), end_user_session),
+        endpoint(get.clone(), "/admin/roles", Needs(UsersManage), list_roles),
+        endpoint(Method::PUT, "/admin/roles/{name}", Needs(UsersManage), put_role),
+        endpoint(delete, "/admin/roles/{name}", Needs(UsersManage), delete_role),
+        endpoint(get.clone(), "/admin/audit", Needs(AuditRead), list_audit),
+        endpoint(get.clone(), "/admin/audit/export", Needs(AuditRead), export_audit),
+        endpoint(get, "/admin/audit/verify", Needs(AuditRead), verify_audit),
+    ]
 }
 
 /// Logs: how they are read, and how they come in.
@@ -377,8 +414,8 @@ fn resources(mount: Mount) -> Vec<actix_web::Resource> {
     let resource = |path: &&str| {
         let of_path = endpoints.iter().filter(|row| row.path == *path);
         let allow = HeaderValue::from_str(&allowed(of_path.clone())).ok();
-        let resource =
-            of_path.fold(web::resource(*path), |resource, row| resource.route((row.route)()));
+        let resource = of_path
+            .fold(web::resource(*path), |resource, row| resource.route((row.route)(row.scope)));
         resource.default_service(web::to(move || {
             let error = ApiError::from(ErrorCode::MethodNotAllowed);
             let mut response = HttpResponse::from_error(error);

@@ -34,7 +34,7 @@ const ASK_ANEW: &str = "no-cache";
 /// The folder whose files have a hash in their names.
 const HASHED: &str = "assets/";
 /// The page's own screens, as `web/src/router.tsx` has them; `*` stands for one part of a path.
-const SCREENS: [&str; 5] = ["", "setup", "sign-in", "c/*", "logs"];
+const SCREENS: [&str; 6] = ["", "setup", "link", "sign-in", "c/*", "logs"];
 const NOT_BUILT: &str = "The page was not built into this server.\n\
     Run `make web` and build again; the API works without it.\n";
 

@@ -58,6 +58,7 @@ fn start(
         // The Unix socket's account never expires.
         expires_at: caller.expires_at.unwrap_or(Timestamp::from_millis(i64::MAX)),
         tokens: Arc::new(SocketTokens::new(state.identity.clone(), &caller)),
+        rights: caller.rights,
         user: caller.user,
     };
     Ok(start_session(&state.system, who, session_id, request, payload)?)

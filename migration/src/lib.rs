@@ -21,6 +21,8 @@ mod m20261121_000010_extend_api_keys;
 mod m20261121_000011_create_usage_events;
 mod m20261127_000012_create_alerts;
 mod m20261127_000013_create_log_holds;
+mod m20261127_000014_create_roles_and_sign_ins;
+mod m20261127_000015_chain_audit_events;
 mod run;
 
 pub use run::{MigrateError, MigrationState, status, up};

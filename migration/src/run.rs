@@ -80,6 +80,8 @@ impl MigratorTrait for Migrator {
             Box::new(crate::m20261121_000011_create_usage_events::Migration),
             Box::new(crate::m20261127_000012_create_alerts::Migration),
             Box::new(crate::m20261127_000013_create_log_holds::Migration),
+            Box::new(crate::m20261127_000014_create_roles_and_sign_ins::Migration),
+            Box::new(crate::m20261127_000015_chain_audit_events::Migration),
         ]
     }
 }

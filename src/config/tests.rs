@@ -247,7 +247,7 @@ x = 1
         "callboard.toml:17: `telemetry.format` cannot be `prety`; did you mean `pretty`?",
         "callboard.toml:18: `telemetry.filter` cannot be read: invalid filter directive",
         "callboard.toml:20: `elsewhere` is not a known key; known here: `data`, `server`, `auth`, \
-         `chat`, `session`, `providers`, `models`, `gateway`, `ledger`, `budgets`, `cache`, `redis`, `database`, `logs`, `alerts`, `jobs`, `telemetry`",
+         `chat`, `session`, `providers`, `models`, `gateway`, `ledger`, `budgets`, `cache`, `redis`, `database`, `logs`, `alerts`, `audit`, `jobs`, `telemetry`",
         "environment variable CALLBOARD__CHACHE__SHARDS: `chache` is not a known key; did you mean \
          `cache`?",
         "environment variable CALLBOARD__SERVER: `server` is a section; set one of its keys",

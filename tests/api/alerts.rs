@@ -114,7 +114,7 @@ async fn rules_are_made_fire_are_muted_and_forgotten(on: Database) {
     assert_eq!((second.items[0].id, second.next_cursor), (found[0].id, None));
 
     // An analyst may look and mute, and change nothing.
-    let ann = server.user("ann", Role::Analyst).await;
+    let ann = server.user("ann", Role::ANALYST).await;
     let path = format!("/alerts/rules/{}", made.id);
     let mute = ann.request(Method::POST, &format!("{path}/mute")).json(&json!({ "for_s": 60 }));
     assert!(read::<AlertRule>(mute).await.muted_until.is_some());

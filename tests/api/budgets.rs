@@ -84,7 +84,7 @@ async fn what_was_spent_counts_after_a_restart_and_others_are_not_stopped() {
     assert_eq!(spent(&ada).await, [("user".to_owned(), 13)]);
     let refused = call(&server, &ada.token, "/v1/chat/completions", &body()).await;
     assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
-    let bob = server.user("bob", callboard_protocol::Role::Viewer).await;
+    let bob = server.user("bob", callboard_protocol::Role::VIEWER).await;
     assert!(call(&server, &bob.token, "/v1/chat/completions", &body()).await.status().is_success());
 }
 

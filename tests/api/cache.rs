@@ -175,7 +175,7 @@ async fn some_questions_are_always_asked_anew() {
     }
     assert_eq!(vendor.request_count(), 8);
     // An answer is everybody's: a question is asked of the same logs.
-    let vic = server.user("vic", Role::Viewer).await;
+    let vic = server.user("vic", Role::VIEWER).await;
     assert!(vic.ask(&question).await.cached);
 }
 

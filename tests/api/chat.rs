@@ -128,7 +128,7 @@ async fn a_question_submitted_twice_is_one_turn(on: Database) {
 async fn a_conversation_can_be_listed_renamed_searched_and_deleted(on: Database) {
     let server = Launch::on(on).await.start().await;
     let ada = server.admin().await;
-    let bob = server.user("bob", Role::Viewer).await;
+    let bob = server.user("bob", Role::VIEWER).await;
     let answer = ada.ask(&fresh("Where is the frobnicator?\nsecond line")).await;
     let id = answer.conversation_id;
     let list: callboard_protocol::ConversationPage = ada.get("/conversations").await;
@@ -192,7 +192,7 @@ async fn a_cancelled_answer_keeps_what_it_has_and_stops_the_provider() {
     vendor.hold();
     let server = Launch::on(Database::Sqlite).await.provider(&vendor).start().await;
     let ada = server.admin().await;
-    let bob = server.user("bob", Role::Admin).await;
+    let bob = server.user("bob", Role::ADMIN).await;
     let mut socket = ada.connect().await;
     socket.send(&ClientFrame::Message(fresh("tell me"))).await;
     let (conversation, turn_id) = accepted(&mut socket).await;
@@ -334,7 +334,7 @@ async fn a_turn_is_stopped_over_rest_by_its_owner_alone() {
     vendor.hold();
     let server = Launch::on(Database::Sqlite).await.provider(&vendor).start().await;
     let ada = server.admin().await;
-    let bob = server.user("bob", Role::Viewer).await;
+    let bob = server.user("bob", Role::VIEWER).await;
     let mut socket = ada.connect().await;
     socket.send(&ClientFrame::Message(fresh("well?"))).await;
     let (conversation, turn) = accepted(&mut socket).await;

@@ -152,7 +152,7 @@ async fn accounts_are_made_by_the_rules(on: Database) {
     };
     add(&["ada", "--role", "admin"], PASSWORD).await.well();
     let ada = server.sign_in("ada").await;
-    assert_eq!(ada.user.role, Role::Admin);
+    assert_eq!(ada.user.role, Role::ADMIN);
     // With an administrator there, the setup link is good for nothing.
     let body = json!({ "token": server.setup_token, "username": "eve", "password": PASSWORD });
     let setup = ada.request(reqwest::Method::POST, "/auth/setup").json(&body);
@@ -162,10 +162,12 @@ async fn accounts_are_made_by_the_rules(on: Database) {
         add(&["Bob", "--role", "analyst", "--display-name", "Bob B."], PASSWORD).await.well();
     assert_eq!(made, "bob was made, with the role analyst\n");
     let bob = server.sign_in("bob").await;
-    assert_eq!((bob.user.display_name.as_str(), bob.user.role), ("Bob B.", Role::Analyst));
+    assert_eq!((bob.user.display_name.as_str(), bob.user.role), ("Bob B.", Role::ANALYST));
 
-    let wrong = add(&["eve", "--role", "root"], PASSWORD).await.badly(2);
-    assert!(wrong.contains("a role is viewer, analyst or admin"), "{wrong}");
+    let wrong = add(&["eve", "--role", "Root"], PASSWORD).await.badly(2);
+    assert!(wrong.contains("the name of a role is a small letter"), "{wrong}");
+    let wrong = add(&["eve", "--role", "root"], PASSWORD).await.badly(1);
+    assert!(wrong.contains("there is no role root"), "{wrong}");
     for (name, password, why) in [
         ("eve", "short", "at least 12 characters"),
         ("eve", "password1234", "common"),

@@ -65,7 +65,7 @@ const MESSAGES: &str = "/v1/messages";
 
 async fn the_life_of_a_key(on: Database) {
     let (vendor, server, ada) = start(on).await;
-    let vic = server.user("vic", Role::Viewer).await;
+    let vic = server.user("vic", Role::VIEWER).await;
     let made = chat_key(&vic).await;
     let (id, secret) = (made.key.id, made.secret.as_str());
     assert_eq!((made.key.user_id, made.key.name.as_str()), (vic.user.id, "ci"));
@@ -86,7 +86,7 @@ async fn the_life_of_a_key(on: Database) {
     eventually_some(PATIENCE, used).await;
 
     // Others neither see it nor revoke it; an administrator does both.
-    let wen = server.user("wen", Role::Viewer).await;
+    let wen = server.user("wen", Role::VIEWER).await;
     let path = format!("/keys/{id}");
     assert!(wen.get::<ApiKeyPage>("/keys").await.items.is_empty());
     let refused = wen.refused(wen.request(Method::DELETE, &path)).await;

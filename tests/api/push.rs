@@ -173,7 +173,7 @@ async fn a_key_without_the_scope_pushes_nothing() {
     let server = Launch::on(Database::Sqlite).await.start().await;
     let ada = server.admin().await;
     let reader = key(&ada, &["logs_read"]).await;
-    let vic = server.user("vic", Role::Viewer).await;
+    let vic = server.user("vic", Role::VIEWER).await;
     let of_viewer = key(&vic, &["logs_write"]).await;
     for secret in [&reader, &of_viewer] {
         let push =

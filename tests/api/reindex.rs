@@ -48,7 +48,7 @@ async fn filled(launch: Launch, lines: usize) -> (Server, Client) {
 
 async fn an_index_is_made_anew_while_it_is_read(on: Database) {
     let (server, ada) = filled(Launch::on(on).await.set(SMALL), 1_000).await;
-    let vic = server.user("vic", Role::Viewer).await;
+    let vic = server.user("vic", Role::VIEWER).await;
     let before = patterns(&vic, &[]).await;
     assert!(before.found > 1 && before.matched == 1_000, "{before:?}");
     let top = &before.patterns[0];
@@ -137,7 +137,7 @@ async fn a_conversation_has_a_command_for_it() {
     assert_eq!(job.created_by, Some(ada.user.id));
 
     // Who may not manage logs is refused, and what names no sources is, too.
-    let ann = server.user("ann", Role::Analyst).await;
+    let ann = server.user("ann", Role::ANALYST).await;
     let ask = |client: &Client, text: &str| {
         client.request(Method::POST, "/assistant/chat").json(&Ask::new(text))
     };

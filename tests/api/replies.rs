@@ -213,7 +213,7 @@ async fn whoever_leads_may_leave_and_the_last_to_leave_ends_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reply_is_its_askers_unless_it_is_shared() {
     let stage = stage().await;
-    let vic = stage.server.user("vic", Role::Analyst).await;
+    let vic = stage.server.user("vic", Role::ANALYST).await;
     let as_vic = async |body: &Value| {
         let reply = post_as(&stage.server, &vic, "/v1/chat/completions", body).await;
         header(&reply, "x-callboard-cache").unwrap().to_owned()
@@ -401,7 +401,7 @@ async fn a_reply_to_a_question_that_means_the_same_will_do() {
     // Whoever does not ask for similar ones is given none, and other accounts neither.
     let exact = cached("Why in the night did the host db-1 fail?", json!({}));
     assert_eq!(stage.hit_or_miss(&exact).await, "miss");
-    let vic = stage.server.user("vic", Role::Analyst).await;
+    let vic = stage.server.user("vic", Role::ANALYST).await;
     let reply = post_as(&stage.server, &vic, "/v1/chat/completions", &first).await;
     assert_eq!(header(&reply, "x-callboard-cache"), Some("miss"));
     // What is dropped is not found by its question either.

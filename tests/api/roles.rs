@@ -29,10 +29,15 @@ const ROUTES: &[(&str, &str, Least)] = &[
     ("POST",   "/api/v1/auth/setup",                  Least::Anybody),
     ("POST",   "/api/v1/auth/login",                  Least::Anybody),
     ("POST",   "/api/v1/auth/refresh",                Least::Anybody),
+    ("POST",   "/api/v1/auth/link",                   Least::Anybody),
     ("GET",    "/health/live",                        Least::Anybody),
     ("GET",    "/health/ready",                       Least::Anybody),
     ("GET",    "/metrics",                            Least::Machine),
     ("GET",    "/api/v1/auth/me",                     Least::Viewer),
+    ("POST",   "/api/v1/auth/password",               Least::Viewer),
+    ("GET",    "/api/v1/auth/sessions",               Least::Viewer),
+    ("DELETE", "/api/v1/auth/sessions",               Least::Viewer),
+    ("DELETE", "/api/v1/auth/sessions/{id}",          Least::Viewer),
     ("POST",   "/api/v1/assistant/chat",              Least::Viewer),
     ("POST",   "/api/v1/assistant/turns/{id}/cancel", Least::Viewer),
     ("GET",    "/api/v1/conversations",               Least::Viewer),
@@ -112,6 +117,21 @@ const ROUTES: &[(&str, &str, Least)] = &[
     ("GET",    "/api/v1/logs/sources/{id}",           Least::Admin),
     ("PATCH",  "/api/v1/logs/sources/{id}",           Least::Admin),
     ("DELETE", "/api/v1/logs/sources/{id}",           Least::Admin),
+    ("GET",    "/api/v1/admin/users",                 Least::Admin),
+    ("POST",   "/api/v1/admin/users",                 Least::Admin),
+    ("GET",    "/api/v1/admin/users/{id}",            Least::Admin),
+    ("PATCH",  "/api/v1/admin/users/{id}",            Least::Admin),
+    ("DELETE", "/api/v1/admin/users/{id}",            Least::Admin),
+    ("POST",   "/api/v1/admin/users/{id}/link",       Least::Admin),
+    ("GET",    "/api/v1/admin/users/{id}/sessions",   Least::Admin),
+    ("DELETE", "/api/v1/admin/users/{id}/sessions",   Least::Admin),
+    ("DELETE", "/api/v1/admin/users/{id}/sessions/{session}", Least::Admin),
+    ("GET",    "/api/v1/admin/roles",                 Least::Admin),
+    ("PUT",    "/api/v1/admin/roles/{name}",          Least::Admin),
+    ("DELETE", "/api/v1/admin/roles/{name}",          Least::Admin),
+    ("GET",    "/api/v1/admin/audit",                 Least::Admin),
+    ("GET",    "/api/v1/admin/audit/export",          Least::Admin),
+    ("GET",    "/api/v1/admin/audit/verify",          Least::Admin),
     ("POST",   "/api/v1/logs/ingest",                 Least::Local),
     // Last, since it ends the caller's session.
     ("POST",   "/api/v1/auth/logout",                 Least::Anybody),
@@ -141,6 +161,11 @@ fn good(method: &str, path: &str) -> (&'static str, Option<Value>) {
         ("POST", "auth/setup") => json!({ "token": "x", "username": "x", "password": "x" }),
         ("POST", "auth/login") => json!({ "username": "nobody", "password": "x" }),
         ("POST", "auth/refresh") => json!({ "refresh_token": "x" }),
+        ("POST", "auth/link") => json!({ "token": "x", "password": "x" }),
+        ("POST", "auth/password") => json!({ "current": "x", "password": "x" }),
+        ("POST", "admin/users") => json!({ "username": "x", "role": "viewer" }),
+        ("PATCH", end) if end.starts_with("admin/users/") => json!({ "display_name": "x" }),
+        ("PUT", end) if end.starts_with("admin/roles/") => json!({ "permissions": [] }),
         ("POST", "assistant/chat") => json!({ "content": "?" }),
         ("POST", "alerts/preview") => json!({ "condition": any_condition() }),
         ("POST", "alerts/rules") => json!({ "name": "x", "condition": any_condition() }),
@@ -171,6 +196,7 @@ fn filled(path: &str) -> String {
     let id = if line.is_empty() { id.as_str() } else { line };
     path.replace("{id}", id)
         .replace("{session_id}", id)
+        .replace("{session}", id)
         .replace("{model}", "nobody")
         .replace("{name}", "nobody")
         .replace("{index}", "nobody")
@@ -194,9 +220,18 @@ fn check(
         }
         // Of these, this is the code for one that is not there.
         Some(ErrorCode::NotFound)
-            if ["/keys/", "/providers/", "/models/", "/sources/", "/alerts/", "/holds/"]
-                .iter()
-                .any(|of| path.contains(of)) =>
+            if [
+                "/keys/",
+                "/providers/",
+                "/models/",
+                "/sources/",
+                "/alerts/",
+                "/holds/",
+                "/admin/",
+                "/sessions/",
+            ]
+            .iter()
+            .any(|of| path.contains(of)) =>
         {
             assert!(is >= least, "{who}");
         }
@@ -226,7 +261,7 @@ async fn documented(server: &Server) -> BTreeSet<(String, String)> {
 async fn whoever_may_not_call_is_told_so_before_anything_else_is_looked_at() {
     let server = Launch::on(Database::Sqlite).await.start().await;
     server.admin().await;
-    let viewer = server.user("vic", Role::Viewer).await;
+    let viewer = server.user("vic", Role::VIEWER).await;
     for (method, path) in [
         (Method::POST, "/logs/ingest"),
         (Method::POST, "/logs/upload"),
@@ -246,8 +281,8 @@ async fn whoever_may_not_call_is_told_so_before_anything_else_is_looked_at() {
 async fn every_route_is_for_its_role_and_those_above() {
     let server = Launch::on(Database::Sqlite).await.start().await;
     let admin = server.admin().await;
-    let analyst = server.user("ann", Role::Analyst).await;
-    let viewer = server.user("vic", Role::Viewer).await;
+    let analyst = server.user("ann", Role::ANALYST).await;
+    let viewer = server.user("vic", Role::VIEWER).await;
     let http = reqwest::Client::new();
     assert_eq!(
         documented(&server).await,

@@ -206,7 +206,7 @@ async fn every_attempt_of_a_request_can_be_read() {
         told,
         [("p0", CallStatus::Failed, Some("context_too_long")), ("p1", CallStatus::Answered, None)]
     );
-    let vic = stage.server.user("vic", Role::Viewer).await;
+    let vic = stage.server.user("vic", Role::VIEWER).await;
     assert!(vic.get::<CallList>(&of_request).await.items.is_empty(), "they are ada's");
     let one: CallList = stage.ada.get("/usage/calls?limit=1").await;
     assert_eq!(one.items.len(), 1);

@@ -86,7 +86,7 @@ async fn the_setup_link_works_once(on: Database) {
     let (ada, eve) = join(post(&server, "setup", &ada), post(&server, "setup", &eve)).await;
     let (first, second) = if ada.status().is_success() { (ada, eve) } else { (eve, ada) };
     let admin: SignedIn = first.json().await.unwrap();
-    assert_eq!(admin.user.role, Role::Admin);
+    assert_eq!(admin.user.role, Role::ADMIN);
     let lost = code(second).await;
     assert!([ErrorCode::InvalidSetupToken, ErrorCode::AlreadySetUp].contains(&lost), "{lost}");
     let me = me(&server, &admin.access_token.unwrap()).await.unwrap();

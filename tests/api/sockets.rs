@@ -166,7 +166,7 @@ async fn a_token_is_renewed_on_the_open_socket_and_its_end_closes_it() {
     let launch = Launch::on(Database::Sqlite).await.set("auth.access_token_s=10");
     let server = launch.set("session.heartbeat_s=40").start().await;
     let ada = server.admin().await;
-    let bob = server.user("bob", callboard_protocol::Role::Viewer).await;
+    let bob = server.user("bob", callboard_protocol::Role::VIEWER).await;
     let mut socket = ada.connect().await;
     socket.next_until(|frame| matches!(frame, ServerFrame::System { .. })).await;
     socket.send(&ClientFrame::Auth { token: "nonsense".into() }).await;

@@ -174,7 +174,7 @@ async fn what_is_wrong_with_a_source_is_said() {
     let refused = ada.refused(patch.json(&json!({ "path": "/etc/shadow" }))).await;
     assert_eq!(refused, (StatusCode::BAD_REQUEST, ErrorCode::ValidationFailed));
     // An analyst may bring logs in, and not read the machine's files.
-    let ann = server.user("ann", Role::Analyst).await;
+    let ann = server.user("ann", Role::ANALYST).await;
     let theirs = ann.request(Method::POST, "/logs/sources");
     let refused = ann.refused(theirs.json(&json!({ "name": "x", "path": inside }))).await;
     assert_eq!(refused, (StatusCode::FORBIDDEN, ErrorCode::Forbidden));

@@ -155,7 +155,7 @@ fn search(q: &str, lines: u32) -> TailSearch {
 async fn a_socket_tells_lines_and_waits_when_it_is_paused() {
     let server = Launch::on(Database::Sqlite).await.start().await;
     server.admin().await;
-    let vic = server.user("vic", Role::Viewer).await;
+    let vic = server.user("vic", Role::VIEWER).await;
     add(&server, "a.log", "one ERROR\ntwo INFO\nthree ERROR\n").await;
     let mut socket = vic.connect().await;
     start(&mut socket, search("error", 1), None).await;

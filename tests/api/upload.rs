@@ -46,8 +46,8 @@ fn spooled(server: &Server) -> usize {
 async fn an_upload_is_indexed_and_its_file_deleted(on: Database) {
     let server = Launch::on(on).await.set("server.limits.upload_bytes=65536").start().await;
     let ada = server.admin().await;
-    let ann = server.user("ann", Role::Analyst).await;
-    let vic = server.user("vic", Role::Viewer).await;
+    let ann = server.user("ann", Role::ANALYST).await;
+    let vic = server.user("vic", Role::VIEWER).await;
 
     let log = SshLog::of(300);
     let begun: Job = read(upload(&ann, "auth.log", log.text())).await;
@@ -105,7 +105,7 @@ async fn a_job_can_be_cancelled_while_it_waits_and_while_it_runs() {
     let launch = Launch::on(Database::Sqlite).await;
     let server = launch.set("jobs.max_running=1").start().await;
     let ada = server.admin().await;
-    let ann = server.user("ann", Role::Analyst).await;
+    let ann = server.user("ann", Role::ANALYST).await;
     let log = SshLog::of(100_000);
     let running: Job = read(upload(&ann, "long.log", log.text())).await;
     let waiting: Job = read(upload(&ann, "waiting.log", "one line\n")).await;

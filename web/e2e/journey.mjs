@@ -163,6 +163,32 @@ async function setUp(page) {
   await check(page, "welcome");
 }
 
+/** Invites somebody, who chooses a password by the link in a browser of their own. */
+async function invited(context) {
+  const csrf = (await context.cookies(base)).find((cookie) => cookie.name === "callboard_csrf");
+  const reply = await context.request.post(`${base}/api/v1/admin/users`, {
+    headers: { "x-csrf-token": csrf.value },
+    data: { username: "grace", role: "viewer" },
+  });
+  assert.equal(reply.status(), 201, "the administrator may invite");
+  const { link } = await reply.json();
+  const apart = await chromium.launch(LAUNCH);
+  try {
+    const page = await apart.newPage();
+    watch(page, "the invited");
+    await page.goto(link.url);
+    await page.getByRole("heading", { name: "Choose a password" }).waitFor();
+    assert.equal(new URL(page.url()).hash, "", "the token left the URL");
+    await page.getByLabel("Password", { exact: true }).fill(PASSWORD);
+    await page.getByLabel("Password again").fill(PASSWORD);
+    await page.getByRole("button", { name: "Save and sign in" }).click();
+    await page.getByRole("heading", { name: "Ask your logs" }).waitFor();
+    await page.getByText("grace · viewer").waitFor();
+  } finally {
+    await apart.close();
+  }
+}
+
 async function upload(page) {
   await page.getByRole("link", { name: "Log search" }).click();
   await page.getByRole("button", { name: "Upload" }).waitFor();
@@ -333,10 +359,9 @@ async function signOutAndIn(page) {
 }
 
 const profile = await mkdtemp(join(tmpdir(), "callboard-chromium-"));
-const context = await chromium.launchPersistentContext(profile, {
+const LAUNCH = {
   executablePath: process.env.CALLBOARD_E2E_CHROMIUM ?? "/usr/bin/chromium",
   headless: true,
-  viewport: { width: 1280, height: 800 },
   args: [
     "--headless",
     "--no-sandbox",
@@ -347,6 +372,10 @@ const context = await chromium.launchPersistentContext(profile, {
     "--disable-component-update",
     "--disable-sync",
   ],
+};
+const context = await chromium.launchPersistentContext(profile, {
+  ...LAUNCH,
+  viewport: { width: 1280, height: 800 },
 });
 let failed = false;
 try {
@@ -357,6 +386,7 @@ try {
   let second;
   watch(page, "first tab");
   await step("the setup link makes an administrator", () => setUp(page));
+  await step("an invited person chooses a password", () => invited(context));
   await step("a log is uploaded and indexed", () => upload(page));
   await step("the log search finds and opens a line", () => search(page));
   await step("patterns lead to their lines", () => patterns(page));

@@ -1,15 +1,15 @@
-// The entry: takes the setup token out of the address, then mounts the router.
+// The entry: takes a one-time token out of the address, then mounts the router.
 import { QueryClientProvider } from "@tanstack/react-query";
 import { RouterProvider } from "@tanstack/react-router";
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import "./app.css";
-import { reloadOnSetupLink, takeSetupToken } from "./auth/setupToken";
+import { reloadOnLink, takeToken } from "./auth/oneTimeToken";
 import { queryClient, router } from "./router";
 import { reloadOnceOnStaleChunks } from "./staleChunks";
 
-takeSetupToken();
-reloadOnSetupLink();
+takeToken();
+reloadOnLink();
 reloadOnceOnStaleChunks();
 
 const root = document.getElementById("root");

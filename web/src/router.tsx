@@ -47,6 +47,12 @@ const setupRoute = createRoute({
   component: lazyRouteComponent(() => import("./auth/SetupScreen"), "SetupScreen"),
 });
 
+const linkRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: "/link",
+  component: lazyRouteComponent(() => import("./auth/LinkScreen"), "LinkScreen"),
+});
+
 const signInRoute = createRoute({
   getParentRoute: () => rootRoute,
   path: "/sign-in",
@@ -83,6 +89,7 @@ const logsRoute = createRoute({
 
 const routeTree = rootRoute.addChildren([
   setupRoute,
+  linkRoute,
   signInRoute,
   appRoute.addChildren([newChatRoute, chatRoute, logsRoute]),
 ]);
@@ -116,7 +123,7 @@ function sessionEnded(): void {
   session.stopLive();
   queryClient.removeQueries({ queryKey: meQuery.queryKey });
   const { pathname, href } = router.state.location;
-  if (pathname === "/sign-in" || pathname === "/setup") return;
+  if (["/sign-in", "/setup", "/link"].includes(pathname)) return;
   void router.navigate({ to: "/sign-in", search: { next: href } });
 }
 

@@ -32,7 +32,7 @@ impl Bench {
     }
 
     fn ada(&self) -> BudgetCaller<'static> {
-        BudgetCaller { user: self.user, username: "ada", role: Role::Viewer, key: None }
+        BudgetCaller { user: self.user, username: "ada", role: Role::VIEWER, key: None }
     }
 
     fn spend(&self, caller: &BudgetCaller<'_>, amount: u64) {
@@ -175,7 +175,7 @@ fn of_account_key_and_role_the_narrowest_counts() {
         user: daily(5.0),
         users: BTreeMap::from([("bob".to_owned(), daily(1.0))]),
         key: daily(3.0),
-        roles: BTreeMap::from([(Role::Viewer, daily(6.0))]),
+        roles: BTreeMap::from([(Role::VIEWER, daily(6.0))]),
         ..BudgetConfig::default()
     };
     let bench = Bench::new(config, EVENING);
@@ -197,8 +197,8 @@ fn of_account_key_and_role_the_narrowest_counts() {
     assert_eq!(refused_by(ada, 0), Some(Spender::User(bench.user)));
     bench.spend(&bob, 999_999);
     let carl = BudgetCaller { user: UserId::new(), username: "carl", ..ada };
-    assert_eq!(refused_by(carl, 2), Some(Spender::Role(Role::Viewer)));
-    assert_eq!(refused_by(BudgetCaller { role: Role::Admin, ..carl }, 2), None);
+    assert_eq!(refused_by(carl, 2), Some(Spender::Role(Role::VIEWER)));
+    assert_eq!(refused_by(BudgetCaller { role: Role::ADMIN, ..carl }, 2), None);
 }
 
 #[test]

@@ -51,6 +51,8 @@ pub(crate) struct KeyParts<'a> {
     /// What the engine found, so that an answer never outlives its evidence.
     #[serde(serialize_with = "fingerprint")]
     pub(crate) evidence: Option<&'a Evidence>,
+    /// The sources that the asker may see: the answer may tell what a tool found in any of them.
+    pub(crate) sources: String,
     /// The configured chain, so that a new configuration asks anew.
     pub(crate) chain: &'a [String],
 }
@@ -130,6 +132,7 @@ mod tests {
                 model: None,
                 history: &[],
                 evidence: Some(evidence),
+                sources: String::new(),
                 chain: &[],
             };
             key(TaskType::LogQuestion, &parts).unwrap()
@@ -152,6 +155,7 @@ mod tests {
             model: None,
             history: &[],
             evidence: Some(&found),
+            sources: "web*".to_owned(),
             chain: &chain,
         };
         let variants = [
@@ -163,6 +167,7 @@ mod tests {
             KeyParts { history: &history, ..base() },
             KeyParts { evidence: Some(&more), ..base() },
             KeyParts { evidence: None, ..base() },
+            KeyParts { sources: "db*".to_owned(), ..base() },
             KeyParts { chain: &[], ..base() },
         ];
         let keys: std::collections::HashSet<Arc<str>> =

@@ -17,12 +17,12 @@ async fn answers(world: &World, conversation: ConversationId) -> Vec<MessageStat
 /// Asks, with the conversation failing at `place`, and asks once more.
 async fn asked_with_a_trap(place: &'static str) -> (World, Begun) {
     let world = World::start().await;
-    let first = world.system.ask(Asker::new(&world.user, None), question("one?")).await.unwrap();
+    let first = world.system.ask(world.asker(), question("one?")).await.unwrap();
     first.log.as_ref().unwrap().ended().await;
     world.system.shared().trap.set(place);
     let ask = Ask { conversation_id: Some(first.conversation_id), ..question("two?") };
     // The ask that met the panic is sent again by the directory, and finds what was stored.
-    let begun = world.system.ask(Asker::new(&world.user, None), ask).await.unwrap();
+    let begun = world.system.ask(world.asker(), ask).await.unwrap();
     assert!(begun.existing);
     assert_eq!(begun.conversation_id, first.conversation_id);
     (world, begun)
@@ -58,7 +58,7 @@ fn a_turn_that_was_known_and_never_begun_is_ended() {
 /// The conversation answers the next question, and nothing runs for ever.
 async fn goes_on(world: &World, conversation: ConversationId) {
     let ask = Ask { conversation_id: Some(conversation), ..question("three?") };
-    let begun = world.system.ask(Asker::new(&world.user, None), ask).await.unwrap();
+    let begun = world.system.ask(world.asker(), ask).await.unwrap();
     assert!(matches!(begun.log.unwrap().ended().await, Ended::Answered(_)));
     let quiet = async || (world.system.shared().turns.running() == 0).then_some(());
     eventually(quiet).await;
@@ -68,14 +68,13 @@ async fn goes_on(world: &World, conversation: ConversationId) {
 fn a_conversation_that_is_given_up_leaves_no_turn_behind() {
     run(async {
         let world = World::start().await;
-        let first =
-            world.system.ask(Asker::new(&world.user, None), question("one?")).await.unwrap();
+        let first = world.system.ask(world.asker(), question("one?")).await.unwrap();
         first.log.as_ref().unwrap().ended().await;
         for number in 0..6 {
             world.system.shared().trap.set("stored");
             let conversation_id = Some(first.conversation_id);
             let ask = Ask { conversation_id, ..question(&format!("{number}?")) };
-            drop(world.system.ask(Asker::new(&world.user, None), ask).await);
+            drop(world.system.ask(world.asker(), ask).await);
         }
         let ended = async || {
             let answers = answers(&world, first.conversation_id).await;
@@ -98,12 +97,8 @@ fn the_overhead_of_a_turn_begins_when_its_question_arrives() {
             world.system.keeper().clone(),
             vec![actix::Arbiter::current()].into(),
         );
-        let begin = || BeginTurn {
-            asker: Asker::new(&world.user, None),
-            ask: question("how long?"),
-            new: true,
-            asked_at,
-        };
+        let begin =
+            || BeginTurn { asker: world.asker(), ask: question("how long?"), new: true, asked_at };
         let begun = directory.ask(id, shared, begin).await.unwrap().unwrap();
         begun.log.unwrap().ended().await;
         let overhead = &world.system.metrics().turn_overhead;

@@ -125,6 +125,7 @@ fn audit_redaction(asked: &Asked<'_>, redactor: &Redactor) {
     let counts: BTreeMap<&str, u64> = redactor.counts().collect();
     let event = AuditEvent {
         actor: Some(caller.user),
+        actor_name: Some(caller.payer.username().to_owned()),
         action: "prompt.redacted".to_owned(),
         object: Some(target.link.config.name.clone()),
         address: None,

@@ -316,7 +316,7 @@ async fn budgets_know_what_the_ledger_knows(db: Db) {
     let caller = BudgetCaller {
         user,
         username: "ada",
-        role: Role::Viewer,
+        role: Role::VIEWER,
         key: Some((key, Limits::default())),
     };
     for _ in 0..2 {

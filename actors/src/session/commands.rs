@@ -38,7 +38,7 @@ impl Session {
             ClientFrame::Auth { token } => self.renew(&token, ctx),
             ClientFrame::Tail { search, after } => self.tail(search, after, ctx),
             ClientFrame::TailPause { on } => self.pause_tail(on, ctx),
-            ClientFrame::TailEnd => self.end_tail(ctx),
+            ClientFrame::TailEnd => drop(self.end_tail(ctx)),
             ClientFrame::Ping => self.send(&ServerFrame::Pong { at: Timestamp::now() }, ctx),
         }
     }
@@ -54,7 +54,7 @@ impl Session {
         // Over its limit it asks without watching, and still follows its own turn.
         let may_watch = self.subscriptions.len() < self.system.session_limits().max_subscriptions;
         let watcher = self.watcher().filter(|_| may_watch);
-        let asker = Asker::new(&self.who.user, watcher);
+        let asker = Asker::new(&self.who.user, Arc::clone(&self.who.rights), watcher);
         // Asked now: the context does not poll what is spawned in its order.
         let asked = self.system.ask(asker, ask);
         ctx.spawn(asked.into_actor(self).map(move |begun, session, ctx| {
@@ -175,8 +175,7 @@ impl Session {
 
     fn renew(&mut self, token: &str, ctx: &mut SocketContext) {
         match self.who.tokens.check(token) {
-            Ok((role, expires_at)) => {
-                self.who.user.role = role;
+            Ok(expires_at) => {
                 self.who.expires_at = expires_at;
                 self.told_to_renew = false;
                 self.acknowledge(SystemKind::AuthRenewed, "the token is renewed".into(), ctx);

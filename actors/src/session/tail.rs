@@ -14,7 +14,7 @@ use tokio::{sync::watch, time::sleep};
 use tracing::warn;
 
 use super::Session;
-use crate::{socket::SocketContext, system::Shared, turn::in_engine};
+use crate::{rights::Rights, socket::SocketContext, system::Shared, turn::in_engine};
 
 /// How often new lines are looked for.
 const LOOK: Duration = Duration::from_millis(250);
@@ -42,10 +42,11 @@ impl Session {
         if let Err(error) = LogStore::lines_before(&search) {
             return self.refuse(error.client_error(), ctx);
         }
-        self.end_tail(ctx);
+        let _before = self.end_tail(ctx);
         let (paused, is_paused) = watch::channel(false);
         let shared = Arc::clone(self.system.shared());
-        let tail = Tail { shared, search, seen: after, is_paused };
+        let rights = Arc::clone(&self.who.rights);
+        let tail = Tail { shared, rights, search, seen: after, is_paused };
         let handle = ctx.add_stream(tail.told());
         self.tailing = Some(Tailing { handle, paused });
     }
@@ -61,10 +62,10 @@ impl Session {
         }
     }
 
-    pub(super) fn end_tail(&mut self, ctx: &mut SocketContext) {
-        if let Some(tailing) = self.tailing.take() {
-            ctx.cancel_future(tailing.handle);
-        }
+    /// Ends the tail; says whether there was one.
+    pub(super) fn end_tail(&mut self, ctx: &mut SocketContext) -> bool {
+        let tailing = self.tailing.take();
+        tailing.is_some_and(|tailing| ctx.cancel_future(tailing.handle))
     }
 }
 
@@ -88,6 +89,7 @@ impl StreamHandler<Told> for Session {
 /// What is looked for, and from where on.
 struct Tail {
     shared: Arc<Shared>,
+    rights: Arc<Rights>,
     search: TailSearch,
     /// The last line that was looked at; none before the first look.
     seen: Option<LineId>,
@@ -131,7 +133,8 @@ impl Tail {
 
     async fn look(&self) -> Result<Option<LogTail>, ClientError> {
         let (search, seen) = (self.search.clone(), self.seen);
-        let looked = in_engine(&self.shared, PATIENCE, move |logs| logs.tail(&search, seen));
+        let look = move |logs: &LogStore| logs.tail(&search, seen);
+        let looked = in_engine(&self.shared, &self.rights, PATIENCE, look);
         match looked.await {
             Some(looked) => looked.map_err(|error| {
                 let shown = error.client_error();

@@ -13,7 +13,7 @@ use tracing::warn;
 use crate::{
     budget::BudgetConfig,
     cache::RemoteCache,
-    config::{CacheConfig, ChatConfig, JobsConfig, SessionConfig},
+    config::{AuditConfig, CacheConfig, ChatConfig, JobsConfig, SessionConfig},
     gateway::{GatewayConfig, ModelConfig},
     job,
     keeper::RestartPolicy,
@@ -53,6 +53,8 @@ pub struct Parts {
     pub budgets: BudgetConfig,
     /// `[alerts]`
     pub alerts: AlertsConfig,
+    /// `[audit]`
+    pub audit: AuditConfig,
     /// Where the ledger keeps its journal.
     pub usage: PathBuf,
     /// Where uploads wait for their jobs.

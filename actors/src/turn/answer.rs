@@ -147,6 +147,7 @@ fn key(running: &Running<'_>) -> Option<Arc<str>> {
         model: running.ask.model.as_deref(),
         history: &history,
         evidence: running.evidence.as_deref(),
+        sources: running.rights.readable().to_string(),
         chain: &running.shared.routing.now().chain(),
     };
     let key = cache::key(running.ask.task_type, &parts);

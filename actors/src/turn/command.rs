@@ -48,7 +48,7 @@ impl Command {
     /// # Errors
     /// `forbidden`, and what the command itself fails with.
     pub(super) async fn obey(self, running: &Running<'_>) -> Result<answer::Draft, ClientError> {
-        if !running.payer.role().may(Permission::LogsManage) {
+        if !running.rights.may(Permission::LogsManage) {
             return Err(ErrorCode::Forbidden.into());
         }
         let Self::Reload { sources } = self;
@@ -57,6 +57,7 @@ impl Command {
         let job = jobs::reindex::enqueue(store, Some(by), Some(reread)).await?;
         let event = AuditEvent {
             actor: Some(by),
+            actor_name: Some(running.payer.username().to_owned()),
             action: "logs.reload".to_owned(),
             object: Some(job.id.to_string()),
             address: None,

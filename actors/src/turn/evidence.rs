@@ -25,7 +25,7 @@ pub(super) async fn retrieve(running: &Running<'_>) -> Option<Arc<Evidence>> {
     let question = running.ask.content.clone();
     let now = Timestamp::now();
     let embedder = TurnEmbedder::of(running);
-    let search = in_engine(running.shared, SEARCH_TIMEOUT, move |logs| {
+    let search = in_engine(running.shared, running.rights, SEARCH_TIMEOUT, move |logs| {
         let embedder = embedder.as_ref().map(|embedder| embedder as &dyn Embedder);
         let own = Some(OWN_LOG);
         let options = InvestigateOptions { own, embedder, ..InvestigateOptions::at(now) };

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::Running;
-use crate::{system::Shared, turn_log::TurnEvent};
+use crate::{rights::Rights, system::Shared, turn_log::TurnEvent};
 
 /// The longest that one call may take; the model is told so.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -232,10 +232,10 @@ async fn run_one(running: &Running<'_>, call: &ToolCall) -> Outcome {
         running.log.append(TurnEvent::Step { tool: tool.name(), state, summary });
     };
     step(StepState::Started, started(&call.arguments));
-    let mut outcome = if running.payer.role().may(Permission::LogsRead) {
+    let mut outcome = if running.rights.may(Permission::LogsRead) {
         let arguments = call.arguments.clone();
         let work = move |logs: &LogStore| run::run(tool, logs, &arguments);
-        let done = in_engine(running.shared, TIMEOUT, work).await;
+        let done = in_engine(running.shared, running.rights, TIMEOUT, work).await;
         done.unwrap_or_else(|| Outcome::failed("The search took too long; narrow it down."))
     } else {
         Outcome::failed("The person who asks may not read logs.")
@@ -259,15 +259,16 @@ fn started(arguments: &str) -> String {
     words.chars().take(200).collect()
 }
 
-/// Runs `work` on a thread that may block, among a bounded number of others; `None` when it took
+/// Runs `work` on the logs that `rights` let see, on a thread that may block, among a bounded number of others; `None` when it took
 /// longer than `longest`, or broke off. A search that nobody waits for any more still takes its
 /// place.
 pub(crate) async fn in_engine<T: Send + 'static>(
     shared: &Shared,
+    rights: &Rights,
     longest: Duration,
     work: impl FnOnce(&LogStore) -> T + Send + 'static,
 ) -> Option<T> {
-    let logs = shared.logs.clone();
+    let logs = shared.logs.visible_to(&rights.readable());
     let permit = Arc::clone(&shared.searches).acquire_owned();
     let search = async {
         // The semaphore is never closed; and without its permit there is no search.

@@ -1,7 +1,7 @@
 use std::ops::ControlFlow;
 
 use actix::{Arbiter, Handler, Message};
-use callboard_entities::queries::tokens::NewRefreshToken;
+use callboard_entities::queries::{audit::AuditEvent, tokens::NewRefreshToken};
 use callboard_logs::{IngestOptions, LogsConfig};
 use callboard_protocol::{
     CallId, CallStatus, CallTokens, NewLogHold, RequestId, SourceId, TokenFamilyId, UsageEndpoint,
@@ -70,6 +70,26 @@ async fn until_gone(world: &World, hash: [u8; 32]) {
     eventually(async || (!is_there(world, hash).await).then_some(())).await;
 }
 
+const KEEP: KeepDays = KeepDays { calls: 32, alerts: 90, audit: 0 };
+
+#[test]
+fn old_events_of_the_audit_trail_go_when_that_is_configured() {
+    run(async {
+        let world = World::start().await;
+        let now = Timestamp::now();
+        for (action, age) in [("old", 31), ("new", 29)] {
+            let event = AuditEvent::of_server(action, None, now.minus(DAY * age));
+            audit::append(&world.store, &event).await.unwrap();
+        }
+        assert_eq!(purge_audit(&world.store, 0, now).await.unwrap(), 0);
+        assert_eq!(purge_audit(&world.store, 30, now).await.unwrap(), 1);
+        let left = audit::list(&world.store, 10).await.unwrap();
+        let left: Vec<&str> = left.iter().map(|event| event.action.as_str()).collect();
+        assert_eq!(left, ["audit.let_go", "new"]);
+        assert_eq!(audit::verify(&world.store).await.unwrap().breach, None);
+    });
+}
+
 #[test]
 fn ended_tokens_are_forgotten_again_and_again_also_after_a_panic() {
     run(async {
@@ -80,8 +100,7 @@ fn ended_tokens_are_forgotten_again_and_again_also_after_a_panic() {
             logs: world.logs.clone(),
             runtime: tokio::runtime::Handle::current(),
             every: Duration::from_millis(20),
-            keep_days: 32,
-            keep_alerts_days: 90,
+            keep: KEEP,
         };
         token(&world, [1; 32], None).await;
         token(&world, [2; 32], Some(Duration::from_secs(600))).await;
@@ -114,8 +133,8 @@ fn calls_are_kept_for_their_days_and_no_longer() {
         let keeper = Keeper::new(IntCounterVec::new(Opts::new("r", "r"), &["actor"]).unwrap());
         let (store, logs) = (world.store.clone(), world.logs.clone());
         let runtime = tokio::runtime::Handle::current();
-        let seed =
-            UpkeepSeed { store, logs, runtime, every: EVERY, keep_days, keep_alerts_days: 90 };
+        let keep = KeepDays { calls: keep_days, ..KEEP };
+        let seed = UpkeepSeed { store, logs, runtime, every: EVERY, keep };
         let here = Arbiter::current();
         let upkeep =
             keeper.keep("upkeep", Placement::on(&here, MAILBOX), move |_| Upkeep::new(seed));
@@ -149,8 +168,7 @@ fn old_lines_go_and_those_that_are_held_stay_until_they_are_not() {
             logs: logs.clone(),
             runtime: tokio::runtime::Handle::current(),
             every: Duration::from_millis(20),
-            keep_days: 32,
-            keep_alerts_days: 90,
+            keep: KEEP,
         };
         let here = Arbiter::current();
         let upkeep =

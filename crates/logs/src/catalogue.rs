@@ -149,19 +149,7 @@ impl Catalogue {
             name.clone_into(&mut self.sources[number].name);
             return number;
         }
-        self.sources.push(SourceEntry {
-            id,
-            name: name.to_owned(),
-            lines: 0,
-            gone: 0,
-            first_line: 0,
-            bytes: 0,
-            first: None,
-            last: None,
-            levels: [0; Level::ALL.len()],
-            read_as: ReadAs::default(),
-            checkpoints: Vec::new(),
-        });
+        self.sources.push(SourceEntry::new(id, name));
         self.sources.len() - 1
     }
 
@@ -284,6 +272,22 @@ impl Catalogue {
 }
 
 impl SourceEntry {
+    fn new(id: SourceId, name: &str) -> Self {
+        Self {
+            id,
+            name: name.to_owned(),
+            lines: 0,
+            gone: 0,
+            first_line: 0,
+            bytes: 0,
+            first: None,
+            last: None,
+            levels: [0; Level::ALL.len()],
+            read_as: ReadAs::default(),
+            checkpoints: Vec::new(),
+        }
+    }
+
     /// Lines that are there.
     pub(crate) fn kept(&self) -> u64 {
         self.lines.saturating_sub(self.gone)
@@ -298,6 +302,12 @@ impl SourceEntry {
     pub(crate) fn recount(&mut self, found: &Counts) {
         self.levels = found.levels;
         (self.first, self.last) = (found.first, found.last);
+    }
+
+    /// Leaves its place, and nothing that tells of it.
+    pub(crate) fn hide(&mut self) {
+        let nil = SourceId(uuid::Uuid::nil());
+        *self = Self { first_line: self.first_line, ..Self::new(nil, "") };
     }
 
     pub(crate) fn stats(&self) -> SourceStats {

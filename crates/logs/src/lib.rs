@@ -78,7 +78,7 @@ pub use ingest::{IngestMode, IngestOptions, OnProgress};
 pub use investigate::InvestigateOptions;
 pub use mining::{Miner, PatternId, VALUE};
 pub use mirror::{MIRROR_HEAD_BYTES, Mirror};
-pub use names::SourceNames;
+pub use names::{SourceAccess, SourceNames};
 pub use read_as::ReadAs;
 pub use redaction::{Redactor, Restorer};
 pub use reread::Reread;

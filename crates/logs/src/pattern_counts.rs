@@ -92,6 +92,15 @@ impl Snapshot {
         Ok(Counted { by_pattern: self.joined(counted), matched, slices })
     }
 
+    /// How many patterns there are; for a reader of some sources, those of their lines.
+    pub(crate) fn pattern_count(&self, reading: &Reading) -> u64 {
+        if self.visible.is_none() {
+            return self.patterns.len() as u64;
+        }
+        let counted = self.count_patterns(&PatternSearch::default(), reading);
+        counted.map_or(0, |counted| counted.by_pattern.len() as u64)
+    }
+
     /// Counts under the patterns that exist now. Lines of an index without patterns are left out.
     fn joined(&self, counted: HashMap<u32, Stat>) -> HashMap<mining::PatternId, Stat> {
         let mut joined: HashMap<mining::PatternId, Stat> = HashMap::new();

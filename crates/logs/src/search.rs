@@ -128,7 +128,10 @@ impl LogStore {
     fn address(&self, snapshot: &Snapshot, id: LineId) -> Result<DocAddress, SearchError> {
         let query = number_range(snapshot.fields.id, id.0, id.0);
         let found = snapshot.searcher.search(&*query, &DocSetCollector)?;
-        found.into_iter().next().ok_or(SearchError::LineNotFound(id))
+        let address = found.into_iter().next().ok_or(SearchError::LineNotFound(id))?;
+        let source = snapshot.columns(address)?.source(address.doc_id);
+        // Whoever may not see it is told what everybody is told of a line that is not there.
+        if snapshot.is_visible(source) { Ok(address) } else { Err(SearchError::LineNotFound(id)) }
     }
 }
 
@@ -194,6 +197,7 @@ impl Snapshot {
             catalogue: &self.catalogue,
             patterns: &self.patterns,
             chunks: self.chunks.as_ref(),
+            visible: self.visible.as_deref(),
             allowance,
             formats,
         }

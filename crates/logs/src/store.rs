@@ -16,8 +16,8 @@ use tracing::warn;
 
 use crate::{
     Embedder, Follower, JournalConfig, ListenConfig, LogsConfig, OpenError, PatternError,
-    Retention, SourceNames, SshConfig,
-    catalogue::Catalogue,
+    Retention, SourceAccess, SourceNames, SshConfig,
+    catalogue::{Catalogue, SourceEntry},
     chunks::Chunks,
     embed::Vectors,
     folders::Folders,
@@ -29,10 +29,13 @@ use crate::{
     writer::Writer,
 };
 
-/// A log index. Clones share it; use it from any thread. All of its work is blocking.
+/// A log index, as one reader sees it. Clones share it; use it from any thread. All of its work is
+/// blocking.
 #[derive(Clone)]
 pub struct LogStore {
     pub(crate) inner: Arc<Inner>,
+    /// The sources whose lines are found, shown and counted.
+    access: SourceAccess,
 }
 
 pub(crate) struct Inner {
@@ -68,6 +71,7 @@ pub(crate) struct Opened {
 }
 
 /// The index as one commit left it.
+#[derive(Clone)]
 pub(crate) struct Snapshot {
     pub(crate) searcher: Searcher,
     pub(crate) fields: Fields,
@@ -76,6 +80,8 @@ pub(crate) struct Snapshot {
     /// None when the texts are in the index.
     pub(crate) chunks: Option<Chunks>,
     pub(crate) opened: Arc<Opened>,
+    /// The numbers of the only sources whose lines exist for whoever reads; none: all of them.
+    pub(crate) visible: Option<Arc<[u64]>>,
 }
 
 impl LogStore {
@@ -98,6 +104,7 @@ impl LogStore {
             SnapshotError::Catalogue(source) => OpenError::Catalogue(source),
         })?;
         Ok(Self {
+            access: SourceAccess::Every,
             inner: Arc::new(Inner {
                 config: config.clone(),
                 reading,
@@ -109,6 +116,13 @@ impl LogStore {
                 remaking: Mutex::new(None),
             }),
         })
+    }
+
+    /// The same index for a reader who may see some sources only: of the others no line is found,
+    /// counted or told.
+    #[must_use]
+    pub fn visible_to(&self, access: &SourceAccess) -> Self {
+        Self { inner: Arc::clone(&self.inner), access: access.clone() }
     }
 
     /// What follows files by a pattern of their paths, below the folders that may be followed.
@@ -174,14 +188,19 @@ impl LogStore {
             index_bytes: snapshot.bytes(),
             covered: catalogue.covered(),
             levels: level_counts(&catalogue.levels()),
-            sources: catalogue.sources.iter().map(|source| source.stats()).collect(),
+            sources: snapshot.sources().map(|source| source.stats()).collect(),
             generation: catalogue.generation,
-            patterns: snapshot.patterns.len() as u64,
+            patterns: snapshot.pattern_count(&self.inner.reading),
         }
     }
 
+    /// What the reader sees of the last commit.
     pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
-        self.inner.shown()
+        let shown = self.inner.shown();
+        match &self.access {
+            SourceAccess::Every => shown,
+            SourceAccess::Only(_) => Arc::new(shown.visible_to(&self.access)),
+        }
     }
 }
 
@@ -222,11 +241,40 @@ impl Opened {
         self.reader.reload()?;
         let searcher = self.reader.searcher();
         let opened = Arc::clone(self);
-        Ok(Snapshot { searcher, fields: self.fields, catalogue, patterns, chunks, opened })
+        let (fields, visible) = (self.fields, None);
+        Ok(Snapshot { searcher, fields, catalogue, patterns, chunks, opened, visible })
     }
 }
 
 impl Snapshot {
+    /// The same for a reader of some sources. The others keep their numbers, and nothing is known of
+    /// them.
+    fn visible_to(&self, access: &SourceAccess) -> Self {
+        let mut view = self.clone();
+        let mut visible = Vec::new();
+        for (number, source) in (0..).zip(&mut view.catalogue.sources) {
+            if access.includes(&source.name) {
+                visible.push(number);
+            } else {
+                source.hide();
+            }
+        }
+        view.catalogue.gone_levels = Default::default();
+        view.visible = Some(visible.into());
+        view
+    }
+
+    /// Whether a reader may see the lines of the source of this number.
+    pub(crate) fn is_visible(&self, source: u32) -> bool {
+        self.visible.as_ref().is_none_or(|visible| visible.contains(&u64::from(source)))
+    }
+
+    /// The sources that a reader may see.
+    pub(crate) fn sources(&self) -> impl Iterator<Item = &SourceEntry> {
+        let sources = (0..).zip(&self.catalogue.sources);
+        sources.filter(|(number, _)| self.is_visible(*number)).map(|(_, source)| source)
+    }
+
     /// Bytes of the index, without the texts.
     pub(crate) fn index_bytes(&self) -> u64 {
         self.searcher.space_usage().map_or(0, |usage| usage.total().get_bytes())

@@ -87,6 +87,7 @@ error_codes! {
     InvalidToken, "invalid_token", Unauthenticated, "The access token is malformed, expired or revoked.";
     InvalidCredentials, "invalid_credentials", Unauthenticated, "The user name or the password is wrong.";
     InvalidRefreshToken, "invalid_refresh_token", Unauthenticated, "The refresh token is unknown, expired, or was used before.";
+    InvalidLink, "invalid_link", Forbidden, "The link is wrong, expired or already used.";
     InvalidSetupToken, "invalid_setup_token", Forbidden, "The setup link is wrong, expired or already used.";
     Forbidden, "forbidden", Forbidden, "Your role does not allow this.";
     CsrfFailed, "csrf_failed", Forbidden, "The CSRF token is missing or wrong.";

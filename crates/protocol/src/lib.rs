@@ -5,8 +5,10 @@
 //! parsing and printing its own values. The OpenAPI document, and through it the TypeScript types
 //! of the page, are generated from here.
 
+mod account;
 mod alert;
 mod api;
+mod audit;
 mod auth;
 mod chat;
 mod error;
@@ -19,11 +21,14 @@ mod log;
 mod log_query;
 mod log_source;
 mod permission;
+mod role;
 mod timestamp;
 mod usage;
 
+pub use account::*;
 pub use alert::*;
 pub use api::*;
+pub use audit::*;
 pub use auth::*;
 pub use chat::*;
 pub use error::*;
@@ -36,6 +41,7 @@ pub use log::*;
 pub use log_query::*;
 pub use log_source::*;
 pub use permission::*;
+pub use role::*;
 pub use timestamp::*;
 pub use usage::*;
 

@@ -3,19 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// What an account is allowed to be.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema,
-)]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    /// Asks questions and reads logs.
-    Viewer,
-    /// A viewer who also brings logs in and sees the jobs that index them.
-    Analyst,
-    /// Everything.
-    Admin,
-}
+use crate::Role;
 
 /// One right, as demanded by an endpoint, a frame or a command.
 #[derive(
@@ -59,11 +47,15 @@ pub enum Permission {
     UsageReadAll,
     /// Call models through the API for programs.
     GatewayUse,
+    /// See, make, change, disable and delete accounts and roles, and end sign-ins.
+    UsersManage,
+    /// Read the audit trail.
+    AuditRead,
 }
 
 impl Permission {
     /// All of them, in the order of the table.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::AccountUse,
         Self::ChatUse,
         Self::LogsRead,
@@ -82,9 +74,11 @@ impl Permission {
         Self::UsageRead,
         Self::UsageReadAll,
         Self::GatewayUse,
+        Self::UsersManage,
+        Self::AuditRead,
     ];
 
-    /// The least role that holds this right.
+    /// The least of the roles that are built in that holds this right; each greater one holds it too.
     #[must_use]
     pub fn least_role(self) -> Role {
         match self {
@@ -93,8 +87,8 @@ impl Permission {
             | Self::LogsRead
             | Self::KeysUse
             | Self::UsageRead
-            | Self::GatewayUse => Role::Viewer,
-            Self::LogsIngest | Self::AlertsUse | Self::JobsRead => Role::Analyst,
+            | Self::GatewayUse => Role::VIEWER,
+            Self::LogsIngest | Self::AlertsUse | Self::JobsRead => Role::ANALYST,
             Self::LogsManage
             | Self::AlertsManage
             | Self::JobsManage
@@ -103,45 +97,102 @@ impl Permission {
             | Self::ProvidersRead
             | Self::ProvidersManage
             | Self::KeysManage
-            | Self::UsageReadAll => Role::Admin,
+            | Self::UsageReadAll
+            | Self::UsersManage
+            | Self::AuditRead => Role::ADMIN,
         }
     }
-}
 
-impl Role {
-    /// All of them, least first.
-    pub const ALL: [Self; 3] = [Self::Viewer, Self::Analyst, Self::Admin];
-
-    /// Whether this role holds `permission`.
+    /// Whether it shows what is in the logs beyond single lines, so that only those may hold it who
+    /// see every source: rules and their findings, files and jobs tell of all of them.
     #[must_use]
-    pub fn may(self, permission: Permission) -> bool {
-        self >= permission.least_role()
-    }
-
-    /// The name, as on the wire and in the database.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub fn sees_every_source(self) -> bool {
         match self {
-            Self::Viewer => "viewer",
-            Self::Analyst => "analyst",
-            Self::Admin => "admin",
+            Self::LogsManage
+            | Self::AlertsUse
+            | Self::AlertsManage
+            | Self::JobsRead
+            | Self::JobsManage
+            | Self::AuditRead => true,
+            Self::AccountUse
+            | Self::ChatUse
+            | Self::LogsRead
+            | Self::LogsIngest
+            | Self::CacheRead
+            | Self::CacheManage
+            | Self::ProvidersRead
+            | Self::ProvidersManage
+            | Self::KeysUse
+            | Self::KeysManage
+            | Self::UsageRead
+            | Self::UsageReadAll
+            | Self::GatewayUse
+            | Self::UsersManage => false,
         }
     }
-}
 
-impl std::str::FromStr for Role {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|role| role.as_str() == text)
-            .ok_or("a role is viewer, analyst or admin")
+    /// Whether whoever holds it could give themselves any other.
+    #[must_use]
+    pub fn is_of_administrators(self) -> bool {
+        self == Self::UsersManage
     }
 }
 
-impl std::fmt::Display for Role {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
+/// A set of rights.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Permissions(u64);
+
+impl Permissions {
+    /// The rights of a role that is built in; none for another.
+    #[must_use]
+    pub fn of_built_in(role: Role) -> Self {
+        let rank = |role| Role::BUILT_IN.into_iter().position(|known| known == role);
+        let Some(own) = rank(role) else { return Self::default() };
+        let held = |permission: &Permission| rank(permission.least_role()) <= Some(own);
+        Permission::ALL.into_iter().filter(held).collect()
+    }
+
+    /// Whether the right is among them.
+    #[must_use]
+    pub fn contains(self, permission: Permission) -> bool {
+        self.0 & bit(permission) != 0
+    }
+
+    /// They, in the order of the table.
+    pub fn iter(self) -> impl Iterator<Item = Permission> {
+        Permission::ALL.into_iter().filter(move |permission| self.contains(*permission))
+    }
+
+    /// Whether all of `other` are among them.
+    #[must_use]
+    pub fn include(self, other: Self) -> bool {
+        other.0 & !self.0 == 0
+    }
+}
+
+impl FromIterator<Permission> for Permissions {
+    fn from_iter<I: IntoIterator<Item = Permission>>(permissions: I) -> Self {
+        Self(permissions.into_iter().fold(0, |set, permission| set | bit(permission)))
+    }
+}
+
+fn bit(permission: Permission) -> u64 {
+    1 << permission as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_greater_role_holds_the_rights_of_the_lesser_and_more() {
+        let [viewer, analyst, admin] = Role::BUILT_IN.map(Permissions::of_built_in);
+        assert!(analyst.include(viewer) && !viewer.include(analyst));
+        assert!(admin.include(analyst) && !analyst.include(admin));
+        assert_eq!(admin, Permission::ALL.into_iter().collect());
+        assert_eq!(admin.iter().count(), Permission::ALL.len());
+        assert!(!viewer.contains(Permission::LogsIngest));
+        let other = Permissions::of_built_in("on-call".parse().unwrap());
+        assert_eq!(other, Permissions::default());
     }
 }

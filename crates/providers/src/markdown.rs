@@ -18,12 +18,29 @@ pub(crate) fn fold(text: &str, max_chars: usize) -> String {
             '\t' | '\u{2028}' | '\u{2029}' | '\u{85}' => folded.push(' '),
             '\0'..='\u{1f}' => folded.push(picture(char)),
             '\u{7f}' => folded.push('\u{2421}'),
-            // They would turn around or hide what stands beside them.
+            // They choose among the forms of the character before them, and could carry what only a
+            // model reads.
+            '\u{fe00}'..='\u{fe0f}' | '\u{180b}'..='\u{180f}' | '\u{e0100}'..='\u{e01ef}' => {}
+            // They would turn around or hide what stands beside them, or are read by nobody but a model:
+            // of Unicode's default ignorable code points (UAX #44) all that are left.
             '\u{80}'..='\u{9f}'
+            | '\u{ad}'
+            | '\u{34f}'
+            | '\u{61c}'
+            | '\u{115f}'
+            | '\u{1160}'
+            | '\u{17b4}'
+            | '\u{17b5}'
             | '\u{200b}'..='\u{200f}'
             | '\u{202a}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}'
-            | '\u{feff}' => folded.push(char::REPLACEMENT_CHARACTER),
+            | '\u{3164}'
+            | '\u{feff}'
+            | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fff8}'
+            | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}' => folded.push(char::REPLACEMENT_CHARACTER),
             char => folded.push(char),
         }
     }
@@ -185,6 +202,11 @@ mod tests {
     #[test]
     fn control_characters_are_shown_and_lines_are_folded() {
         assert_eq!(fold("a\r\nb\tc\u{1b}[0m\0\u{202e}", 99), "a ⏎ b c␛[0m␀\u{fffd}");
+        // What only a model would read: tags, variation selectors, fillers.
+        assert_eq!(
+            fold("a\u{e0069}b\u{fe01}\u{e0101}c\u{3164}\u{ad}", 99),
+            "a\u{fffd}bc\u{fffd}\u{fffd}"
+        );
         assert_eq!(fold("abcdef", 3), "abc…");
         assert_eq!(fold("abc", 3), "abc");
     }

@@ -15,6 +15,11 @@ pub struct Model {
     pub address: Option<String>,
     pub request_id: Option<Uuid>,
     pub details: Json,
+    pub seq: Option<i64>,
+    pub actor_name: Option<String>,
+    pub salt: Option<Vec<u8>>,
+    pub personal_digest: Option<Vec<u8>>,
+    pub hash: Option<Vec<u8>>,
 }
 
 /// None is walked by a query.

@@ -15,6 +15,7 @@ pub struct Model {
     pub created_at: i64,
     pub updated_at: i64,
     pub disabled_at: Option<i64>,
+    pub email: Option<String>,
 }
 
 /// None is walked by a query.

@@ -10,7 +10,7 @@ use sea_orm::{
     sea_query::{Expr, LockType},
 };
 
-use super::users::user_of;
+use super::{sign_ins, users::user_of};
 use crate::{
     Record, Store, StoreError, TokenHash,
     entity::{
@@ -49,7 +49,7 @@ pub enum Rotation {
         /// The family that is no more.
         family: TokenFamilyId,
     },
-    /// Its family was revoked before.
+    /// Its family was revoked before, or its account is disabled.
     Revoked,
     /// It is too old.
     Expired,
@@ -88,10 +88,11 @@ pub async fn rotate(
                 return Ok(Rotation::Unknown);
             };
             let family = TokenFamilyId(token.family_id);
-            let rotation = if token.revoked_at.is_some() {
+            let rotation = if token.revoked_at.is_some() || user.disabled_at.is_some() {
                 Rotation::Revoked
             } else if token.used_at.is_some() {
                 revoke_rows(&tx, Column::FamilyId, family.0, now).await?;
+                sign_ins::note_end(&tx, family, now).await?;
                 Rotation::Reused { user_id: UserId(token.user_id), family }
             } else if token.expires_at <= now.as_millis() {
                 Rotation::Expired
@@ -138,6 +139,7 @@ pub async fn revoke_family(
             let Some(token) = one else { return Ok(()) };
             lock_user(&tx, token.user_id).await?;
             revoke_rows(&tx, Column::FamilyId, family.0, now).await?;
+            sign_ins::note_end(&tx, family, now).await?;
             Ok(tx.commit().await?)
         })
         .await
@@ -170,18 +172,35 @@ pub async fn purge_expired(store: &Store, now: Timestamp) -> Result<u64, StoreEr
         .await
 }
 
-/// Ends all families of a user.
-pub(super) async fn revoke_all_of(
+/// Ends those families of a user that are in force and meant; tells which. The user's row is locked.
+pub(super) async fn revoke_rows_of(
     tx: &DatabaseTransaction,
     user: UserId,
+    is_meant: impl Fn(TokenFamilyId) -> bool,
     now: Timestamp,
-) -> Result<(), StoreError> {
-    lock_user(tx, user.0).await?;
-    revoke_rows(tx, Column::UserId, user.0, now).await
+) -> Result<Vec<TokenFamilyId>, StoreError> {
+    let families: Vec<uuid::Uuid> = Entity::find()
+        .select_only()
+        .column(Column::FamilyId)
+        .distinct()
+        .filter(Column::UserId.eq(user.0))
+        .filter(Column::RevokedAt.is_null())
+        .into_tuple()
+        .all(tx)
+        .await?;
+    let meant: Vec<TokenFamilyId> =
+        families.into_iter().map(TokenFamilyId).filter(|family| is_meant(*family)).collect();
+    for family in &meant {
+        revoke_rows(tx, Column::FamilyId, family.0, now).await?;
+    }
+    Ok(meant)
 }
 
 /// Lets nobody else change the tokens of this user until the transaction ends.
-async fn lock_user(tx: &DatabaseTransaction, id: uuid::Uuid) -> Result<user::Model, StoreError> {
+pub(super) async fn lock_user(
+    tx: &DatabaseTransaction,
+    id: uuid::Uuid,
+) -> Result<user::Model, StoreError> {
     let row = user::Entity::find_by_id(id).lock(LockType::NoKeyUpdate).one(tx).await?;
     row.ok_or(StoreError::NotFound(Record::User))
 }

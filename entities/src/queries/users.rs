@@ -1,13 +1,13 @@
 //! Accounts and their passwords.
 
-use callboard_protocol::{Role, Timestamp, User, UserId};
+use callboard_protocol::{Role, Timestamp, TokenFamilyId, User, UserId};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, IntoActiveModel,
     PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr,
 };
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{insert_new, tokens};
+use super::{insert_new, sign_ins};
 use crate::{
     Clash, Record, Store, StoreError,
     entity::user::{Column, Entity, Model},
@@ -39,6 +39,8 @@ pub struct Credentials {
     pub user: User,
     /// The hash; none if the account cannot sign in with a password.
     pub password_hash: Option<SecretString>,
+    /// Whether the account opens nothing.
+    pub disabled: bool,
 }
 
 /// The form in which a user name is stored and compared.
@@ -89,19 +91,24 @@ pub(super) async fn insert_first_admin(
     new: &NewUser,
     now: Timestamp,
 ) -> Result<User, StoreError> {
-    if tx.get_database_backend() == DbBackend::Postgres {
-        // Others that would insert an account wait until this transaction ends. On SQLite there
-        // are no others: the transaction has the only writer.
-        tx.execute_unprepared("LOCK TABLE users IN SHARE ROW EXCLUSIVE MODE").await?;
-    }
+    lock(tx).await?;
     if admin_exists(tx).await? {
         return Err(StoreError::Conflict { what: Clash::AdminExists });
     }
-    let row = Model { role: name_of(&Role::Admin)?, ..row_of(new, now)? };
+    let row = Model { role: name_of(&Role::ADMIN)?, ..row_of(new, now)? };
     if !insert_new(tx, row.clone(), [Column::Username]).await? {
         return Err(StoreError::Conflict { what: Clash::Username });
     }
     user_of(row)
+}
+
+/// Others that would make or change an account wait until this transaction ends. On SQLite there are
+/// no others: the transaction has the only writer.
+pub(super) async fn lock(tx: &DatabaseTransaction) -> Result<(), StoreError> {
+    if tx.get_database_backend() == DbBackend::Postgres {
+        tx.execute_unprepared("LOCK TABLE users IN SHARE ROW EXCLUSIVE MODE").await?;
+    }
+    Ok(())
 }
 
 /// The account by name, in any case.
@@ -119,7 +126,8 @@ pub async fn credentials(store: &Store, username: &str) -> Result<Option<Credent
                 .await?;
             row.map(|mut row| {
                 let password_hash = row.password_hash.take().map(SecretString::from);
-                Ok(Credentials { user: user_of(row)?, password_hash })
+                let disabled = row.disabled_at.is_some();
+                Ok(Credentials { user: user_of(row)?, password_hash, disabled })
             })
             .transpose()
         })
@@ -166,11 +174,12 @@ pub async fn ensure_local_operator(store: &Store, now: Timestamp) -> Result<User
                 id: UserId::new().0,
                 username: LOCAL_OPERATOR.to_owned(),
                 display_name: "Local operator".to_owned(),
-                role: name_of(&Role::Admin)?,
+                role: name_of(&Role::ADMIN)?,
                 password_hash: None,
                 created_at: now.as_millis(),
                 updated_at: now.as_millis(),
                 disabled_at: None,
+                email: None,
             };
             insert_new(store.writer(), row, [Column::Username]).await?;
             let row = Entity::find()
@@ -183,13 +192,13 @@ pub async fn ensure_local_operator(store: &Store, now: Timestamp) -> Result<User
         .await
 }
 
-/// Sets the password, and ends all sessions of the account.
+/// Sets the password, and ends all sign-ins of the account; tells which.
 pub async fn set_password(
     store: &Store,
     id: UserId,
     password_hash: &SecretString,
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> Result<Vec<TokenFamilyId>, StoreError> {
     store
         .run("users.set_password", async {
             let tx = store.begin().await?;
@@ -203,15 +212,36 @@ pub async fn set_password(
             if changed.rows_affected == 0 {
                 return Err(StoreError::NotFound(Record::User));
             }
-            tokens::revoke_all_of(&tx, id, now).await?;
-            Ok(tx.commit().await?)
+            let ended = sign_ins::end_all_of(&tx, id, None, now).await?;
+            tx.commit().await?;
+            Ok(ended)
+        })
+        .await
+}
+
+/// Puts another hash of the same password in the place of `old`, unless that has changed meanwhile.
+pub async fn renew_hash(
+    store: &Store,
+    id: UserId,
+    old: &SecretString,
+    new: &SecretString,
+) -> Result<(), StoreError> {
+    store
+        .run("users.renew_hash", async {
+            Entity::update_many()
+                .col_expr(Column::PasswordHash, Expr::value(new.expose_secret()))
+                .filter(Column::Id.eq(id.0))
+                .filter(Column::PasswordHash.eq(old.expose_secret()))
+                .exec(store.writer())
+                .await?;
+            Ok(())
         })
         .await
 }
 
 async fn admin_exists(db: &impl ConnectionTrait) -> Result<bool, StoreError> {
     let admins = Entity::find()
-        .filter(Column::Role.eq(Role::Admin.as_str()))
+        .filter(Column::Role.eq(Role::ADMIN.as_str()))
         .filter(Column::PasswordHash.is_not_null())
         .count(db)
         .await?;
@@ -232,6 +262,7 @@ fn row_of(new: &NewUser, now: Timestamp) -> Result<Model, StoreError> {
         created_at: now.as_millis(),
         updated_at: now.as_millis(),
         disabled_at: None,
+        email: None,
     })
 }
 

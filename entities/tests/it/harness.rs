@@ -155,7 +155,7 @@ pub(crate) fn new_user(username: &str, role: Role) -> NewUser {
 }
 
 pub(crate) async fn user(db: &Db, username: &str) -> User {
-    users::create(&db.store, &new_user(username, Role::Analyst), at(0)).await.unwrap()
+    users::create(&db.store, &new_user(username, Role::ANALYST), at(0)).await.unwrap()
 }
 
 pub(crate) fn question(

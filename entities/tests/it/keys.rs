@@ -42,7 +42,7 @@ async fn a_key_is_found_by_its_hash_with_its_account(db: Db) {
     assert_eq!(found.key, key);
     assert_eq!(
         (found.username.as_str(), found.role, found.disabled),
-        ("ada", Role::Analyst, false)
+        ("ada", Role::ANALYST, false)
     );
     assert_eq!(key.prefix, secret.expose()[..10]);
     assert_eq!(key.scopes, [KeyScope::Chat, KeyScope::Models]);

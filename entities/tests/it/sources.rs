@@ -1,23 +1,19 @@
-//! Sources, the audit trail, and settings.
+//! Sources and settings.
 
 use callboard_entities::{
     Clash, Record, StoreError,
-    queries::{
-        audit::{self, AuditEvent},
-        settings, sources,
-    },
+    queries::{settings, sources},
 };
-use callboard_protocol::{RequestId, SourceId};
+use callboard_protocol::SourceId;
 use secrecy::ExposeSecret;
 use serde_json::json;
 
-use crate::harness::{Db, at, on_both, user};
+use crate::harness::{Db, at, on_both};
 
 on_both! {
     a_source_is_one_by_name
     a_source_named_by_many_at_once_is_one
     a_source_that_somebody_configured_stays_so_until_it_is_deleted
-    the_trail_tells_the_latest_first
     a_setting_keeps_its_last_value
     all_nodes_sign_with_one_secret
 }
@@ -65,33 +61,6 @@ async fn a_source_that_somebody_configured_stays_so_until_it_is_deleted(db: Db) 
         assert!(matches!(gone, Err(StoreError::NotFound(Record::Source))));
     }
     assert_eq!(sources::list(store).await.unwrap(), [other]);
-}
-
-async fn the_trail_tells_the_latest_first(db: Db) {
-    let ada = user(&db, "ada").await;
-    let login = AuditEvent {
-        actor: Some(ada.id),
-        action: "auth.login".to_owned(),
-        object: None,
-        address: Some("::1".to_owned()),
-        request_id: Some(RequestId::new()),
-        details: json!({"agent": "curl"}),
-        at: at(1),
-    };
-    let start = AuditEvent {
-        actor: None,
-        action: "server.start".to_owned(),
-        object: Some("node".to_owned()),
-        address: None,
-        request_id: None,
-        details: json!({}),
-        at: at(2),
-    };
-    for event in [&start, &login] {
-        audit::append(&db.store, event).await.unwrap();
-    }
-    assert_eq!(audit::list(&db.store, 10).await.unwrap(), [start.clone(), login]);
-    assert_eq!(audit::list(&db.store, 1).await.unwrap(), [start]);
 }
 
 async fn a_setting_keeps_its_last_value(db: Db) {

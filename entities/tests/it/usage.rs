@@ -138,8 +138,8 @@ async fn sums_are_exact_in_all_and_by_group(db: Db) {
 }
 
 async fn spending_is_by_account_key_and_role(db: Db) {
-    let ada = users::create(&db.store, &new_user("ada", Role::Viewer), at(0)).await.unwrap();
-    let bob = users::create(&db.store, &new_user("bob", Role::Viewer), at(0)).await.unwrap();
+    let ada = users::create(&db.store, &new_user("ada", Role::VIEWER), at(0)).await.unwrap();
+    let bob = users::create(&db.store, &new_user("bob", Role::VIEWER), at(0)).await.unwrap();
     let gone = UserId::new();
     let key = ApiKeyId::new();
     let events = [
@@ -155,14 +155,14 @@ async fn spending_is_by_account_key_and_role(db: Db) {
     assert_eq!(spent(Spender::User(ada.id), at(0)).await, 111);
     assert_eq!(spent(Spender::Key(key), at(0)).await, 11);
     assert_eq!(spent(Spender::Key(key), at(1)).await, 10);
-    assert_eq!(spent(Spender::Role(Role::Viewer), at(0)).await, 1_111);
-    assert_eq!(spent(Spender::Role(Role::Admin), at(0)).await, 0);
+    assert_eq!(spent(Spender::Role(Role::VIEWER), at(0)).await, 1_111);
+    assert_eq!(spent(Spender::Role(Role::ADMIN), at(0)).await, 0);
     let mut all = usage::spending_since(&db.store, usage::SpendingUnit::MicroUsd, at(50), at(0))
         .await
         .unwrap();
     all.sort_by_key(|row| row.month);
     let shown: Vec<_> = all.iter().map(|row| (row.role, row.key, row.day, row.month)).collect();
-    let viewer = Some(Role::Viewer);
+    let viewer = Some(Role::VIEWER);
     assert_eq!(
         shown,
         [

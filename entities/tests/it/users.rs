@@ -40,7 +40,7 @@ async fn a_user_is_found_by_name_in_any_case(db: Db) {
 async fn a_name_is_taken_once(db: Db) {
     user(&db, "ada").await;
     for taken in ["ada", "ADA", users::LOCAL_OPERATOR, "Local"] {
-        let again = users::create(&db.store, &new_user(taken, Role::Viewer), at(1)).await;
+        let again = users::create(&db.store, &new_user(taken, Role::VIEWER), at(1)).await;
         assert!(matches!(again, Err(StoreError::Conflict { what: Clash::Username })), "{taken}");
     }
 }
@@ -68,7 +68,7 @@ async fn of_many_first_admins_one_is_made(db: Db) {
     assert!(!users::any_admin_exists(&db.store).await.unwrap());
     let results = db
         .race(12, |number, store| async move {
-            let new = new_user(&format!("admin{number}"), Role::Admin);
+            let new = new_user(&format!("admin{number}"), Role::ADMIN);
             users::create_first_admin(&store, &new, at(0)).await
         })
         .await;
@@ -77,7 +77,7 @@ async fn of_many_first_admins_one_is_made(db: Db) {
         match result {
             Ok(user) => {
                 made += 1;
-                assert_eq!(user.role, Role::Admin);
+                assert_eq!(user.role, Role::ADMIN);
             }
             Err(error) => {
                 let admin = StoreError::Conflict { what: Clash::AdminExists };
@@ -96,7 +96,7 @@ async fn the_local_operator_is_one_and_is_no_sign_in(db: Db) {
             |_, store| async move { users::ensure_local_operator(&store, at(0)).await.unwrap() },
         )
         .await;
-    assert!(results.iter().all(|user| *user == results[0] && user.role == Role::Admin));
+    assert!(results.iter().all(|user| *user == results[0] && user.role == Role::ADMIN));
     assert!(!users::any_admin_exists(&db.store).await.unwrap());
     let found = users::credentials(&db.store, "local").await.unwrap().unwrap();
     assert!(found.password_hash.is_none());
@@ -117,7 +117,7 @@ async fn a_new_password_replaces_the_old_one(db: Db) {
 
 async fn a_setup_token_is_good_once_and_for_a_time(db: Db) {
     let (good, wrong) = ([1; 32], [2; 32]);
-    let root = new_user("root", Role::Admin);
+    let root = new_user("root", Role::ADMIN);
     assert!(!setup::verify(&db.store, &good, at(0)).await.unwrap());
     setup::issue(&db.store, &wrong, at(3_600), at(0)).await.unwrap();
     setup::issue(&db.store, &good, at(3_600), at(0)).await.unwrap();
@@ -131,9 +131,9 @@ async fn a_setup_token_is_good_once_and_for_a_time(db: Db) {
     user(&db, "root").await;
     let clash = setup::complete(&db.store, &good, &root, at(1)).await;
     assert!(matches!(clash, Err(StoreError::Conflict { what: Clash::Username })));
-    let boss = new_user("boss", Role::Viewer);
+    let boss = new_user("boss", Role::VIEWER);
     let outcome = setup::complete(&db.store, &good, &boss, at(1)).await.unwrap();
-    assert!(matches!(outcome, SetupOutcome::Created(user) if user.role == Role::Admin));
+    assert!(matches!(outcome, SetupOutcome::Created(user) if user.role == Role::ADMIN));
     assert!(!setup::verify(&db.store, &good, at(1)).await.unwrap());
 }
 
@@ -141,7 +141,7 @@ async fn of_many_setups_one_succeeds(db: Db) {
     setup::issue(&db.store, &[1; 32], at(60), at(0)).await.unwrap();
     let results = db
         .race(12, |number, store| async move {
-            let new = new_user(&format!("admin{number}"), Role::Admin);
+            let new = new_user(&format!("admin{number}"), Role::ADMIN);
             setup::complete(&store, &[1; 32], &new, at(1)).await
         })
         .await;

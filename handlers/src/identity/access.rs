@@ -151,7 +151,7 @@ mod tests {
             id: UserId::new(),
             username: "ada".to_owned(),
             display_name: "Ada".to_owned(),
-            role: Role::Analyst,
+            role: Role::ANALYST,
         }
     }
 
@@ -199,7 +199,7 @@ mod tests {
         let (user, family) = (ada(), TokenFamilyId::new());
         let token = key.issue(&Subject { user: &user, family }, now()).unwrap();
         let claims = key.check(&token, now()).unwrap();
-        assert_eq!((claims.sub, claims.role, claims.family), (user.id, Role::Analyst, family));
+        assert_eq!((claims.sub, claims.role, claims.family), (user.id, Role::ANALYST, family));
         assert_eq!(claims.expires_at(), now().plus(LIFETIME));
         assert!(key.check(&token, now().plus(LIFETIME - Duration::from_secs(1))).is_ok());
         assert!(key.check(&token, now().plus(LIFETIME)).is_err());
@@ -238,7 +238,7 @@ mod tests {
             }));
         }
         assert_refused(&forged(&hs256(), |claims| claims["exp"] = json!("2999-01-01")));
-        assert_refused(&forged(&hs256(), |claims| claims["role"] = json!("root")));
+        assert_refused(&forged(&hs256(), |claims| claims["role"] = json!("Root!")));
     }
 
     #[test]

@@ -139,6 +139,13 @@ impl ApiKeys {
         known.keys.retain(|_, found| found.key.id != id);
     }
 
+    /// Forgets the keys of an account, which was changed.
+    pub(super) fn forget_of(&self, user: UserId) {
+        let mut known = self.known.lock();
+        known.revocations = known.revocations.wrapping_add(1);
+        known.keys.retain(|_, found| found.user.id != user);
+    }
+
     /// Leave to note that the key is used, at most once in [`TOUCH_EVERY`].
     fn begin_touch(&self, hash: &TokenHash, now: Timestamp) -> Option<OwnedSemaphorePermit> {
         let mut known = self.known.lock();
@@ -180,7 +187,8 @@ impl Identity {
         }
         self.touch(&hash, found.key.id, now);
         let Remembered { user, key, expires_at, .. } = found;
-        Ok(Principal { user, family: None, expires_at, via: Via::ApiKey, key: Some(key) })
+        let rights = self.rights(user.role);
+        Ok(Principal { user, rights, family: None, expires_at, via: Via::ApiKey, key: Some(key) })
     }
 
     async fn look_up(

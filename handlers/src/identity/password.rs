@@ -20,70 +20,12 @@ const SHORTEST: usize = 12;
 const LONGEST: usize = 1024;
 /// The longest that a sign-in waits for its hash.
 const TIMEOUT: Duration = Duration::from_secs(15);
-/// A password of fewer different characters is a pattern, whatever its length.
-const FEWEST_DIFFERENT: usize = 5;
+/// What a password is looked at by, in characters: the time that it takes grows with the square.
+const LOOKED_AT: usize = 128;
 
-/// The most common passwords of twelve characters and more, in lower case: what remains of the
-/// lists of leaked passwords once the short ones are gone.
-const COMMON: &[&str] = &[
-    "123456789012",
-    "1234567890123",
-    "12345678901234",
-    "1234567890ab",
-    "0123456789012",
-    "password1234",
-    "password12345",
-    "password123456",
-    "passwordpassword",
-    "password!234",
-    "passw0rd1234",
-    "p@ssw0rd1234",
-    "p@ssword1234",
-    "mypassword123",
-    "changeme1234",
-    "changemechangeme",
-    "administrator",
-    "administrator1",
-    "admin1234567",
-    "adminadminadmin",
-    "qwertyuiop12",
-    "qwertyuiop123",
-    "qwertyuiopas",
-    "qwertyuiop[]",
-    "1q2w3e4r5t6y",
-    "1q2w3e4r5t6y7u",
-    "1qaz2wsx3edc",
-    "1qaz2wsx3edc4rfv",
-    "qazwsxedcrfv",
-    "q1w2e3r4t5y6",
-    "asdfghjkl123",
-    "zxcvbnm12345",
-    "abcdefghijkl",
-    "abcd12345678",
-    "abc123abc123",
-    "iloveyou1234",
-    "iloveyou12345",
-    "welcome12345",
-    "welcome123456",
-    "letmein12345",
-    "letmeinletmein",
-    "football1234",
-    "baseball1234",
-    "sunshine1234",
-    "princess1234",
-    "superman1234",
-    "trustno1trustno1",
-    "correcthorsebatterystaple",
-    "callboard123",
-    "callboard1234",
-    "callboardcallboard",
-    "unknownunknown",
-    "1234qwerasdf",
-    "qwer1234asdf",
-];
-
-/// Whether `password` may be chosen by the user of this name.
-pub(crate) fn check_policy(password: &str, username: &str) -> Result<(), ApiError> {
+/// Whether `password` may be chosen by the account of these names. How easily it is guessed is told by
+/// zxcvbn (Wheeler, "zxcvbn: Low-Budget Password Strength Estimation", USENIX Security 2016).
+pub(crate) fn check_policy(password: &str, names: &[&str]) -> Result<(), ApiError> {
     let weak = |reason: &str| Err(ApiError::new(ErrorCode::WeakPassword, reason));
     if password.chars().count() < SHORTEST {
         return weak("a password has at least 12 characters");
@@ -91,19 +33,16 @@ pub(crate) fn check_policy(password: &str, username: &str) -> Result<(), ApiErro
     if password.len() > LONGEST {
         return weak("a password has at most 1024 bytes");
     }
-    let lower = password.to_lowercase();
-    if COMMON.contains(&lower.as_str()) {
-        return weak("this password is among the most common ones");
+    let known: Vec<&str> = names.iter().copied().chain(["callboard"]).collect();
+    let looked_at: String = password.chars().take(LOOKED_AT).collect();
+    let estimate = zxcvbn::zxcvbn(&looked_at, &known);
+    if estimate.score() >= zxcvbn::Score::Three {
+        return Ok(());
     }
-    let different: std::collections::HashSet<char> = lower.chars().collect();
-    if different.len() < FEWEST_DIFFERENT {
-        return weak("this password repeats too few characters");
+    match estimate.feedback().and_then(zxcvbn::feedback::Feedback::warning) {
+        Some(warning) => weak(&format!("this password is guessed easily. {warning}")),
+        None => weak("this password is guessed easily: take more words, or less common ones"),
     }
-    // A name of one or two letters is in many good passwords by chance.
-    if username.len() >= 3 && lower.replace(&username.to_lowercase(), "").chars().count() < 8 {
-        return weak("this password is hardly more than the user name");
-    }
-    Ok(())
 }
 
 /// Hashes and verifies.
@@ -130,6 +69,12 @@ impl Passwords {
         self.pool.run(move || hash(&argon2, &password)).await?
     }
 
+    /// Whether a hash is of the kind and the cost that one made now would have.
+    pub(crate) fn is_of_now(&self, stored: &str) -> bool {
+        let parameters = |hash: &str| hash.split('$').take(4).collect::<Vec<_>>().join("$");
+        parameters(stored) == parameters(&self.of_nobody)
+    }
+
     /// Whether `password` is the one whose hash is `stored`. Without a hash, because there is no
     /// such user or the user has no password, it takes as long and says no.
     pub(crate) async fn verify(
@@ -148,6 +93,11 @@ impl Passwords {
     }
 }
 
+/// Whether it is a hash of bcrypt, as accounts have that are brought over.
+fn is_bcrypt(stored: &str) -> bool {
+    ["$2a$", "$2b$", "$2x$", "$2y$"].iter().any(|kind| stored.starts_with(kind))
+}
+
 fn hash(argon2: &Argon2<'_>, password: &str) -> Result<String, ApiError> {
     let hash = argon2
         .hash_password(password.as_bytes())
@@ -156,6 +106,10 @@ fn hash(argon2: &Argon2<'_>, password: &str) -> Result<String, ApiError> {
 }
 
 fn verify(argon2: &Argon2<'_>, password: &str, stored: &str) -> Result<bool, ApiError> {
+    if is_bcrypt(stored) {
+        return bcrypt::verify(password, stored)
+            .map_err(|error| ApiError::internal(format!("a stored hash cannot be read: {error}")));
+    }
     let stored = PasswordHash::new(stored)
         .map_err(|error| ApiError::internal(format!("a stored hash cannot be read: {error}")))?;
     Ok(argon2.verify_password(password.as_bytes(), &stored).is_ok())
@@ -215,16 +169,44 @@ mod tests {
         assert_eq!(error.code(), ErrorCode::Internal);
     }
 
+    #[tokio::test]
+    async fn a_hash_of_bcrypt_is_good_and_not_of_now() {
+        let passwords = passwords();
+        let brought = bcrypt::hash("four words and a half", 4).unwrap();
+        let right = passwords.verify("four words and a half", Some(brought.clone())).await;
+        assert!(right.unwrap());
+        assert!(!passwords.verify("four words and a hal", Some(brought.clone())).await.unwrap());
+        assert!(!passwords.is_of_now(&brought));
+        assert!(passwords.is_of_now(&passwords.hash("x").await.unwrap()));
+        let dearer = PasswordCost { memory_kib: 16, passes: 1, running: 1, waiting: 4 };
+        let dearer = Passwords::new(dearer).unwrap();
+        assert!(!dearer.is_of_now(&passwords.hash("x").await.unwrap()));
+        let broken = passwords.verify("x", Some("$2b$no".to_owned())).await.unwrap_err();
+        assert_eq!(broken.code(), ErrorCode::Internal);
+    }
+
     #[test]
     fn weak_passwords_are_refused() {
         let long = "ab1! ".repeat(300);
-        let weak = ["", "short", "elevenchars", "PassWord1234", "aaaaaaaaaaaaaaaa", &long];
+        let weak = [
+            "",
+            "short",
+            "elevenchars",
+            "PassWord1234",
+            "aaaaaaaaaaaaaaaa",
+            "qwertyuiop12",
+            "1q2w3e4r5t6y",
+            "administrator1",
+            "callboard1234",
+            "p@ssw0rd1234",
+            "grace.hopper1",
+            &long,
+        ];
         for password in weak {
-            let error = check_policy(password, "ada").unwrap_err();
+            let error = check_policy(password, &["grace.hopper", "Grace"]).unwrap_err();
             assert_eq!(error.code(), ErrorCode::WeakPassword, "{password}");
         }
-        assert!(check_policy("grace.hopper1", "grace.hopper").is_err());
-        assert!(check_policy("ünïcödé wörds", "ada").is_ok());
-        assert!(check_policy("kettle-quartz-41", "ada").is_ok());
+        assert!(check_policy("ünïcödé wörds", &["ada"]).is_ok());
+        assert!(check_policy("kettle-quartz-41", &["ada"]).is_ok());
     }
 }

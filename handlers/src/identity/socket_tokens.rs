@@ -3,7 +3,9 @@
 //! Made by the edge with the socket and held by its `Session` actor, which asks it from time to
 //! time whether the sign-in behind the socket was ended meanwhile.
 
-use callboard_actors::TokenCheck;
+use std::sync::Arc;
+
+use callboard_actors::{Rights, TokenCheck};
 use callboard_protocol::{ClientError, ErrorCode, Role, Timestamp, TokenFamilyId, UserId};
 use parking_lot::Mutex;
 
@@ -14,28 +16,30 @@ use crate::extract::Principal;
 pub(crate) struct SocketTokens {
     identity: Identity,
     user: UserId,
-    /// The sign-in of the latest token; none on the Unix socket, whose account has no tokens.
-    family: Mutex<Option<TokenFamilyId>>,
+    /// What the latest token says, and its sign-in; none on the Unix socket, whose account has no tokens.
+    latest: Mutex<(Role, Option<TokenFamilyId>)>,
 }
 
 impl SocketTokens {
     pub(crate) fn new(identity: Identity, caller: &Principal) -> Self {
-        Self { identity, user: caller.user.id, family: Mutex::new(caller.family) }
+        let latest = Mutex::new((caller.user.role, caller.family));
+        Self { identity, user: caller.user.id, latest }
     }
 }
 
 impl TokenCheck for SocketTokens {
-    fn check(&self, token: &str) -> Result<(Role, Timestamp), ClientError> {
+    fn check(&self, token: &str) -> Result<Timestamp, ClientError> {
         let renewed = self.identity.check_recent(token, Timestamp::now());
         let renewed = renewed.map_err(|error| error.client().clone())?;
         let (Some(expires_at), true) = (renewed.expires_at, renewed.user.id == self.user) else {
             return Err(ErrorCode::InvalidToken.into());
         };
-        *self.family.lock() = renewed.family;
-        Ok((renewed.user.role, expires_at))
+        *self.latest.lock() = (renewed.user.role, renewed.family);
+        Ok(expires_at)
     }
 
-    fn is_revoked(&self) -> bool {
-        self.family.lock().is_some_and(|family| self.identity.is_revoked(family))
+    fn standing(&self) -> Option<(Role, Arc<Rights>)> {
+        let (role, family) = *self.latest.lock();
+        self.identity.standing(self.user, role, family)
     }
 }

@@ -45,14 +45,14 @@ pub(crate) async fn list_alerts(
 #[utoipa::path(post, path = "/alerts/preview", tag = "alerts", request_body = AlertPreview,
     responses((status = 200, body = AlertOutlook)))]
 pub(crate) async fn preview_alert(
-    _: Allowed<permit::AlertsUse>,
+    caller: Allowed<permit::AlertsUse>,
     state: State,
     body: web::Json<AlertPreview>,
 ) -> Result<web::Json<AlertOutlook>, ApiError> {
     bounded(&state, body.condition.query())?;
     let preview = body.into_inner();
     let outlook = move |logs: &LogStore| logs.outlook(&preview, Timestamp::now());
-    Ok(web::Json(state.edge().read_logs(outlook).await?))
+    Ok(web::Json(state.edge().read_logs(&caller.rights, outlook).await?))
 }
 
 /// Who can be told: the channels of the configuration.
@@ -74,7 +74,7 @@ pub(crate) async fn test_channel(
     name: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
     state.system.alerts().try_channel(&name).await?;
-    trail.note(Some(caller.user.id), "alert_channel.test", name).await;
+    trail.note(&caller.user, "alert_channel.test", name).await;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -98,7 +98,7 @@ pub(crate) async fn create_rule(
 ) -> Result<HttpResponse, ApiError> {
     bounded(&state, body.condition.query())?;
     let made = state.system.alerts().create(caller.user.id, body.into_inner()).await?;
-    trail.note(Some(caller.user.id), "alert_rule.create", made.id).await;
+    trail.note(&caller.user, "alert_rule.create", made.id).await;
     Ok(HttpResponse::Created().json(made))
 }
 
@@ -125,7 +125,7 @@ pub(crate) async fn change_rule(
 ) -> Result<web::Json<AlertRule>, ApiError> {
     bounded(&state, body.condition.as_ref().map_or("", |condition| condition.query()))?;
     let changed = state.system.alerts().change(*id, body.into_inner()).await?;
-    trail.note(Some(caller.user.id), "alert_rule.change", *id).await;
+    trail.note(&caller.user, "alert_rule.change", *id).await;
     Ok(web::Json(changed))
 }
 
@@ -140,7 +140,7 @@ pub(crate) async fn mute_rule(
     body: web::Json<Mute>,
 ) -> Result<web::Json<AlertRule>, ApiError> {
     let muted = state.system.alerts().mute(*id, body.into_inner()).await?;
-    trail.note(Some(caller.user.id), "alert_rule.mute", *id).await;
+    trail.note(&caller.user, "alert_rule.mute", *id).await;
     Ok(web::Json(muted))
 }
 
@@ -153,6 +153,6 @@ pub(crate) async fn delete_rule(
     id: web::Path<AlertRuleId>,
 ) -> Result<HttpResponse, ApiError> {
     alerts::delete(&state.store, *id).await?;
-    trail.note(Some(caller.user.id), "alert_rule.delete", *id).await;
+    trail.note(&caller.user, "alert_rule.delete", *id).await;
     Ok(HttpResponse::NoContent().finish())
 }

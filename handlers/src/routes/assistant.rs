@@ -4,7 +4,7 @@
 //! stop the turn; it can follow it over the socket or read it from the conversation. What stops it
 //! is `/assistant/turns/{id}/cancel`.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, http::header, web};
 use bytes::Bytes;
@@ -36,7 +36,10 @@ pub(crate) async fn chat(
     body: web::Json<Ask>,
 ) -> Result<HttpResponse, ApiError> {
     let user = caller.user.id;
-    let begun = state.system.ask(Asker::new(&caller.user, None), body.into_inner()).await?;
+    let begun = state
+        .system
+        .ask(Asker::new(&caller.user, Arc::clone(&caller.rights), None), body.into_inner())
+        .await?;
     if wants_events(&request) {
         return events(&state, user, begun).await;
     }

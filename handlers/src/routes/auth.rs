@@ -4,20 +4,18 @@
 //! address and the reason: `authentication failure` and `logged in`, as other programs say it, so
 //! that our own index, and whatever bans addresses, finds them.
 
-use std::net::IpAddr;
-
 use actix_web::{HttpRequest, HttpResponse, web};
+use callboard_entities::queries::sign_ins::SeenFrom;
 use callboard_protocol::{
-    ErrorCode, Login, Me, Permission, Refresh, Setup, SetupState, SignedIn, Timestamp,
-    TokenTransport,
+    ErrorCode, Login, Me, Refresh, Setup, SetupState, SignedIn, Timestamp, TokenTransport,
 };
 
 use crate::{
     ApiError, Edge,
-    audit::Trail,
+    audit::{Actor, Trail},
     edge::State,
-    extract::{self, Allowed, permit},
-    identity::{Session, cookie},
+    extract::{self, Allowed, Principal, permit},
+    identity::{RefreshError, Session, cookie},
 };
 
 /// As much of a user name as is noted when a sign-in fails.
@@ -38,13 +36,13 @@ pub(crate) async fn set_up(
     request: HttpRequest,
     body: web::Json<Setup>,
 ) -> Result<HttpResponse, ApiError> {
-    let address = extract::client_address(&request, state.edge().config());
+    let from = extract::seen_from(&request, state.edge().config());
     let transport = body.transport;
     let name = noted(&body.username);
-    let session = state.identity.set_up(body.into_inner(), address, Timestamp::now()).await;
-    let session = session.inspect_err(|error| log_failure(&name, address, error))?;
-    log_success(&session, address);
-    trail.note(Some(session.user.id), "auth.setup", &session.user.username).await;
+    let session = state.identity.set_up(body.into_inner(), &from, Timestamp::now()).await;
+    let session = session.inspect_err(|error| log_failure(&name, &from, error))?;
+    log_success(&session, &from);
+    trail.note(&session.user, "auth.setup", session.user.id).await;
     Ok(signed_in(state.edge(), session, transport))
 }
 
@@ -56,21 +54,21 @@ pub(crate) async fn login(
     request: HttpRequest,
     body: web::Json<Login>,
 ) -> Result<HttpResponse, ApiError> {
-    let address = extract::client_address(&request, state.edge().config());
-    let session = match state.identity.login(&body, address, Timestamp::now()).await {
+    let from = extract::seen_from(&request, state.edge().config());
+    let session = match state.identity.login(&body, &from, Timestamp::now()).await {
         Ok(session) => session,
         Err(error) => {
             let name = noted(&body.username);
-            log_failure(&name, address, &error);
+            log_failure(&name, &from, &error);
             // Attempts over the limit are refused unread: noting each would make the trail a load.
             if error.code() == ErrorCode::InvalidCredentials {
-                trail.note(None, "auth.login_failed", name).await;
+                trail.note(Actor::claiming(name), "auth.login_failed", "password").await;
             }
             return Err(error);
         }
     };
-    log_success(&session, address);
-    trail.note(Some(session.user.id), "auth.login", &session.user.username).await;
+    log_success(&session, &from);
+    trail.note(&session.user, "auth.login", session.family).await;
     Ok(signed_in(state.edge(), session, body.transport))
 }
 
@@ -83,10 +81,15 @@ pub(crate) async fn refresh(
     body: web::Bytes,
 ) -> Result<HttpResponse, ApiError> {
     let shown = shown_token(&state, &request, &body)?.ok_or(ErrorCode::InvalidRefreshToken)?;
-    let session = match state.identity.refresh(&shown.token, Timestamp::now()).await {
+    let from = extract::seen_from(&request, state.edge().config());
+    let session = match state.identity.refresh(&shown.token, &from, Timestamp::now()).await {
         Ok(session) => session,
-        Err(error) => {
-            trail.note(None, "auth.refresh_failed", error.code()).await;
+        Err(RefreshError { reused: Some((user, family)), error }) => {
+            trail.note(user, "auth.refresh_reused", family).await;
+            return Err(error);
+        }
+        Err(RefreshError { reused: None, error }) => {
+            trail.note(Actor::unknown(), "auth.refresh_failed", error.code()).await;
             return Err(error);
         }
     };
@@ -104,7 +107,8 @@ pub(crate) async fn logout(
 ) -> Result<HttpResponse, ApiError> {
     let now = Timestamp::now();
     if let Some(caller) = &caller {
-        trail.note(Some(caller.user.id), "auth.logout", &caller.user.username).await;
+        let family = caller.family.map(|family| family.to_string()).unwrap_or_default();
+        trail.note(&caller.user, "auth.logout", family).await;
     }
     if let Some(shown) = shown_token(&state, &request, &body)? {
         state.identity.logout(&shown.token, now).await?;
@@ -123,9 +127,8 @@ pub(crate) async fn logout(
 /// Who am I, and what may I do?
 #[utoipa::path(get, path = "/auth/me", tag = "auth", responses((status = 200, body = Me)))]
 pub(crate) async fn me(caller: Allowed<permit::AccountUse>) -> web::Json<Me> {
-    let user = caller.into_principal().user;
-    let permissions = Permission::ALL.into_iter().filter(|p| user.role.may(*p)).collect();
-    web::Json(Me { user, permissions })
+    let Principal { user, rights, .. } = caller.into_principal();
+    web::Json(Me { user, permissions: rights.permissions.iter().collect() })
 }
 
 /// A name as somebody typed it, bounded and without control characters.
@@ -134,17 +137,17 @@ fn noted(name: &str) -> String {
 }
 
 /// Through the data folder's socket nobody has an address.
-fn address_text(address: Option<IpAddr>) -> String {
-    address.map_or_else(|| "local".to_owned(), |address| address.to_string())
+fn address_text(from: &SeenFrom) -> &str {
+    from.address.as_deref().unwrap_or("local")
 }
 
-fn log_failure(user: &str, address: Option<IpAddr>, error: &ApiError) {
-    let (address, reason) = (address_text(address), error.code().as_str());
+fn log_failure(user: &str, from: &SeenFrom, error: &ApiError) {
+    let (address, reason) = (address_text(from), error.code().as_str());
     tracing::warn!(user, address, reason, "authentication failure");
 }
 
-fn log_success(session: &Session, address: Option<IpAddr>) {
-    let (user, address) = (session.user.username.as_str(), address_text(address));
+fn log_success(session: &Session, from: &SeenFrom) {
+    let (user, address) = (session.user.username.as_str(), address_text(from));
     tracing::info!(user, address, "logged in");
 }
 
@@ -177,7 +180,7 @@ fn json(body: &web::Bytes) -> Result<Refresh, ApiError> {
         .map_err(|error| ApiError::new(ErrorCode::InvalidJson, error.to_string()))
 }
 
-fn signed_in(edge: &Edge, session: Session, transport: TokenTransport) -> HttpResponse {
+pub(super) fn signed_in(edge: &Edge, session: Session, transport: TokenTransport) -> HttpResponse {
     let mut response = HttpResponse::Ok();
     let mut body = SignedIn {
         user: session.user.clone(),

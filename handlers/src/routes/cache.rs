@@ -73,6 +73,6 @@ pub(crate) async fn invalidate_cache(
 ) -> Result<web::Json<Invalidated>, ApiError> {
     let pattern = query.into_inner().pattern()?;
     let dropped = state.system.cache().invalidate(&pattern).await?;
-    trail.note(Some(caller.user.id), "cache.invalidate", &pattern).await;
+    trail.note(&caller.user, "cache.invalidate", &pattern).await;
     Ok(web::Json(dropped))
 }

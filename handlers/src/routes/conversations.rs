@@ -134,7 +134,7 @@ pub(crate) async fn delete_conversation(
 ) -> Result<HttpResponse, ApiError> {
     conversations::delete(&state.store, caller.user.id, *id).await?;
     state.system.cancel_turns(*id);
-    trail.note(Some(caller.user.id), "conversation.delete", *id).await;
+    trail.note(&caller.user, "conversation.delete", *id).await;
     Ok(HttpResponse::NoContent().finish())
 }
 

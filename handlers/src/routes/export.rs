@@ -1,9 +1,13 @@
 //! `/logs/export`: lines to keep, as a file.
 
+use std::sync::Arc;
+
 use actix_web::{HttpResponse, http::header, web};
 use bytes::Bytes;
+use callboard_actors::Rights;
 use callboard_protocol::{ErrorCode, ExportFormat, LineFilter, LogExport, LogLine, LogSearch};
 use futures_util::{Stream, stream};
+use serde_json::json;
 
 use crate::{
     ApiError,
@@ -36,13 +40,15 @@ pub(crate) async fn export_logs(
         return Err(ApiError::new(ErrorCode::InvalidParameter, message));
     }
     let filter = LineFilter { q, from, to, level, source_id };
-    let export = Export::begin(state.edge().clone(), filter, (format, limit)).await?;
-    trail.note(Some(caller.user.id), "logs.export", &export.search.q).await;
     let (kind, ending) = match format {
         ExportFormat::Text => ("text/plain; charset=utf-8", "log"),
         ExportFormat::Ndjson => ("application/x-ndjson", "ndjson"),
         ExportFormat::Csv => ("text/csv; charset=utf-8", "csv"),
     };
+    let reader = (state.edge().clone(), Arc::clone(&caller.rights));
+    let export = Export::begin(reader, filter, (format, limit)).await?;
+    let details = json!({ "query": export.search.q });
+    trail.note_with(&caller.user, "logs.export", ending, details).await;
     let name = format!("attachment; filename=\"callboard.{ending}\"");
     Ok(HttpResponse::Ok()
         .content_type(kind)
@@ -53,6 +59,7 @@ pub(crate) async fn export_logs(
 /// What is left to be sent.
 struct Export {
     edge: Edge,
+    rights: Arc<Rights>,
     search: LogSearch,
     format: ExportFormat,
     left: u64,
@@ -63,13 +70,13 @@ struct Export {
 
 impl Export {
     async fn begin(
-        edge: Edge,
+        (edge, rights): (Edge, Arc<Rights>),
         filter: LineFilter,
         (format, left): (ExportFormat, u64),
     ) -> Result<Self, ApiError> {
         let LineFilter { q, from, to, level, source_id } = filter;
         let search = LogSearch { q, from, to, level, source_id, ..LogSearch::default() };
-        let mut export = Self { edge, search, format, left, first: None, is_over: false };
+        let mut export = Self { edge, rights, search, format, left, first: None, is_over: false };
         let mut first = match format {
             ExportFormat::Csv => csv_row(["id", "timestamp", "level", "source", "text"])?,
             ExportFormat::Text | ExportFormat::Ndjson => Vec::new(),
@@ -97,7 +104,7 @@ impl Export {
     async fn page(&mut self) -> Result<Vec<u8>, ApiError> {
         let mut search = self.search.clone();
         search.limit = Some(u32::try_from(self.left).unwrap_or(PAGE).min(PAGE));
-        let page = self.edge.read_logs(move |logs| logs.search_all(&search)).await?;
+        let page = self.edge.read_logs(&self.rights, move |logs| logs.search_all(&search)).await?;
         self.left = self.left.saturating_sub(page.lines.len() as u64);
         self.is_over = page.next_cursor.is_none() || self.left == 0;
         self.search.cursor = page.next_cursor;
@@ -129,12 +136,12 @@ fn write(written: &mut Vec<u8>, format: ExportFormat, line: &LogLine) -> Result<
 }
 
 /// A cell that no spreadsheet takes for a formula: log text must not act (OWASP, "CSV Injection").
-fn harmless(text: &str) -> String {
+pub(super) fn harmless(text: &str) -> String {
     let acts = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
     if acts { format!("'{text}") } else { text.to_owned() }
 }
 
-fn csv_row<'a>(cells: impl IntoIterator<Item = &'a str>) -> Result<Vec<u8>, ApiError> {
+pub(super) fn csv_row<'a>(cells: impl IntoIterator<Item = &'a str>) -> Result<Vec<u8>, ApiError> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(cells).map_err(ApiError::internal)?;
     writer.into_inner().map_err(ApiError::internal)

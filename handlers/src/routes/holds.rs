@@ -51,7 +51,7 @@ pub(crate) async fn create_hold(
     }
     let new = NewLogHold { sources: names.to_string(), reason: reason.to_owned() };
     let made = holds::create(&state.store, &new, caller.user.id, Timestamp::now()).await?;
-    trail.note(Some(caller.user.id), "log_hold.create", made.id).await;
+    trail.note(&caller.user, "log_hold.create", made.id).await;
     Ok(HttpResponse::Created().json(made))
 }
 
@@ -64,6 +64,6 @@ pub(crate) async fn delete_hold(
     id: web::Path<LogHoldId>,
 ) -> Result<HttpResponse, ApiError> {
     holds::delete(&state.store, *id).await?;
-    trail.note(Some(caller.user.id), "log_hold.delete", *id).await;
+    trail.note(&caller.user, "log_hold.delete", *id).await;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -44,6 +44,6 @@ pub(crate) async fn cancel_job(
     id: web::Path<JobId>,
 ) -> Result<web::Json<Job>, ApiError> {
     let job = state.system.jobs().cancel(*id).await?;
-    trail.note(Some(caller.user.id), "job.cancel", job.id).await;
+    trail.note(&caller.user, "job.cancel", job.id).await;
     Ok(web::Json(job))
 }

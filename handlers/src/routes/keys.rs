@@ -59,7 +59,7 @@ pub(crate) async fn create_key(
     let (owner, now) = (caller.user.id, Timestamp::now());
     let new = body.into_inner();
     let made = state.identity.create_key(owner, new, now).await?;
-    trail.note(Some(owner), "key.create", made.key.id).await;
+    trail.note(&caller.user, "key.create", made.key.id).await;
     Ok(HttpResponse::Created().json(made))
 }
 
@@ -73,6 +73,6 @@ pub(crate) async fn revoke_key(
 ) -> Result<HttpResponse, ApiError> {
     let owner = (!caller.may(Permission::KeysManage)).then_some(caller.user.id);
     state.identity.revoke_key(owner, *id, Timestamp::now()).await?;
-    trail.note(Some(caller.user.id), "key.revoke", *id).await;
+    trail.note(&caller.user, "key.revoke", *id).await;
     Ok(HttpResponse::NoContent().finish())
 }

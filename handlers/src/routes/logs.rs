@@ -60,13 +60,13 @@ pub(crate) struct IngestPath {
 #[utoipa::path(get, path = "/logs/search", tag = "logs", params(LogSearch),
     responses((status = 200, body = LogPage)))]
 pub(crate) async fn search_logs(
-    _: Allowed<permit::LogsRead>,
+    caller: Allowed<permit::LogsRead>,
     state: State,
     query: web::Query<LogSearch>,
 ) -> Result<web::Json<LogPage>, ApiError> {
     bounded(&state, &query.q)?;
     let query = query.into_inner();
-    Ok(web::Json(state.edge().read_logs(move |logs| logs.search(&query)).await?))
+    Ok(web::Json(state.edge().read_logs(&caller.rights, move |logs| logs.search(&query)).await?))
 }
 
 /// What lines have in common: templates, how often each comes, since when, and how that changes.
@@ -75,65 +75,65 @@ pub(crate) async fn search_logs(
 #[utoipa::path(get, path = "/logs/patterns", tag = "logs", params(PatternSearch),
     responses((status = 200, body = PatternPage)))]
 pub(crate) async fn log_patterns(
-    _: Allowed<permit::LogsRead>,
+    caller: Allowed<permit::LogsRead>,
     state: State,
     query: web::Query<PatternSearch>,
 ) -> Result<web::Json<PatternPage>, ApiError> {
     bounded(&state, &query.q)?;
     let query = query.into_inner();
-    Ok(web::Json(state.edge().read_logs(move |logs| logs.patterns(&query)).await?))
+    Ok(web::Json(state.edge().read_logs(&caller.rights, move |logs| logs.patterns(&query)).await?))
 }
 
 /// How many lines match, of which levels and sources, and when: one snapshot answers it all.
 #[utoipa::path(get, path = "/logs/facets", tag = "logs", params(FacetSearch),
     responses((status = 200, body = LogFacets)))]
 pub(crate) async fn log_facets(
-    _: Allowed<permit::LogsRead>,
+    caller: Allowed<permit::LogsRead>,
     state: State,
     query: web::Query<FacetSearch>,
 ) -> Result<web::Json<LogFacets>, ApiError> {
     bounded(&state, &query.q)?;
     let query = query.into_inner();
-    Ok(web::Json(state.edge().read_logs(move |logs| logs.facets(&query)).await?))
+    Ok(web::Json(state.edge().read_logs(&caller.rights, move |logs| logs.facets(&query)).await?))
 }
 
 /// How many lines match over time, by level.
 #[utoipa::path(get, path = "/logs/histogram", tag = "logs", params(HistogramSearch),
     responses((status = 200, body = LogHistogram)))]
 pub(crate) async fn log_histogram(
-    _: Allowed<permit::LogsRead>,
+    caller: Allowed<permit::LogsRead>,
     state: State,
     query: web::Query<HistogramSearch>,
 ) -> Result<web::Json<LogHistogram>, ApiError> {
     bounded(&state, &query.q)?;
     let query = query.into_inner();
-    Ok(web::Json(state.edge().read_logs(move |logs| logs.histogram(&query)).await?))
+    Ok(web::Json(state.edge().read_logs(&caller.rights, move |logs| logs.histogram(&query)).await?))
 }
 
 /// How many lines match, group by group: by level, source, pattern, or the values of a field.
 #[utoipa::path(get, path = "/logs/count", tag = "logs", params(CountSearch),
     responses((status = 200, body = LogCount)))]
 pub(crate) async fn count_logs(
-    _: Allowed<permit::LogsRead>,
+    caller: Allowed<permit::LogsRead>,
     state: State,
     query: web::Query<CountSearch>,
 ) -> Result<web::Json<LogCount>, ApiError> {
     bounded(&state, &query.q)?;
     let query = query.into_inner();
-    Ok(web::Json(state.edge().read_logs(move |logs| logs.count(&query)).await?))
+    Ok(web::Json(state.edge().read_logs(&caller.rights, move |logs| logs.count(&query)).await?))
 }
 
 /// What is different in a span of time than in an earlier one, pattern by pattern.
 #[utoipa::path(get, path = "/logs/compare", tag = "logs", params(CompareSearch),
     responses((status = 200, body = LogComparison)))]
 pub(crate) async fn compare_logs(
-    _: Allowed<permit::LogsRead>,
+    caller: Allowed<permit::LogsRead>,
     state: State,
     query: web::Query<CompareSearch>,
 ) -> Result<web::Json<LogComparison>, ApiError> {
     bounded(&state, &query.q)?;
     let query = query.into_inner();
-    Ok(web::Json(state.edge().read_logs(move |logs| logs.compare(&query)).await?))
+    Ok(web::Json(state.edge().read_logs(&caller.rights, move |logs| logs.compare(&query)).await?))
 }
 
 /// What is unusual in the last hour, or in another window: levels and patterns with far more lines than
@@ -141,14 +141,14 @@ pub(crate) async fn compare_logs(
 #[utoipa::path(get, path = "/logs/anomalies", tag = "logs", params(AnomalySearch),
     responses((status = 200, body = LogAnomalies)))]
 pub(crate) async fn log_anomalies(
-    _: Allowed<permit::LogsRead>,
+    caller: Allowed<permit::LogsRead>,
     state: State,
     query: web::Query<AnomalySearch>,
 ) -> Result<web::Json<LogAnomalies>, ApiError> {
     bounded(&state, &query.q)?;
     let query = query.into_inner();
     let unusual = move |logs: &LogStore| logs.anomalies(&query, Timestamp::now());
-    Ok(web::Json(state.edge().read_logs(unusual).await?))
+    Ok(web::Json(state.edge().read_logs(&caller.rights, unusual).await?))
 }
 
 /// Refuses a query that is longer than anybody writes.
@@ -165,7 +165,7 @@ pub(super) fn bounded(state: &State, q: &str) -> Result<(), ApiError> {
 #[utoipa::path(get, path = "/logs/lines/{id}", tag = "logs",
     params(("id" = LineId, Path), Neighbours), responses((status = 200, body = LineContext)))]
 pub(crate) async fn read_line(
-    _: Allowed<permit::LogsRead>,
+    caller: Allowed<permit::LogsRead>,
     state: State,
     id: web::Path<LineId>,
     query: web::Query<Neighbours>,
@@ -177,7 +177,8 @@ pub(crate) async fn read_line(
         return Err(ApiError::new(ErrorCode::InvalidParameter, message));
     }
     let id = *id;
-    let context = state.edge().read_logs(move |logs| logs.context(id, before, after)).await?;
+    let context =
+        state.edge().read_logs(&caller.rights, move |logs| logs.context(id, before, after)).await?;
     Ok(web::Json(context))
 }
 
@@ -185,23 +186,25 @@ pub(crate) async fn read_line(
 #[utoipa::path(post, path = "/logs/preview", tag = "logs", request_body = PreviewRequest,
     responses((status = 200, body = LogPreview)))]
 pub(crate) async fn preview_logs(
-    _: Allowed<permit::LogsIngest>,
+    caller: Allowed<permit::LogsIngest>,
     state: State,
     body: web::Json<PreviewRequest>,
 ) -> Result<web::Json<LogPreview>, ApiError> {
     let now = Timestamp::now();
     let preview = move |logs: &LogStore| Ok::<_, SearchError>(logs.preview(&body.lines, now));
-    Ok(web::Json(state.edge().read_logs(preview).await?))
+    Ok(web::Json(state.edge().read_logs(&caller.rights, preview).await?))
 }
 
 /// What is indexed.
 #[utoipa::path(get, path = "/logs/stats", tag = "logs",
     responses((status = 200, body = LogStats)))]
 pub(crate) async fn log_stats(
-    _: Allowed<permit::LogsRead>,
+    caller: Allowed<permit::LogsRead>,
     state: State,
 ) -> Result<web::Json<LogStats>, ApiError> {
-    Ok(web::Json(state.edge().read_logs(|logs| Ok::<_, SearchError>(logs.stats())).await?))
+    Ok(web::Json(
+        state.edge().read_logs(&caller.rights, |logs| Ok::<_, SearchError>(logs.stats())).await?,
+    ))
 }
 
 /// The file itself, neither packed nor inside a form.
@@ -231,7 +234,7 @@ pub(crate) async fn upload_logs(
     let (bytes, path) = (spool.bytes(), spool.path().to_owned());
     let job = state.system.jobs().enqueue_upload(caller.user.id, name, path, bytes).await?;
     spool.hand_over();
-    trail.note(Some(caller.user.id), "logs.upload", name).await;
+    trail.note(&caller.user, "logs.upload", name).await;
     Ok(HttpResponse::Accepted().json(job))
 }
 
@@ -255,7 +258,7 @@ pub(crate) async fn reload_logs(
     })?;
     let reread = Reread { sources, range: TimeRange { from, to } };
     let job = state.system.jobs().enqueue_reindex(Some(caller.user.id), Some(reread)).await?;
-    trail.note(Some(caller.user.id), "logs.reload", &job.id.to_string()).await;
+    trail.note(&caller.user, "logs.reload", &job.id.to_string()).await;
     Ok(HttpResponse::Accepted().json(job))
 }
 
@@ -273,6 +276,6 @@ pub(crate) async fn ingest_path(
             .with_details(serde_json::json!({ "field": "path" })));
     }
     let job = state.system.jobs().enqueue_path(caller.user.id, path).await?;
-    trail.note(Some(caller.user.id), "logs.ingest", &body.path).await;
+    trail.note(&caller.user, "logs.ingest", &body.path).await;
     Ok(HttpResponse::Accepted().json(job))
 }

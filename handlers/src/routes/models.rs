@@ -60,7 +60,7 @@ pub(crate) async fn put_model_name(
     }
     model.name.clone_from(&name);
     state.system.put_model(model).await?;
-    trail.note(Some(caller.user.id), "model.put", &name).await;
+    trail.note(&caller.user, "model.put", &name).await;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -73,7 +73,7 @@ pub(crate) async fn delete_model_name(
     name: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
     state.system.delete_model(&name).await?;
-    trail.note(Some(caller.user.id), "model.delete", &name).await;
+    trail.note(&caller.user, "model.delete", &name).await;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -86,6 +86,6 @@ pub(crate) async fn reload_config(
     (state, trail): (State, Trail),
 ) -> Result<web::Json<Reloaded>, ApiError> {
     let reloaded = state.reload.reload().await?;
-    trail.note(Some(caller.user.id), "config.reload", reloaded.providers.join(",")).await;
+    trail.note(&caller.user, "config.reload", reloaded.providers.join(",")).await;
     Ok(web::Json(reloaded))
 }

@@ -29,6 +29,6 @@ pub(crate) async fn reset_provider(
     name: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
     state.system.reset_provider(&name)?;
-    trail.note(Some(caller.user.id), "provider.reset", &name).await;
+    trail.note(&caller.user, "provider.reset", &name).await;
     Ok(HttpResponse::NoContent().finish())
 }

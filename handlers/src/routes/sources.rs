@@ -34,7 +34,7 @@ pub(crate) async fn create_source(
     body: web::Json<NewSource>,
 ) -> Result<HttpResponse, ApiError> {
     let made = state.system.sources().create(body.into_inner()).await?;
-    trail.note(Some(caller.user.id), "source.create", made.id).await;
+    trail.note(&caller.user, "source.create", made.id).await;
     Ok(HttpResponse::Created().json(made))
 }
 
@@ -59,7 +59,7 @@ pub(crate) async fn change_source(
     body: web::Json<SourceChange>,
 ) -> Result<web::Json<FollowedSource>, ApiError> {
     let changed = state.system.sources().change(*id, body.into_inner()).await?;
-    trail.note(Some(caller.user.id), "source.change", *id).await;
+    trail.note(&caller.user, "source.change", *id).await;
     Ok(web::Json(changed))
 }
 
@@ -72,6 +72,6 @@ pub(crate) async fn delete_source(
     id: web::Path<SourceId>,
 ) -> Result<HttpResponse, ApiError> {
     state.system.sources().delete(*id).await?;
-    trail.note(Some(caller.user.id), "source.delete", *id).await;
+    trail.note(&caller.user, "source.delete", *id).await;
     Ok(HttpResponse::NoContent().finish())
 }

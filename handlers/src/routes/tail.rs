@@ -14,7 +14,7 @@ use super::assistant::{event_stream, with_keep_alive};
 use crate::{
     ApiError,
     edge::{Edge, State},
-    extract::{Allowed, permit},
+    extract::{Allowed, Principal, permit},
 };
 
 /// How often new lines are looked for.
@@ -33,7 +33,7 @@ const LONGEST: Duration = Duration::from_secs(600);
     ("Last-Event-ID" = Option<LineId>, Header, description = "Where a broken stream was.")),
     responses((status = 200, content((LogTail = "text/event-stream")))))]
 pub(crate) async fn tail_logs(
-    _: Allowed<permit::LogsRead>,
+    caller: Allowed<permit::LogsRead>,
     (state, request): (State, HttpRequest),
     query: web::Query<TailSearch>,
 ) -> Result<HttpResponse, ApiError> {
@@ -43,15 +43,17 @@ pub(crate) async fn tail_logs(
     let seat = state.edge().tails().clone().try_acquire_owned();
     let seat = seat.map_err(|_| ApiError::from(ErrorCode::Overloaded))?;
     let (edge, system) = (state.edge().clone(), state.system.clone());
-    let tail = match last_event(&request)? {
-        Some(seen) => Tail { edge, system, search, seen, first: None, ends: ends(), _seat: seat },
+    let (seen, first) = match last_event(&request)? {
+        Some(seen) => (seen, None),
         None => {
             let asked = search.clone();
-            let first = edge.read_logs(move |logs| logs.tail(&asked, None)).await?;
-            let seen = first.as_ref().map_or(LineId(0), |first| first.seen);
-            Tail { edge, system, search, seen, first, ends: ends(), _seat: seat }
+            let look = move |logs: &LogStore| logs.tail(&asked, None);
+            let first = edge.read_logs(&caller.rights, look).await?;
+            (first.as_ref().map_or(LineId(0), |first| first.seen), first)
         }
     };
+    let caller = caller.into_principal();
+    let tail = Tail { edge, system, caller, search, seen, first, ends: ends(), _seat: seat };
     Ok(event_stream().streaming(with_keep_alive(Box::pin(tail.events()))))
 }
 
@@ -70,6 +72,7 @@ fn last_event(request: &HttpRequest) -> Result<Option<LineId>, ApiError> {
 struct Tail {
     edge: Edge,
     system: System,
+    caller: Principal,
     search: TailSearch,
     /// The last line that was looked at.
     seen: LineId,
@@ -96,9 +99,11 @@ impl Tail {
             if self.system.is_draining() || Instant::now() >= self.ends {
                 return None;
             }
+            // The sign-in may have been ended meanwhile, or the account may see less.
+            let rights = self.caller.rights_now(&self.edge)?;
             let (search, seen) = (self.search.clone(), self.seen);
             let look = move |logs: &LogStore| logs.tail(&search, Some(seen));
-            match self.edge.read_logs(look).await {
+            match self.edge.read_logs(&rights, look).await {
                 Ok(Some(newer)) => {
                     self.seen = newer.seen;
                     if !newer.lines.is_empty() {

@@ -96,6 +96,7 @@ fn only<T: PartialEq>(asked: Option<T>, own: T) -> Result<T, ApiError> {
 mod tests {
     use std::sync::Arc;
 
+    use callboard_actors::Rights;
     use callboard_protocol::{ApiKeyId, KeyScope, Role, User, UserId};
 
     use super::*;
@@ -109,16 +110,17 @@ mod tests {
             Arc::new(KeyOfCaller { id, scopes, models: None, budgets })
         });
         let user = User { id: UserId::new(), username, display_name, role };
-        Principal { user, family: None, expires_at: None, via: Via::Bearer, key }
+        let rights = Arc::new(Rights::of_built_in(user.role));
+        Principal { user, rights, family: None, expires_at: None, via: Via::Bearer, key }
     }
 
     #[test]
     fn everybody_sees_what_is_theirs() {
         let other = UsageQuery { user_id: Some(UserId::new()), ..UsageQuery::default() };
-        let admin = caller(Role::Admin, None);
+        let admin = caller(Role::ADMIN, None);
         assert_eq!(filter_for(&admin, UsageQuery::default()).unwrap(), UsageFilter::default());
         assert_eq!(filter_for(&admin, other.clone()).unwrap().user, other.user_id);
-        let viewer = caller(Role::Viewer, None);
+        let viewer = caller(Role::VIEWER, None);
         let own = filter_for(&viewer, UsageQuery::default()).unwrap();
         assert_eq!((own.user, own.key), (Some(viewer.user.id), None));
         assert_eq!(filter_for(&viewer, other).unwrap_err().code(), ErrorCode::Forbidden);
@@ -127,7 +129,7 @@ mod tests {
     #[test]
     fn a_key_sees_its_own_calls_also_an_administrators() {
         let key = ApiKeyId::new();
-        let program = caller(Role::Admin, Some(key));
+        let program = caller(Role::ADMIN, Some(key));
         let own = filter_for(&program, UsageQuery::default()).unwrap();
         assert_eq!((own.user, own.key), (Some(program.user.id), Some(key)));
         let other = UsageQuery { api_key_id: Some(ApiKeyId::new()), ..UsageQuery::default() };

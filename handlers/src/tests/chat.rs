@@ -31,7 +31,7 @@ fn frames(reply: &Reply) -> Vec<ServerFrame> {
 #[actix_web::test]
 async fn a_question_is_answered_whole_and_the_same_question_once() {
     let server = Server::start().await;
-    let token = server.signed_in(Role::Viewer).await.access_token.unwrap();
+    let token = server.signed_in(Role::VIEWER).await.access_token.unwrap();
     let reply = server.call(bearer(post(CHAT, question("q1")), &token)).await;
     assert_eq!(reply.status, StatusCode::OK, "{}", reply.text);
     let answer: Answer = serde_json::from_str(&reply.text).unwrap();
@@ -54,7 +54,7 @@ async fn a_question_is_answered_whole_and_the_same_question_once() {
 #[actix_web::test]
 async fn a_question_is_answered_as_events() {
     let server = Server::start().await;
-    let token = server.signed_in(Role::Viewer).await.access_token.unwrap();
+    let token = server.signed_in(Role::VIEWER).await.access_token.unwrap();
     let ask = post(CHAT, question("q1")).insert_header(("accept", "text/event-stream"));
     let frames = frames(&server.call(bearer(ask, &token)).await);
     assert!(matches!(frames.first(), Some(ServerFrame::Accepted { .. })), "{frames:?}");
@@ -73,7 +73,7 @@ async fn a_question_is_answered_as_events() {
 #[actix_web::test]
 async fn an_empty_question_is_none() {
     let server = Server::start().await;
-    let token = server.signed_in(Role::Viewer).await.access_token.unwrap();
+    let token = server.signed_in(Role::VIEWER).await.access_token.unwrap();
     for content in ["", "  \n"] {
         let reply = server.call(bearer(post(CHAT, json!({ "content": content })), &token)).await;
         assert_eq!(reply.code(), "validation_failed", "{}", reply.text);
@@ -85,7 +85,7 @@ async fn an_upload_becomes_a_job() {
     let limits = EdgeLimits { upload_bytes: 100, ..EdgeLimits::default() };
     let config = EdgeConfig { limits, ..EdgeConfig::default() };
     let server = Server::with(config, auth_config()).await;
-    let token = server.signed_in(Role::Admin).await.access_token.unwrap();
+    let token = server.signed_in(Role::ADMIN).await.access_token.unwrap();
     let upload = |bytes: usize| {
         TestRequest::post()
             .uri("/api/v1/logs/upload?name=app.log")

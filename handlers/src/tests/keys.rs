@@ -44,7 +44,7 @@ impl Server {
 #[actix_web::test]
 async fn a_key_opens_the_routes_of_its_scope_and_no_other() {
     let server = Server::start().await;
-    server.add_user("ada", Role::Admin).await;
+    server.add_user("ada", Role::ADMIN).await;
     let edge = server.edge.clone();
     let app = App::new().configure(|app| edge.configure(app)).wrap(from_fn(observe));
     let app = init_service(app).await;
@@ -77,7 +77,7 @@ async fn a_key_opens_the_routes_of_its_scope_and_no_other() {
 #[actix_web::test]
 async fn a_key_is_good_until_it_ends_in_one_of_the_ways() {
     let server = Server::start().await;
-    server.add_user("ada", Role::Viewer).await;
+    server.add_user("ada", Role::VIEWER).await;
     let now = Timestamp::now();
     let at = |seconds| now.plus(Duration::from_secs(seconds));
     let end = NewApiKey { expires_at: Some(at(10)), ..new_key(&[KeyScope::Chat]) };
@@ -114,7 +114,7 @@ async fn a_key_is_good_until_it_ends_in_one_of_the_ways() {
 #[actix_web::test]
 async fn a_key_comes_in_either_header_and_needs_no_csrf_token() {
     let server = Server::start().await;
-    server.add_user("ada", Role::Viewer).await;
+    server.add_user("ada", Role::VIEWER).await;
     let secret = server.key("ada", new_key(&[KeyScope::UsageRead])).await.secret;
     let usage = "/api/v1/usage";
     let by_bearer = server.call(bearer(get(usage), &secret)).await;
@@ -133,8 +133,8 @@ async fn a_key_comes_in_either_header_and_needs_no_csrf_token() {
 #[actix_web::test]
 async fn keys_are_made_listed_and_revoked_over_rest_and_noted() {
     let server = Server::start().await;
-    server.add_user("ada", Role::Admin).await;
-    server.add_user("vic", Role::Viewer).await;
+    server.add_user("ada", Role::ADMIN).await;
+    server.add_user("vic", Role::VIEWER).await;
     let (ada, vic) = (server.access_token("ada").await, server.access_token("vic").await);
     let keys = "/api/v1/keys";
     let body = json!({ "name": "ci", "scopes": ["chat"] });
@@ -172,7 +172,7 @@ async fn keys_are_made_listed_and_revoked_over_rest_and_noted() {
 #[actix_web::test]
 async fn an_account_has_at_most_fifty_keys() {
     let server = Server::start().await;
-    server.add_user("ada", Role::Viewer).await;
+    server.add_user("ada", Role::VIEWER).await;
     let mut last = None;
     for _ in 0..50 {
         last = Some(server.key("ada", new_key(&[KeyScope::Chat])).await.key);

@@ -54,7 +54,7 @@ async fn the_setup_link_makes_the_administrator_once() {
     let made = server.call(post(SETUP, setup_body(&token, "Ada"))).await;
     let user = tokens(&made).user;
     assert_eq!((user.username.as_str(), user.display_name.as_str()), ("ada", "ada"));
-    assert_eq!(user.role, Role::Admin);
+    assert_eq!(user.role, Role::ADMIN);
 
     assert_eq!(server.call(get(SETUP)).await.json(), json!({ "required": false }));
     let again = server.call(post(SETUP, setup_body(&token, "eve"))).await;
@@ -123,7 +123,7 @@ async fn a_mistake_in_the_form_does_not_use_the_link_up() {
 #[actix_web::test]
 async fn a_program_signs_in_renews_and_signs_out() {
     let server = Server::start().await;
-    let first = server.signed_in(Role::Viewer).await;
+    let first = server.signed_in(Role::VIEWER).await;
     let (access, token) = (first.access_token.unwrap(), first.refresh_token.unwrap());
     assert!(first.csrf_token.is_none());
     assert_eq!(first.expires_in, 600);
@@ -144,7 +144,7 @@ async fn a_program_signs_in_renews_and_signs_out() {
 #[actix_web::test]
 async fn an_access_token_alone_can_end_its_session() {
     let server = Server::start().await;
-    let session = server.signed_in(Role::Viewer).await;
+    let session = server.signed_in(Role::VIEWER).await;
     let access = session.access_token.unwrap();
     let out = server.call(bearer(TestRequest::post().uri(LOGOUT), &access)).await;
     assert_eq!(out.status, StatusCode::NO_CONTENT);
@@ -156,7 +156,7 @@ async fn an_access_token_alone_can_end_its_session() {
 #[actix_web::test]
 async fn a_refresh_token_used_twice_ends_the_session() {
     let server = Server::start().await;
-    let first = server.signed_in(Role::Viewer).await;
+    let first = server.signed_in(Role::VIEWER).await;
     let stolen = first.refresh_token.unwrap();
     let second = tokens(&refresh(&server, &stolen).await);
 
@@ -178,7 +178,7 @@ async fn a_refresh_token_used_twice_ends_the_session() {
 #[actix_web::test]
 async fn what_ended_before_a_restart_stays_ended() {
     let server = Server::start().await;
-    let ended = server.signed_in(Role::Viewer).await;
+    let ended = server.signed_in(Role::VIEWER).await;
     let alive = tokens(&server.login("viewer", "body").await);
     server.identity.logout(&ended.refresh_token.unwrap(), Timestamp::now()).await.unwrap();
 
@@ -200,7 +200,7 @@ async fn a_browser_gets_cookies_that_scripts_and_other_sites_cannot_use() {
     };
     for (config, secure) in [(EdgeConfig::default(), false), (https, true)] {
         let server = Server::with(config, auth_config()).await;
-        server.add_user("ada", Role::Admin).await;
+        server.add_user("ada", Role::ADMIN).await;
         let reply = server.login("ada", "cookie").await;
         let body = tokens(&reply);
         assert!(body.access_token.is_none() && body.refresh_token.is_none());
@@ -235,7 +235,7 @@ async fn a_browser_gets_cookies_that_scripts_and_other_sites_cannot_use() {
 #[actix_web::test]
 async fn a_change_by_cookie_needs_the_csrf_token_of_its_own_session() {
     let server = Server::start().await;
-    server.add_user("ada", Role::Admin).await;
+    server.add_user("ada", Role::ADMIN).await;
     let (mine, other) = (server.login("ada", "cookie").await, server.login("ada", "cookie").await);
     let csrf = |reply: &Reply| reply.cookie("callboard_csrf").value().to_owned();
     assert_eq!(server.call(with_cookies(get(ME), &mine, None)).await.status, StatusCode::OK);
@@ -256,7 +256,7 @@ async fn a_change_by_cookie_needs_the_csrf_token_of_its_own_session() {
 #[actix_web::test]
 async fn renewing_by_cookie_needs_the_csrf_token_too() {
     let server = Server::start().await;
-    server.add_user("ada", Role::Viewer).await;
+    server.add_user("ada", Role::VIEWER).await;
     let mine = server.login("ada", "cookie").await;
     let csrf = mine.cookie("callboard_csrf").value().to_owned();
     let renew = || TestRequest::post().uri(REFRESH);
@@ -272,7 +272,7 @@ async fn renewing_by_cookie_needs_the_csrf_token_too() {
 #[actix_web::test]
 async fn nothing_in_an_answer_tells_who_has_an_account() {
     let server = Server::start().await;
-    server.add_user("ada", Role::Viewer).await;
+    server.add_user("ada", Role::VIEWER).await;
     let mut answers = BTreeSet::new();
     for name in ["ada", "nobody", "local", "not a name", "", &"x".repeat(500)] {
         let body = json!({ "username": name, "password": "not the password" });
@@ -292,7 +292,7 @@ async fn nothing_in_an_answer_tells_who_has_an_account() {
 async fn too_many_attempts_have_to_wait() {
     let auth = AuthConfig { login_per_name: AttemptLimit::new(1, 3), ..auth_config() };
     let server = Server::with(EdgeConfig::default(), auth).await;
-    server.add_user("ada", Role::Viewer).await;
+    server.add_user("ada", Role::VIEWER).await;
     let wrong = || post(LOGIN, json!({ "username": "ada", "password": "wrong" }));
     for _ in 0..3 {
         assert_eq!(server.call(wrong()).await.code(), "invalid_credentials");
@@ -312,7 +312,7 @@ async fn too_many_attempts_have_to_wait() {
 async fn whoever_fails_with_a_name_does_not_lock_its_owner_out() {
     let auth = AuthConfig { login_per_name: AttemptLimit::new(1, 3), ..auth_config() };
     let server = Server::with(EdgeConfig::default(), auth).await;
-    server.add_user("ada", Role::Viewer).await;
+    server.add_user("ada", Role::VIEWER).await;
     let attempt = async |address: &str, password: &str| {
         let body = json!({ "username": "ada", "password": password, "transport": "body" });
         let address = format!("{address}:4711").parse().unwrap();
@@ -328,7 +328,7 @@ async fn whoever_fails_with_a_name_does_not_lock_its_owner_out() {
 #[actix_web::test]
 async fn a_token_that_is_none_is_refused_and_told_apart_from_a_missing_one() {
     let server = Server::start().await;
-    server.add_user("ada", Role::Viewer).await;
+    server.add_user("ada", Role::VIEWER).await;
     let missing = server.call(get(ME)).await;
     assert_eq!(
         (missing.status, missing.code().as_str()),
@@ -344,7 +344,7 @@ async fn a_token_that_is_none_is_refused_and_told_apart_from_a_missing_one() {
     }
     let old = Timestamp::now().minus(Duration::from_secs(3600));
     let body = serde_json::from_value(json!({ "username": "ada", "password": PASSWORD })).unwrap();
-    let session = server.identity.login(&body, None, old).await.unwrap();
+    let session = server.identity.login(&body, &Default::default(), old).await.unwrap();
     let reply = server.call(bearer(get(ME), &session.access_token)).await;
     assert_eq!(reply.code(), "invalid_token");
 }
@@ -352,8 +352,8 @@ async fn a_token_that_is_none_is_refused_and_told_apart_from_a_missing_one() {
 #[actix_web::test]
 async fn a_socket_takes_new_tokens_of_its_own_user_and_ends_with_the_session() {
     let server = Server::start().await;
-    server.add_user("ada", Role::Analyst).await;
-    server.add_user("eve", Role::Admin).await;
+    server.add_user("ada", Role::ANALYST).await;
+    server.add_user("eve", Role::ADMIN).await;
     let now = Timestamp::now();
     let first = tokens(&server.login("ada", "body").await);
     let second = tokens(&server.login("ada", "body").await);
@@ -361,24 +361,24 @@ async fn a_socket_takes_new_tokens_of_its_own_user_and_ends_with_the_session() {
     let caller = server.identity.check_access(&access, Via::Bearer, now).await.unwrap();
     let socket = SocketTokens::new(server.identity.clone(), &caller);
 
-    let (role, expires_at) = socket.check(second.access_token.as_deref().unwrap()).unwrap();
-    assert_eq!(role, Role::Analyst);
+    let expires_at = socket.check(second.access_token.as_deref().unwrap()).unwrap();
+    assert_eq!(socket.standing().unwrap().0, Role::ANALYST);
     assert!(expires_at > now);
     for token in ["x".to_owned(), server.access_token("eve").await] {
         assert_eq!(socket.check(&token).unwrap_err().code, ErrorCode::InvalidToken);
     }
     // From now on the second sign-in carries the socket.
     server.identity.logout(&first.refresh_token.unwrap(), now).await.unwrap();
-    assert!(!socket.is_revoked());
+    assert!(socket.standing().is_some());
     server.identity.logout(&second.refresh_token.unwrap(), now).await.unwrap();
-    assert!(socket.is_revoked());
+    assert!(socket.standing().is_none());
     assert!(socket.check(&second.access_token.unwrap()).is_err());
 }
 
 #[actix_web::test]
 async fn sign_ins_and_failures_stand_in_the_audit_trail() {
     let server = Server::start().await;
-    server.add_user("ada", Role::Analyst).await;
+    server.add_user("ada", Role::ANALYST).await;
     let signed_in = tokens(&server.login("ada", "body").await);
     let wrong = serde_json::json!({ "username": "ada", "password": "wrong wrong wrong" });
     let post = |path, body| TestRequest::post().uri(path).set_json(body);
@@ -390,12 +390,15 @@ async fn sign_ins_and_failures_stand_in_the_audit_trail() {
     trail.reverse();
     // By the machine's operator, on the command line.
     let added = trail.remove(0);
-    assert_eq!((added.action.as_str(), added.object.as_deref()), ("user.add", Some("ada")));
+    assert_eq!(
+        (added.action.as_str(), added.actor_name.as_deref()),
+        ("user.create", Some("local"))
+    );
     let noted: Vec<_> = trail.iter().map(|event| (event.action.as_str(), event.actor)).collect();
     let ada = Some(signed_in.user.id);
     assert_eq!(
         noted,
-        [("auth.login", ada), ("auth.login_failed", None), ("auth.refresh_failed", None)]
+        [("auth.login", ada), ("auth.login_failed", None), ("auth.refresh_reused", ada)]
     );
     assert!(trail.iter().all(|event| event.request_id.is_some()));
     assert!(!format!("{trail:?}").contains("wrong wrong"));

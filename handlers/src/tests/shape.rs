@@ -9,7 +9,7 @@ use super::support::{Server, bearer, get, post};
 #[actix_web::test]
 async fn malformed_input_of_each_kind_is_refused_with_its_own_code() {
     let server = Server::start().await;
-    let token = server.signed_in(Role::Analyst).await.access_token.unwrap();
+    let token = server.signed_in(Role::ANALYST).await.access_token.unwrap();
     let json = ("content-type", "application/json");
     let login = || TestRequest::post().uri("/api/v1/auth/login");
     let large = format!("{{\"username\": \"{}\"}}", "x".repeat(300 * 1024));
@@ -83,7 +83,7 @@ async fn malformed_input_of_each_kind_is_refused_with_its_own_code() {
 #[actix_web::test]
 async fn a_refused_parameter_is_told_what_a_good_one_looks_like() {
     let server = Server::start().await;
-    let token = server.signed_in(Role::Viewer).await.access_token.unwrap();
+    let token = server.signed_in(Role::VIEWER).await.access_token.unwrap();
     for (uri, hint) in [
         ("/api/v1/logs/lines/1042", "L and a number, as in L1042"),
         ("/api/v1/logs/lines/Lx", "L and a number, as in L1042"),
@@ -162,7 +162,7 @@ async fn requests_are_counted_by_pattern_and_never_by_path() {
 #[actix_web::test]
 async fn a_conversation_is_renamed_with_a_title_that_is_one() {
     let server = Server::start().await;
-    let session = server.signed_in(Role::Viewer).await;
+    let session = server.signed_in(Role::VIEWER).await;
     let token = session.access_token.unwrap();
     let now = callboard_protocol::Timestamp::now();
     let made = callboard_entities::queries::conversations::create(
@@ -187,8 +187,8 @@ async fn a_conversation_is_renamed_with_a_title_that_is_one() {
 #[actix_web::test]
 async fn another_users_conversation_does_not_exist() {
     let server = Server::start().await;
-    let owner = server.signed_in(Role::Viewer).await;
-    let admin = server.signed_in(Role::Admin).await.access_token.unwrap();
+    let owner = server.signed_in(Role::VIEWER).await;
+    let admin = server.signed_in(Role::ADMIN).await.access_token.unwrap();
     let now = callboard_protocol::Timestamp::now();
     let made = callboard_entities::queries::conversations::create(
         &server.store,

@@ -16,6 +16,7 @@ use callboard_actors::{
     CacheConfig, ChatConfig, GatewayConfig, JobsConfig, LedgerConfig, Metrics, Parts,
     SessionConfig, System,
 };
+use callboard_entities::queries::sign_ins::SeenFrom;
 use callboard_entities::{DatabaseConfig, Store};
 use callboard_logs::{LogStore, LogsConfig};
 use callboard_protocol::{Reloaded, Role, SignedIn, Timestamp};
@@ -24,7 +25,7 @@ use serde_json::{Value, json};
 
 use crate::{
     AppState, AttemptLimit, AuthConfig, Edge, EdgeConfig, Identity, NewAccount, PasswordCost,
-    Reload, Reloading, observe,
+    Reload, Reloading, identity::Session, observe,
 };
 
 pub(super) const PASSWORD: &str = "kettle-quartz-41";
@@ -77,6 +78,7 @@ pub(super) fn auth_config() -> AuthConfig {
         password: PasswordCost { memory_kib: 8, passes: 1, running: 2, waiting: 64 },
         login_per_name: AttemptLimit::new(10_000, 10_000),
         login_per_address: AttemptLimit::new(10_000, 10_000),
+        login_per_name_everywhere: AttemptLimit::new(10_000, 10_000),
         ..AuthConfig::default()
     }
 }
@@ -147,9 +149,14 @@ impl Server {
 
     /// A new access token of an account, without the detour over HTTP.
     pub(super) async fn access_token(&self, name: &str) -> String {
+        self.session(name, Timestamp::now()).await.access_token
+    }
+
+    /// A sign-in of an account at this instant.
+    pub(super) async fn session(&self, name: &str, at: Timestamp) -> Session {
         let login = json!({ "username": name, "password": PASSWORD });
         let login = serde_json::from_value(login).unwrap();
-        self.identity.login(&login, None, Timestamp::now()).await.unwrap().access_token
+        self.identity.login(&login, &SeenFrom::default(), at).await.unwrap()
     }
 
     pub(super) async fn login(&self, name: &str, transport: &str) -> Reply {
@@ -179,6 +186,7 @@ async fn system(store: &Store, logs: &LogStore, metrics: &Metrics, uploads: &Pat
         ledger: LedgerConfig::default(),
         budgets: callboard_actors::BudgetConfig::default(),
         alerts: callboard_actors::AlertsConfig::default(),
+        audit: callboard_actors::AuditConfig::default(),
         restarts: callboard_actors::RestartPolicy::default(),
         usage: uploads.join("usage"),
         uploads: uploads.to_owned(),

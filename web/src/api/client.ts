@@ -8,7 +8,13 @@ const CSRF_HEADER = "X-CSRF-Token";
 const REFRESHED_AT = "callboard.refreshed_at";
 const REFRESH_LOCK = "callboard-refresh";
 /** Their 401 is about what was typed, or about the refresh token itself. */
-const OWN_401 = new Set(["/auth/login", "/auth/setup", "/auth/refresh", "/auth/logout"]);
+const OWN_401 = new Set([
+  "/auth/login",
+  "/auth/setup",
+  "/auth/link",
+  "/auth/refresh",
+  "/auth/logout",
+]);
 
 export interface RequestOptions {
   method?: "GET" | "POST" | "PATCH" | "DELETE";

@@ -17,6 +17,7 @@ import type {
   Setup,
   SetupState,
   SignedIn,
+  UseLink,
 } from "./types";
 
 export const meQuery = queryOptions({
@@ -84,6 +85,10 @@ export function jobQuery(id: JobId) {
 
 export function signIn(login: Login): Promise<SignedIn> {
   return api.request<SignedIn>("/auth/login", { method: "POST", json: login });
+}
+
+export function spendLink(link: UseLink): Promise<SignedIn> {
+  return api.request<SignedIn>("/auth/link", { method: "POST", json: link });
 }
 
 export function setUp(setup: Setup): Promise<SignedIn> {

@@ -24,6 +24,228 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/admin/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Events, the latest first.
+         * @description For the role `admin` and above.
+         */
+        get: operations["list_audit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/audit/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * All events that match, the latest first, as a file. That it was exported is an event, too.
+         * @description For the role `admin` and above.
+         */
+        get: operations["export_audit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/audit/verify": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Whether the chain of the trail holds. It reads all of it.
+         * @description For the role `admin` and above.
+         */
+        get: operations["verify_audit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/roles": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * All roles: those that are built in, and those that were made here.
+         * @description For the role `admin` and above.
+         */
+        get: operations["list_roles"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/roles/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Make a role, or put this in its place. It counts at once for all of its accounts.
+         * @description For the role `admin` and above.
+         */
+        put: operations["put_role"];
+        post?: never;
+        /**
+         * Delete a role that no account has.
+         * @description For the role `admin` and above.
+         */
+        delete: operations["delete_role"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/users": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The accounts, by name.
+         * @description For the role `admin` and above.
+         */
+        get: operations["list_users"];
+        put?: never;
+        /**
+         * Make an account. Its owner chooses a password with the link in the reply, which is shown once.
+         * @description For the role `admin` and above.
+         */
+        post: operations["create_user"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/users/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One account.
+         * @description For the role `admin` and above.
+         */
+        get: operations["read_user"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete an account with its keys, its sign-ins, and its conversations unless another account gets
+         *     those. Its name and its addresses are erased from the audit trail.
+         * @description For the role `admin` and above.
+         */
+        delete: operations["delete_user"];
+        options?: never;
+        head?: never;
+        /**
+         * Change an account: its role, its names, or whether it opens anything. It counts at once.
+         * @description For the role `admin` and above.
+         */
+        patch: operations["change_user"];
+        trace?: never;
+    };
+    "/api/v1/admin/users/{id}/link": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A new link with which the account's owner chooses a password. The one before is good no longer; the
+         *     password is, until the link is used.
+         * @description For the role `admin` and above.
+         */
+        post: operations["create_link"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/users/{id}/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The sign-ins of an account that are in force.
+         * @description For the role `admin` and above.
+         */
+        get: operations["list_user_sessions"];
+        put?: never;
+        post?: never;
+        /**
+         * Sign an account out everywhere.
+         * @description For the role `admin` and above.
+         */
+        delete: operations["end_user_sessions"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/users/{id}/sessions/{session}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * End one sign-in of an account.
+         * @description For the role `admin` and above.
+         */
+        delete: operations["end_user_session"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/alerts": {
         parameters: {
             query?: never;
@@ -219,6 +441,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/auth/link": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Choose a password with a one-time link, and sign in with it. Other sign-ins of the account end. */
+        post: operations["use_link"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/auth/login": {
         parameters: {
             query?: never;
@@ -273,6 +512,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/auth/password": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Choose another password. All sign-ins end, and a new one begins with the reply.
+         * @description For the role `viewer` and above.
+         */
+        post: operations["change_password"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/auth/refresh": {
         parameters: {
             query?: never;
@@ -285,6 +544,50 @@ export interface paths {
         /** Renew the session. A refresh token is good for one use; used twice, it ends the session. */
         post: operations["refresh"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/auth/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One's own sign-ins that are in force, the one that was seen last first.
+         * @description For the role `viewer` and above.
+         */
+        get: operations["list_own_sessions"];
+        put?: never;
+        post?: never;
+        /**
+         * End all of one's own sign-ins but the one that asks.
+         * @description For the role `viewer` and above.
+         */
+        delete: operations["end_other_sessions"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/auth/sessions/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * End one of one's own sign-ins.
+         * @description For the role `viewer` and above.
+         */
+        delete: operations["end_own_session"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1570,6 +1873,81 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description An account, as an administrator sees it. */
+        Account: {
+            /** @description When it was made. */
+            created_at: components["schemas"]["Timestamp"];
+            /** @description Since when it opens nothing. */
+            disabled_at?: components["schemas"]["Timestamp"];
+            /** @description The name to show. */
+            display_name: string;
+            /** @description Where mail reaches its owner. */
+            email?: string;
+            /** @description Whether it has a password; one that was invited has none yet. */
+            has_password: boolean;
+            /** @description Its id. */
+            id: components["schemas"]["UserId"];
+            /** @description When it was last seen, to a few minutes. */
+            last_seen_at?: components["schemas"]["Timestamp"];
+            /** @description What it may do. */
+            role: components["schemas"]["Role"];
+            /** @description When it was changed last. */
+            updated_at: components["schemas"]["Timestamp"];
+            /** @description The name to sign in with. */
+            username: string;
+        };
+        /** @description The reply of `POST /admin/users`. */
+        AccountCreated: {
+            /** @description The account. */
+            account: components["schemas"]["Account"];
+            /** @description With this its owner chooses a password. */
+            link: components["schemas"]["AccountLink"];
+        };
+        /** @description What went with an account: the reply of `DELETE /admin/users/{id}`. */
+        AccountDeleted: {
+            /**
+             * Format: int64
+             * @description Events of the audit trail from which its name and addresses were erased.
+             */
+            audit_events_erased: number;
+            /**
+             * Format: int64
+             * @description Conversations that were deleted with it.
+             */
+            conversations_deleted: number;
+            /**
+             * Format: int64
+             * @description Conversations that another account has now.
+             */
+            conversations_transferred: number;
+            /**
+             * Format: int64
+             * @description API keys that are gone.
+             */
+            keys_deleted: number;
+        };
+        /** @description A one-time link with which an account gets a password. */
+        AccountLink: {
+            /** @description Until when it is good. */
+            expires_at: components["schemas"]["Timestamp"];
+            /**
+             * @description To be given to its owner by a way that is private; it is shown once. The token stands behind
+             *     `#`, so that it is in no server's log.
+             */
+            url: string;
+        };
+        /** @description The reply of `GET /admin/users`. */
+        AccountPage: {
+            /** @description They, by name. */
+            items: components["schemas"]["Account"][];
+            /** @description Leads to the next page; absent on the last. */
+            next_cursor?: string;
+            /**
+             * Format: int64
+             * @description How many there are in all that match.
+             */
+            total: number;
+        };
         /** @description The reply of `GET /actors`. */
         ActorList: {
             /**
@@ -1903,6 +2281,88 @@ export interface components {
             /** @description `false` asks anew even if the answer is in the cache. */
             use_cache?: boolean;
         };
+        /** @description Whether the chain of the audit trail holds: the reply of `GET /admin/audit/verify`. */
+        AuditCheck: {
+            /** @description What is wrong with it first. */
+            breach?: string;
+            /**
+             * Format: int64
+             * @description Events whose place in the chain was checked.
+             */
+            checked: number;
+            /**
+             * Format: int64
+             * @description Of these, events from which what tells of a person was erased.
+             */
+            erased: number;
+            /**
+             * Format: int64
+             * @description The number of the first event that is kept.
+             */
+            first_seq: number;
+            /**
+             * @description Its hash, as hexadecimal digits. Kept elsewhere, it shows later whether the trail up to there is
+             *     still the same.
+             */
+            head_hash: string;
+            /**
+             * Format: int64
+             * @description The number of the last event that was checked.
+             */
+            head_seq: number;
+            /** @description Whether it does. */
+            intact: boolean;
+            /**
+             * Format: int64
+             * @description Events from before there was a chain.
+             */
+            unchained: number;
+        };
+        /** @description Something that was done, or refused. */
+        AuditEntry: {
+            /** @description What: `auth.login`, `user.change`… */
+            action: string;
+            /** @description Who did it; absent for the server itself, and for somebody unknown. */
+            actor?: components["schemas"]["UserId"];
+            /** @description Their name then, or the one that somebody unknown gave. */
+            actor_name?: string;
+            /** @description From which network address. */
+            address?: string;
+            /** @description When. */
+            at: components["schemas"]["Timestamp"];
+            /** @description More, as what was before and after. */
+            details: Record<string, never>;
+            /** @description Whether what tells of a person was erased, with an account. */
+            erased: boolean;
+            /** @description Its id. */
+            id: components["schemas"]["AuditEventId"];
+            /** @description To what. */
+            object?: string;
+            /** @description In which request. */
+            request_id?: components["schemas"]["RequestId"];
+            /**
+             * Format: int64
+             * @description Its number in the chain; absent of one from before there was a chain.
+             */
+            seq?: number;
+        };
+        /**
+         * Format: uuid
+         * @description One entry of the audit trail.
+         */
+        AuditEventId: string;
+        /**
+         * @description How the audit trail is written to a file.
+         * @enum {string}
+         */
+        AuditExportFormat: "ndjson" | "csv";
+        /** @description The reply of `GET /admin/audit`. */
+        AuditPage: {
+            /** @description They, the latest first. */
+            items: components["schemas"]["AuditEntry"][];
+            /** @description Leads to the next page; absent on the last. */
+            next_cursor?: string;
+        };
         /**
          * @description Who wrote a message.
          * @enum {string}
@@ -2076,6 +2536,29 @@ export interface components {
          * @enum {string}
          */
         Change: "appeared" | "vanished" | "grew" | "shrank";
+        /** @description The body of `PATCH /admin/users/{id}`: what is to be changed. */
+        ChangeAccount: {
+            /** @description A disabled account opens nothing, and neither do its keys; all its sign-ins end. */
+            disabled?: boolean | null;
+            /** @description The name to show. */
+            display_name?: string | null;
+            /** @description Where mail reaches its owner; an empty text takes it away. */
+            email?: string | null;
+            role?: components["schemas"]["Role"] | null;
+        };
+        /** @description The body of `POST /auth/password`: another password for oneself. */
+        ChangePassword: {
+            /**
+             * Format: password
+             * @description The present one.
+             */
+            current: string;
+            /**
+             * Format: password
+             * @description At least 12 characters, at most 1,024 bytes.
+             */
+            password: string;
+        };
         /**
          * @description How somebody is told.
          * @enum {string}
@@ -2199,6 +2682,17 @@ export interface components {
             /** @description The value. */
             value: string;
         };
+        /** @description The body of `POST /admin/users`. */
+        CreateAccount: {
+            /** @description The name to show; the user name when absent. */
+            display_name?: string | null;
+            /** @description Where mail reaches its owner. */
+            email?: string | null;
+            /** @description What it may do. */
+            role: components["schemas"]["Role"];
+            /** @description 1 to 64 of letters, digits, `.`, `_`, `-`, `@`. */
+            username: string;
+        };
         /** @description One thing that the server depends on. */
         Dependency: {
             /** @description Its state. */
@@ -2230,7 +2724,7 @@ export interface components {
          * @description Every error that a client can meet, over REST and over WebSocket alike.
          * @enum {string}
          */
-        ErrorCode: "bad_request" | "invalid_json" | "invalid_parameter" | "invalid_query" | "validation_failed" | "weak_password" | "unknown_frame" | "unknown_model" | "unknown_mode" | "context_too_long" | "content_filtered" | "binary_input" | "unauthenticated" | "invalid_token" | "invalid_credentials" | "invalid_refresh_token" | "invalid_setup_token" | "forbidden" | "csrf_failed" | "origin_refused" | "not_found" | "conversation_not_found" | "turn_not_found" | "line_not_found" | "job_not_found" | "method_not_allowed" | "conflict" | "already_set_up" | "turn_running" | "payload_too_large" | "unsupported_media_type" | "rate_limited" | "spool_full" | "budget_exceeded" | "too_many_connections" | "overloaded" | "draining" | "not_ready" | "provider_unavailable" | "notify_failed" | "storage_unavailable" | "timeout" | "query_too_expensive" | "internal";
+        ErrorCode: "bad_request" | "invalid_json" | "invalid_parameter" | "invalid_query" | "validation_failed" | "weak_password" | "unknown_frame" | "unknown_model" | "unknown_mode" | "context_too_long" | "content_filtered" | "binary_input" | "unauthenticated" | "invalid_token" | "invalid_credentials" | "invalid_refresh_token" | "invalid_link" | "invalid_setup_token" | "forbidden" | "csrf_failed" | "origin_refused" | "not_found" | "conversation_not_found" | "turn_not_found" | "line_not_found" | "job_not_found" | "method_not_allowed" | "conflict" | "already_set_up" | "turn_running" | "payload_too_large" | "unsupported_media_type" | "rate_limited" | "spool_full" | "budget_exceeded" | "too_many_connections" | "overloaded" | "draining" | "not_ready" | "provider_unavailable" | "notify_failed" | "storage_unavailable" | "timeout" | "query_too_expensive" | "internal";
         /** @description All that the engine found for a question. */
         Evidence: {
             /**
@@ -3042,7 +3536,7 @@ export interface components {
          * @description One right, as demanded by an endpoint, a frame or a command.
          * @enum {string}
          */
-        Permission: "account_use" | "chat_use" | "logs_read" | "logs_ingest" | "logs_manage" | "alerts_use" | "alerts_manage" | "jobs_read" | "jobs_manage" | "cache_read" | "cache_manage" | "providers_read" | "providers_manage" | "keys_use" | "keys_manage" | "usage_read" | "usage_read_all" | "gateway_use";
+        Permission: "account_use" | "chat_use" | "logs_read" | "logs_ingest" | "logs_manage" | "alerts_use" | "alerts_manage" | "jobs_read" | "jobs_manage" | "cache_read" | "cache_manage" | "providers_read" | "providers_manage" | "keys_use" | "keys_manage" | "usage_read" | "usage_read_all" | "gateway_use" | "users_manage" | "audit_read";
         /** @description What would become of a record. */
         PreviewRecord: {
             /** @description Its fields, as queries name them. */
@@ -3144,6 +3638,18 @@ export interface components {
             /** @description Why something that came in is not indexed yet. */
             problem: string | null;
         };
+        /** @description The body of `PUT /admin/roles/{name}`. */
+        PutRole: {
+            /** @description What it is for. */
+            description?: string;
+            /** @description What its accounts may do. */
+            permissions: components["schemas"]["Permission"][];
+            /**
+             * @description Patterns of the names of the only sources whose lines its accounts see, as `nginx` or
+             *     `/var/log/web/*`; all when absent.
+             */
+            sources?: string[] | null;
+        };
         /** @description The most frequent values of one kind. */
         Ranking: {
             /**
@@ -3188,10 +3694,28 @@ export interface components {
          */
         RequestId: string;
         /**
-         * @description What an account is allowed to be.
-         * @enum {string}
+         * @description The name of a role: one that is built in, or one that an administrator made. A small letter, then
+         *     up to 31 small letters, digits, `-` and `_`.
          */
-        Role: "viewer" | "analyst" | "admin";
+        Role: string;
+        /** @description A role. */
+        RoleDetails: {
+            /** @description Whether it is always there and as it is. */
+            built_in: boolean;
+            /** @description What it is for. */
+            description: string;
+            /** @description Its name. */
+            name: components["schemas"]["Role"];
+            /** @description What its accounts may do. */
+            permissions: components["schemas"]["Permission"][];
+            /** @description Patterns of the names of the only sources whose lines its accounts see; absent: all. */
+            sources?: string[];
+        };
+        /** @description All roles. */
+        RoleList: {
+            /** @description They: those that are built in first, then the others by name. */
+            items: components["schemas"]["RoleDetails"][];
+        };
         /**
          * @description How found lines are ordered.
          * @enum {string}
@@ -3511,6 +4035,43 @@ export interface components {
             /** @description Its number among those of its kind. */
             shard: number;
         };
+        /** @description A sign-in that is in force. */
+        SignIn: {
+            /** @description The network address that it was last seen from. */
+            address?: string;
+            /** @description Whether the request that asks belongs to it. */
+            current: boolean;
+            /** @description What the client called itself, at most 200 characters. */
+            device?: string;
+            /** @description Its id. */
+            id: components["schemas"]["TokenFamilyId"];
+            /** @description When it was last renewed: to the lifetime of an access token. */
+            last_seen_at: components["schemas"]["Timestamp"];
+            /** @description How it was done. */
+            method: components["schemas"]["SignInMethod"];
+            /** @description When it was done. */
+            started_at: components["schemas"]["Timestamp"];
+            /** @description Whose it is. */
+            user_id: components["schemas"]["UserId"];
+        };
+        /** @description Sign-ins that are in force, the one that was seen last first. */
+        SignInList: {
+            /** @description They. */
+            items: components["schemas"]["SignIn"][];
+        };
+        /**
+         * @description How somebody signed in.
+         * @enum {string}
+         */
+        SignInMethod: "password" | "link";
+        /** @description How many sign-ins were ended. */
+        SignInsEnded: {
+            /**
+             * Format: int64
+             * @description So many.
+             */
+            ended: number;
+        };
         /** @description A new session: the reply of `/auth/setup`, `/auth/login` and `/auth/refresh`. */
         SignedIn: {
             /** @description For `Authorization: Bearer`; absent when it was set as a cookie. */
@@ -3673,6 +4234,11 @@ export interface components {
          */
         Timestamp: string;
         /**
+         * Format: uuid
+         * @description All refresh tokens that descend from one sign-in.
+         */
+        TokenFamilyId: string;
+        /**
          * @description How the caller keeps its tokens.
          * @enum {string}
          */
@@ -3792,6 +4358,18 @@ export interface components {
             /** @description What they used. */
             tokens: components["schemas"]["CallTokens"];
         };
+        /** @description The body of `POST /auth/link`: an account's password, by a one-time link. */
+        UseLink: {
+            /**
+             * Format: password
+             * @description At least 12 characters, at most 1,024 bytes.
+             */
+            password: string;
+            /** @description From the link. */
+            token: string;
+            /** @description How to hand out the tokens. */
+            transport?: components["schemas"]["TokenTransport"];
+        };
         /** @description An account, as its owner sees it. */
         User: {
             /** @description The name to show. */
@@ -3876,6 +4454,511 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["ActorList"];
                 };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_audit: {
+        parameters: {
+            query?: {
+                /** @description Done by this account. */
+                actor?: components["schemas"]["UserId"];
+                /** @description This action, or all that begin so when it ends with a dot: `auth.` */
+                action?: string;
+                /** @description Done to this. */
+                object?: string;
+                /** @description At this instant or later. */
+                from?: components["schemas"]["Timestamp"];
+                /** @description Before this instant. */
+                to?: components["schemas"]["Timestamp"];
+                /** @description At most so many; 50 when absent. */
+                limit?: number;
+                /** @description From the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditPage"];
+                };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    export_audit: {
+        parameters: {
+            query?: {
+                /** @description Done by this account. */
+                actor?: components["schemas"]["UserId"];
+                /** @description This action, or all that begin so when it ends with a dot: `auth.` */
+                action?: string;
+                /** @description Done to this. */
+                object?: string;
+                /** @description At this instant or later. */
+                from?: components["schemas"]["Timestamp"];
+                /** @description Before this instant. */
+                to?: components["schemas"]["Timestamp"];
+                /** @description JSON lines when absent. */
+                format?: components["schemas"]["AuditExportFormat"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": string;
+                    "text/csv": string;
+                };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    verify_audit: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditCheck"];
+                };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_roles: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RoleList"];
+                };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    put_role: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: components["schemas"]["Role"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PutRole"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RoleDetails"];
+                };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    delete_role: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: components["schemas"]["Role"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_users: {
+        parameters: {
+            query?: {
+                /** @description A part of a name, or of the address for mail, in any case. */
+                q?: string;
+                /** @description Of this role. */
+                role?: components["schemas"]["Role"];
+                /** @description Disabled ones, or the others; both when absent. */
+                disabled?: boolean;
+                /** @description At most so many; 50 when absent. */
+                limit?: number;
+                /** @description From the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AccountPage"];
+                };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    create_user: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CreateAccount"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AccountCreated"];
+                };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    read_user: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["UserId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Account"];
+                };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    delete_user: {
+        parameters: {
+            query?: {
+                /** @description The account that gets the conversations; absent, they are deleted. */
+                transfer_to?: components["schemas"]["UserId"];
+            };
+            header?: never;
+            path: {
+                id: components["schemas"]["UserId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AccountDeleted"];
+                };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    change_user: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["UserId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChangeAccount"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Account"];
+                };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    create_link: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["UserId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AccountLink"];
+                };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_user_sessions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["UserId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignInList"];
+                };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    end_user_sessions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["UserId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignInsEnded"];
+                };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    end_user_session: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["UserId"];
+                session: components["schemas"]["TokenFamilyId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description It failed; `code` says why. */
             default: {
@@ -4272,6 +5355,39 @@ export interface operations {
             };
         };
     };
+    use_link: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UseLink"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignedIn"];
+                };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     login: {
         parameters: {
             query?: never;
@@ -4365,6 +5481,39 @@ export interface operations {
             };
         };
     };
+    change_password: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChangePassword"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignedIn"];
+                };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     refresh: {
         parameters: {
             query?: never;
@@ -4386,6 +5535,93 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["SignedIn"];
                 };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_own_sessions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignInList"];
+                };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    end_other_sessions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignInsEnded"];
+                };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    end_own_session: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["TokenFamilyId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description It failed; `code` says why. */
             default: {

@@ -33,6 +33,7 @@ export type PatternPage = Schemas["PatternPage"];
 export type SearchOrder = Schemas["SearchOrder"];
 export type SearchedEvidence = Schemas["SearchedEvidence"];
 export type Setup = Schemas["Setup"];
+export type UseLink = Schemas["UseLink"];
 export type SetupState = Schemas["SetupState"];
 export type SignedIn = Schemas["SignedIn"];
 export type SourceId = Schemas["SourceId"];

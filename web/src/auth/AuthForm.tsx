@@ -2,6 +2,19 @@
 import { type ComponentProps, type ReactNode, useId } from "react";
 import { Mark } from "../ui/icons";
 
+export const LEAST_PASSWORD = 12;
+
+/** What is wrong with a new password, as far as the page can tell. */
+export function problemsOfPassword(fields: { password: string; again: string }): {
+  password?: string;
+  again?: string;
+} {
+  if ([...fields.password].length < LEAST_PASSWORD) {
+    return { password: `At least ${LEAST_PASSWORD} characters.` };
+  }
+  return fields.password === fields.again ? {} : { again: "The two passwords differ." };
+}
+
 export function AuthCard({
   title,
   lead,

@@ -6,10 +6,9 @@ import { meQuery, setUp, setupQuery } from "../api/queries";
 import { Button, buttonClass } from "../ui/Button";
 import { Failure, InlineFailure } from "../ui/Failure";
 import { useTitle } from "../ui/hooks";
-import { AuthCard, TextField } from "./AuthForm";
-import { setupToken, tokenFromPaste } from "./setupToken";
+import { AuthCard, LEAST_PASSWORD, problemsOfPassword, TextField } from "./AuthForm";
+import { oneTimeToken, tokenFromPaste } from "./oneTimeToken";
 
-const LEAST_PASSWORD = 12;
 const USERNAME = /^[A-Za-z0-9._@-]{1,64}$/;
 
 interface Fields {
@@ -28,12 +27,7 @@ export function problemsOf(fields: Fields): Problems {
   if (!USERNAME.test(fields.username.trim())) {
     problems.username = "1 to 64 letters, digits, or . _ - @";
   }
-  if ([...fields.password].length < LEAST_PASSWORD) {
-    problems.password = `At least ${LEAST_PASSWORD} characters.`;
-  } else if (fields.password !== fields.again) {
-    problems.again = "The two passwords differ.";
-  }
-  return problems;
+  return { ...problems, ...problemsOfPassword(fields) };
 }
 
 export function SetupScreen() {
@@ -63,7 +57,7 @@ export function SetupScreen() {
 }
 
 function SetupForm() {
-  const token = setupToken();
+  const token = oneTimeToken();
   const client = useQueryClient();
   const navigate = useNavigate();
   const [fields, setFields] = useState<Fields>({

@@ -417,6 +417,9 @@ impl Inquiry<'_> {
     }
 
     fn is_indexed(&self, word: &str) -> Result<bool, SearchError> {
+        if self.snapshot.visible.is_some() {
+            return self.occurs_ever(&Clause::text(word));
+        }
         let term = IndexTerm::from_field_text(self.snapshot.fields.text, word);
         Ok(self.snapshot.searcher.doc_freq(&term)? > 0)
     }

@@ -34,6 +34,8 @@ pub(crate) struct Compiler<'a> {
     pub(crate) catalogue: &'a Catalogue,
     pub(crate) patterns: &'a Patterns,
     pub(crate) chunks: Option<&'a Chunks>,
+    /// The numbers of the only sources in which is searched; none: in all.
+    pub(crate) visible: Option<&'a [u64]>,
     /// How many lines may be read.
     pub(crate) allowance: Arc<Allowance>,
     pub(crate) formats: Formats,
@@ -49,7 +51,10 @@ impl Compiler<'_> {
         source: Option<u64>,
     ) -> Box<dyn Query> {
         let only = source.map(|number| self.one_of(self.fields.source, std::iter::once(number)));
-        let mut filters: Vec<_> = in_range(self.fields, range).into_iter().chain(only).collect();
+        let visible =
+            self.visible.map(|numbers| self.one_of(self.fields.source, numbers.iter().copied()));
+        let in_range = in_range(self.fields, range);
+        let mut filters: Vec<_> = in_range.into_iter().chain(only).chain(visible).collect();
         let clauses =
             if let Clause::All(clauses) = clause { clauses } else { std::slice::from_ref(clause) };
         match (clauses, &mut filters[..]) {

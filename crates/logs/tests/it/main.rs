@@ -16,3 +16,4 @@ mod redaction;
 mod reindex;
 mod retention;
 mod search;
+mod visibility;

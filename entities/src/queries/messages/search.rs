@@ -2,8 +2,7 @@
 
 use callboard_protocol::{MessageHit, MessageHits, MessageId, Timestamp, UserId};
 use sea_orm::{
-    ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect,
-    sea_query::{Expr, LikeExpr},
+    ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr,
 };
 
 use super::excerpt::excerpt;
@@ -14,7 +13,7 @@ use crate::{
         message::{Column, Entity},
     },
     queries::conversations::conversation_of,
-    value::{clean, from_name},
+    value::{clean, containing, from_name},
 };
 
 /// More words than this are not looked at: each costs a pass over the messages.
@@ -39,10 +38,7 @@ pub async fn search(
                 .find_also_related(conversation::Entity)
                 .filter(Column::OwnerId.eq(owner.0));
             for word in &words {
-                find = find.filter(
-                    Expr::col((Entity, Column::Folded))
-                        .like(LikeExpr::new(pattern(word)).escape('\\')),
-                );
+                find = find.filter(Expr::col((Entity, Column::Folded)).like(containing(word)));
             }
             let rows = find
                 .order_by_desc(Column::CreatedAt)
@@ -74,17 +70,4 @@ fn split(words: &str) -> Vec<String> {
         .take(MOST_WORDS)
         .map(|word| word.chars().take(LONGEST_WORD).collect())
         .collect()
-}
-
-/// A pattern that finds `word` itself, whatever it holds.
-fn pattern(word: &str) -> String {
-    let mut pattern = String::from("%");
-    for character in word.chars() {
-        if matches!(character, '%' | '_' | '\\') {
-            pattern.push('\\');
-        }
-        pattern.push(character);
-    }
-    pattern.push('%');
-    pattern
 }

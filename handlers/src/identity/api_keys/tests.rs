@@ -23,7 +23,7 @@ fn good_key(at: Timestamp) -> Remembered {
             id: UserId::new(),
             username: "ada".to_owned(),
             display_name: "Ada".to_owned(),
-            role: Role::Viewer,
+            role: Role::VIEWER,
         },
         key: Arc::new(KeyOfCaller {
             id: ApiKeyId::new(),

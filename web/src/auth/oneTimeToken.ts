@@ -1,5 +1,7 @@
-// The one-time token of the setup link. It is taken out of the address before anything else runs,
-// so that it stays neither in the history nor in a referrer.
+// The one-time token of a link: of setup, or for a password. It is taken out of the address before
+// anything else runs, so that it stays neither in the history nor in a referrer.
+
+const PATHS = ["/setup", "/link"];
 
 let taken: string | null = null;
 
@@ -12,23 +14,23 @@ export function tokenOf(search: string, hash: string): string | null {
   return inFragment ?? (fragment && !fragment.includes("=") ? decodeURIComponent(fragment) : null);
 }
 
-export function takeSetupToken(): void {
-  if (location.pathname !== "/setup") return;
+export function takeToken(): void {
+  if (!PATHS.includes(location.pathname)) return;
   taken = tokenOf(location.search, location.hash);
-  if (location.search || location.hash) history.replaceState(null, "", "/setup");
+  if (location.search || location.hash) history.replaceState(null, "", location.pathname);
 }
 
 /**
  * The link may be opened in a tab that shows the form already. Only the fragment changes then, and
  * the browser loads nothing.
  */
-export function reloadOnSetupLink(): void {
+export function reloadOnLink(): void {
   addEventListener("hashchange", () => {
-    if (location.pathname === "/setup" && tokenOf("", location.hash)) location.reload();
+    if (PATHS.includes(location.pathname) && tokenOf("", location.hash)) location.reload();
   });
 }
 
-export function setupToken(): string | null {
+export function oneTimeToken(): string | null {
   return taken;
 }
 
