@@ -12,6 +12,7 @@ pub(crate) mod log_source;
 pub(crate) mod message;
 pub(crate) mod refresh_token;
 pub(crate) mod role;
+pub(crate) mod second_factor;
 pub(crate) mod setting;
 pub(crate) mod sign_in;
 pub(crate) mod usage_event;

@@ -41,6 +41,8 @@ pub enum Clash {
     RoleInUse,
     /// There is no role of this name.
     NoSuchRole,
+    /// The account has a second factor already.
+    SecondFactor,
     /// Another log source has the name.
     SourceName,
     /// Another alert rule has the name.
@@ -99,6 +101,10 @@ impl StoreError {
             }
             Self::Conflict { what: Clash::RoleInUse } => {
                 let message = "Accounts have this role: give them another one first.";
+                return ClientError::new(ErrorCode::Conflict, message);
+            }
+            Self::Conflict { what: Clash::SecondFactor } => {
+                let message = "This account has a second factor: take it away first.";
                 return ClientError::new(ErrorCode::Conflict, message);
             }
             Self::Conflict { what: Clash::NoSuchRole } => {

@@ -13,6 +13,7 @@ pub mod keys;
 pub mod links;
 pub mod messages;
 pub mod roles;
+pub mod second_factors;
 pub mod settings;
 pub mod setup;
 pub mod sign_ins;

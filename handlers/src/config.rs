@@ -7,6 +7,7 @@
 
 use std::{net::IpAddr, num::NonZeroU32, path::PathBuf};
 
+use callboard_protocol::Role;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, Serialize};
 use url::Url;
@@ -203,6 +204,8 @@ pub struct AuthConfig {
     /// How long the links are good with which an invited account, or one whose password is lost, gets a
     /// password, in seconds.
     pub account_link_s: u64,
+    /// The roles whose accounts may do nothing before they have a second factor.
+    pub second_factor_roles: Vec<Role>,
     /// Sign-in attempts per user name from everywhere, above which each is delayed.
     pub login_per_name_everywhere: AttemptLimit,
 }
@@ -215,6 +218,7 @@ impl Default for AuthConfig {
             refresh_token_s: 30 * 24 * 3600,
             setup_link_s: 3600,
             account_link_s: 3 * 24 * 3600,
+            second_factor_roles: Vec::new(),
             password: PasswordCost::default(),
             login_per_name: AttemptLimit::new(10, 5),
             login_per_address: AttemptLimit::new(60, 20),

@@ -64,6 +64,8 @@ pub struct Principal {
     pub rights: Arc<Rights>,
     /// The sign-in that the token descends from; none on the Unix socket.
     pub family: Option<TokenFamilyId>,
+    /// Whether they showed a second factor.
+    pub second_factor: bool,
     /// When the token ends; never on the Unix socket.
     pub expires_at: Option<Timestamp>,
     /// How they showed it.
@@ -82,7 +84,8 @@ impl Principal {
     /// What they may do now, if they still may read logs: for what goes on long after it was asked for.
     pub(crate) fn rights_now(&self, edge: &Edge) -> Option<Arc<Rights>> {
         let identity = &edge.state()?.identity;
-        let (_, rights) = identity.standing(self.user.id, self.user.role, self.family)?;
+        let (_, rights) =
+            identity.standing(self.user.id, self.user.role, (self.family, self.second_factor))?;
         let over = self.expires_at.is_some_and(|end| Timestamp::now() >= end);
         rights.may(Permission::LogsRead).then_some(rights).filter(|_| !over)
     }
@@ -374,7 +377,8 @@ mod tests {
         };
         let key = Some(Arc::new(key));
         let rights = Arc::new(Rights::of_built_in(user.role));
-        Principal { user, rights, family: None, expires_at: None, via: Via::ApiKey, key }
+        let (family, expires_at, via) = (None, None, Via::ApiKey);
+        Principal { user, rights, family, second_factor: false, expires_at, via, key }
     }
 
     #[test]

@@ -14,6 +14,8 @@ mod keys;
 mod password;
 mod revoked;
 mod roles;
+mod seal;
+mod second_factor;
 mod socket_tokens;
 mod standing;
 mod throttle;
@@ -46,6 +48,7 @@ use self::{
     password::Passwords,
     revoked::RevokedFamilies,
     roles::Roles,
+    seal::Seal,
     standing::Standings,
     throttle::LoginThrottle,
 };
@@ -78,6 +81,8 @@ struct Inner {
     roles: Roles,
     throttle: LoginThrottle,
     api_keys: ApiKeys,
+    seal: Seal,
+    second_factor_roles: Vec<Role>,
     refresh_lifetime: Duration,
     setup_lifetime: Duration,
     link_lifetime: Duration,
@@ -123,6 +128,8 @@ impl Identity {
             roles: Roles::new(stored_roles::list(&store).await?),
             throttle: LoginThrottle::new(config),
             api_keys: ApiKeys::default(),
+            seal: Seal::new(&secret)?,
+            second_factor_roles: config.second_factor_roles.clone(),
             refresh_lifetime: Duration::from_secs(config.refresh_token_s),
             setup_lifetime: Duration::from_secs(config.setup_link_s),
             link_lifetime: Duration::from_secs(config.account_link_s),
@@ -226,8 +233,14 @@ impl Identity {
         let right = self.0.passwords.verify(&login.password, hash.clone()).await?;
         match (user, hash) {
             (Some(user), Some(hash)) if right => {
+                let code = login.code.as_deref();
+                let method = if self.check_second_factor(&user, code, now).await? {
+                    SignInMethod::PasswordAndCode
+                } else {
+                    SignInMethod::Password
+                };
                 self.renew_hash(&user, &login.password, hash).await;
-                self.begin(user, SignInMethod::Password, from, now).await
+                self.begin(user, method, from, now).await
             }
             _ => Err(ErrorCode::InvalidCredentials.into()),
         }
@@ -267,10 +280,11 @@ impl Identity {
         match tokens::rotate(store, &hash, &keys::token_hash(&fresh), expires_at, now).await? {
             Rotation::Rotated { user, family } => {
                 // One from before sign-ins were noted was done with a password.
-                let method = SignInMethod::Password;
+                let method = sign_ins::method_of(store, family).await?;
+                let method = method.unwrap_or(SignInMethod::Password);
                 let seen = Seen { family, user: user.id, method, from, expires_at };
                 sign_ins::note(store, &seen, now).await?;
-                Ok(self.session(user, family, fresh, now)?)
+                Ok(self.session(user, (family, method), fresh, now)?)
             }
             Rotation::Reused { user_id, family } => {
                 self.end_access(family, now);
@@ -327,8 +341,9 @@ impl Identity {
     /// Whoever may open the Unix socket in the data folder.
     pub(crate) fn local_operator(&self) -> Principal {
         let user = self.0.local.clone();
-        let rights = self.rights(Role::ADMIN);
-        Principal { user, rights, family: None, expires_at: None, via: Via::LocalSocket, key: None }
+        let (rights, via) = (self.rights(Role::ADMIN), Via::LocalSocket);
+        let (family, expires_at, key) = (None, None, None);
+        Principal { user, rights, family, second_factor: true, expires_at, via, key }
     }
 
     /// What the account of a token is and may do now; none when it opens nothing, or its sign-in was
@@ -337,11 +352,11 @@ impl Identity {
         &self,
         user: UserId,
         role: Role,
-        family: Option<TokenFamilyId>,
+        (family, second_factor): (Option<TokenFamilyId>, bool),
     ) -> Option<(Role, Arc<Rights>)> {
         let ended = family.is_some_and(|family| self.is_revoked(family));
         let role = self.0.standings.role_of(user, role).filter(|_| !ended)?;
-        Some((role, self.rights(role)))
+        Some((role, self.rights_with(role, second_factor)))
     }
 
     /// Whether the CSRF token is that of the session.
@@ -362,10 +377,11 @@ impl Identity {
         let role = role.ok_or_else(|| {
             ApiError::from(ErrorCode::InvalidToken).caused_by("the account opens nothing")
         })?;
-        let rights = self.rights(role);
+        let rights = self.rights_with(role, claims.mfa);
         let user =
             User { id: claims.sub, username: claims.name, display_name: claims.display, role };
-        Ok(Principal { user, rights, family: Some(claims.family), expires_at, via, key: None })
+        let (family, second_factor) = (Some(claims.family), claims.mfa);
+        Ok(Principal { user, rights, family, second_factor, expires_at, via, key: None })
     }
 
     async fn check_family(&self, claims: &Claims, now: Timestamp) -> Result<(), ApiError> {
@@ -404,18 +420,20 @@ impl Identity {
         tokens::insert(&self.0.store, &new, now).await?;
         let seen = Seen { family, user: user.id, method, from, expires_at: new.expires_at };
         sign_ins::note(&self.0.store, &seen, now).await?;
-        self.session(user, family, token, now)
+        self.session(user, (family, method), token, now)
     }
 
     fn session(
         &self,
         user: User,
-        family: TokenFamilyId,
+        (family, method): (TokenFamilyId, SignInMethod),
         refresh_token: String,
         now: Timestamp,
     ) -> Result<Session, ApiError> {
+        let second_factor = method == SignInMethod::PasswordAndCode;
+        let subject = Subject { user: &user, family, second_factor };
         Ok(Session {
-            access_token: self.0.access.issue(&Subject { user: &user, family }, now)?,
+            access_token: self.0.access.issue(&subject, now)?,
             refresh_token,
             csrf_token: self.0.csrf.token(family),
             access_lifetime: self.0.access.lifetime(),

@@ -23,6 +23,7 @@ mod m20261127_000012_create_alerts;
 mod m20261127_000013_create_log_holds;
 mod m20261127_000014_create_roles_and_sign_ins;
 mod m20261127_000015_chain_audit_events;
+mod m20261127_000016_create_second_factors;
 mod run;
 
 pub use run::{MigrateError, MigrationState, status, up};

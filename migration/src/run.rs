@@ -82,6 +82,7 @@ impl MigratorTrait for Migrator {
             Box::new(crate::m20261127_000013_create_log_holds::Migration),
             Box::new(crate::m20261127_000014_create_roles_and_sign_ins::Migration),
             Box::new(crate::m20261127_000015_chain_audit_events::Migration),
+            Box::new(crate::m20261127_000016_create_second_factors::Migration),
         ]
     }
 }

@@ -354,3 +354,38 @@ async fn a_turn_is_stopped_over_rest_by_its_owner_alone() {
     assert_eq!(again.status(), StatusCode::NO_CONTENT);
     vendor.release();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_turn_is_told_once_however_fast_it_ends() {
+    let vendor = FakeVendor::start().await;
+    vendor.always(Reply::text(&["hello"]));
+    let launch = Launch::on(Database::Sqlite).await.provider(&vendor);
+    let server = launch.set("session.frames_per_second=1000").start().await;
+    let ada = server.admin().await;
+    let mut socket = ada.connect().await;
+    socket.send(&ClientFrame::Message(fresh("hello?"))).await;
+    let (conversation, _) = accepted(&mut socket).await;
+    rest_of_turn(&mut socket).await;
+    for _ in 0..100 {
+        let ask = Ask { conversation_id: Some(conversation), ..fresh("again?") };
+        socket.send(&ClientFrame::Message(ask)).await;
+        let mut ended = None;
+        // What came before `accepted` counts, too.
+        let turn = loop {
+            match socket.next().await {
+                ServerFrame::Accepted { turn_id, .. } => break turn_id,
+                ServerFrame::StreamEnd { turn_id, .. } => {
+                    assert_eq!(ended.replace(turn_id), None, "one turn has one end");
+                }
+                _ => {}
+            }
+        };
+        if ended.is_none() {
+            let frames = rest_of_turn(&mut socket).await;
+            let of_others = frames.iter().find(
+                |frame| matches!(frame, ServerFrame::StreamEnd { turn_id, .. } if *turn_id != turn),
+            );
+            assert!(of_others.is_none(), "another turn is told again: {of_others:?}");
+        }
+    }
+}

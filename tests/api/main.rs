@@ -43,6 +43,7 @@ mod replies;
 mod resume;
 mod roles;
 mod routing;
+mod second_factor;
 mod shutdown;
 mod signin;
 mod slow_reader;

@@ -35,6 +35,10 @@ const ROUTES: &[(&str, &str, Least)] = &[
     ("GET",    "/metrics",                            Least::Machine),
     ("GET",    "/api/v1/auth/me",                     Least::Viewer),
     ("POST",   "/api/v1/auth/password",               Least::Viewer),
+    ("GET",    "/api/v1/auth/second-factor",          Least::Viewer),
+    ("POST",   "/api/v1/auth/second-factor",          Least::Viewer),
+    ("POST",   "/api/v1/auth/second-factor/confirm",  Least::Viewer),
+    ("DELETE", "/api/v1/auth/second-factor",          Least::Viewer),
     ("GET",    "/api/v1/auth/sessions",               Least::Viewer),
     ("DELETE", "/api/v1/auth/sessions",               Least::Viewer),
     ("DELETE", "/api/v1/auth/sessions/{id}",          Least::Viewer),
@@ -123,6 +127,7 @@ const ROUTES: &[(&str, &str, Least)] = &[
     ("PATCH",  "/api/v1/admin/users/{id}",            Least::Admin),
     ("DELETE", "/api/v1/admin/users/{id}",            Least::Admin),
     ("POST",   "/api/v1/admin/users/{id}/link",       Least::Admin),
+    ("DELETE", "/api/v1/admin/users/{id}/second-factor", Least::Admin),
     ("GET",    "/api/v1/admin/users/{id}/sessions",   Least::Admin),
     ("DELETE", "/api/v1/admin/users/{id}/sessions",   Least::Admin),
     ("DELETE", "/api/v1/admin/users/{id}/sessions/{session}", Least::Admin),
@@ -162,6 +167,9 @@ fn good(method: &str, path: &str) -> (&'static str, Option<Value>) {
         ("POST", "auth/login") => json!({ "username": "nobody", "password": "x" }),
         ("POST", "auth/refresh") => json!({ "refresh_token": "x" }),
         ("POST", "auth/link") => json!({ "token": "x", "password": "x" }),
+        ("POST", "auth/second-factor/confirm") | ("DELETE", "auth/second-factor") => {
+            json!({ "code": "000000" })
+        }
         ("POST", "auth/password") => json!({ "current": "x", "password": "x" }),
         ("POST", "admin/users") => json!({ "username": "x", "role": "viewer" }),
         ("PATCH", end) if end.starts_with("admin/users/") => json!({ "display_name": "x" }),
@@ -228,6 +236,7 @@ fn check(
                 "/alerts/",
                 "/holds/",
                 "/admin/",
+                "/second-factor",
                 "/sessions/",
             ]
             .iter()

@@ -10,6 +10,7 @@
 //   CALLBOARD_E2E_ARTIFACTS  where screenshots go (default: a new folder in the temporary one)
 //   CALLBOARD_E2E_CHROMIUM   the browser (default: /usr/bin/chromium)
 import assert from "node:assert/strict";
+import { createHmac } from "node:crypto";
 import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
@@ -41,11 +42,12 @@ const axeSource = await readFile(createRequire(import.meta.url).resolve("axe-cor
 
 /** What the browser complained of; any of it fails the journey. */
 const complaints = [];
-/** Responses that the journey expects to fail: the first look of somebody not signed in, and at
- * what is not there. */
+/** Responses that the journey expects to fail: the first look of somebody not signed in, a password
+ * that needs a code, and the look at what is not there. */
 const EXPECTED_FAILURES = [
   { path: /\/api\/v1\/auth\/(?:me|refresh)$/, status: 401 },
   { path: /\/no\/such\/page$/, status: 404 },
+  { path: /\/api\/v1\/auth\/login$/, status: 401 },
 ];
 
 /** Frames that any page received, in their order. */
@@ -358,6 +360,40 @@ async function signOutAndIn(page) {
   await page.getByRole("heading", { name: "Log search" }).waitFor();
 }
 
+/** The code of an authenticator (RFC 6238), so many half minutes from now. */
+function totp(secret, away) {
+  const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+  const bits = [...secret].map((c) => alphabet.indexOf(c).toString(2).padStart(5, "0")).join("");
+  const key = Buffer.from(bits.match(/.{8}/g).map((byte) => Number.parseInt(byte, 2)));
+  const step = Buffer.alloc(8);
+  step.writeBigUInt64BE(BigInt(Math.floor(Date.now() / 30_000) + away));
+  const digest = createHmac("sha1", key).update(step).digest();
+  const number = digest.readUInt32BE(digest.at(-1) & 15) & 0x7fffffff;
+  return String(number % 1_000_000).padStart(6, "0");
+}
+
+async function secondFactor(context, page) {
+  const csrf = (await context.cookies(base)).find((cookie) => cookie.name === "callboard_csrf");
+  const post = async (end, data) => {
+    const headers = { "x-csrf-token": csrf.value };
+    const url = `${base}/api/v1/auth/second-factor${end}`;
+    const reply = await context.request.post(url, { headers, data });
+    assert.ok(reply.ok(), `${end}: ${reply.status()}`);
+    return reply.json();
+  };
+  const { secret } = await post("");
+  await post("/confirm", { code: totp(secret, -1) });
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await page.getByLabel("User name").fill("admin");
+  await page.getByLabel("Password").fill(PASSWORD);
+  await page.getByRole("button", { name: "Sign in" }).click();
+  const code = page.getByLabel("Code");
+  await code.waitFor();
+  await code.fill(totp(secret, 0));
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.getByRole("heading", { name: "Ask your logs" }).waitFor();
+}
+
 const profile = await mkdtemp(join(tmpdir(), "callboard-chromium-"));
 const LAUNCH = {
   executablePath: process.env.CALLBOARD_E2E_CHROMIUM ?? "/usr/bin/chromium",
@@ -402,6 +438,7 @@ try {
   await step("the same on a phone", () => phone(page));
   await step("an unknown address says so", () => notFound(page));
   await step("sign out, and in again where one wanted to go", () => signOutAndIn(page));
+  await step("a code goes with the password", () => secondFactor(context, page));
   assert.deepEqual(complaints, [], "the browser complained of nothing");
   console.log("the journey is complete");
 } catch (error) {

@@ -152,6 +152,8 @@ pub struct ChangePassword {
 pub enum SignInMethod {
     /// With a password.
     Password,
+    /// With a password and a code of an authenticator, or a recovery code.
+    PasswordAndCode,
     /// With a one-time link: the first administrator's, an invitation, or a new password.
     Link,
 }
@@ -193,6 +195,42 @@ pub struct SignInList {
 pub struct SignInsEnded {
     /// So many.
     pub ended: u64,
+}
+
+/// A code, as proof of a second factor.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ShowCode {
+    /// Six digits of an authenticator, or a recovery code.
+    #[schema(max_length = 64)]
+    pub code: String,
+}
+
+/// One's own second factor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SecondFactor {
+    /// Whether there is one.
+    pub enrolled: bool,
+    /// Whether the account's role needs one.
+    pub required: bool,
+    /// Recovery codes that were not used yet.
+    pub recovery_codes_left: u64,
+}
+
+/// A secret for an authenticator.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+pub struct SecondFactorSecret {
+    /// In base32, to be typed in.
+    pub secret: String,
+    /// The same as an `otpauth:` address, for a QR code.
+    pub url: String,
+}
+
+/// Codes for when the authenticator is lost; each is good once. They are shown once.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+pub struct RecoveryCodes {
+    /// They.
+    pub codes: Vec<String>,
 }
 
 /// A role.

@@ -73,6 +73,10 @@ pub struct Login {
     /// The password.
     #[schema(format = Password)]
     pub password: String,
+    /// The code of an authenticator, or a recovery code, for an account with a second factor.
+    #[serde(default)]
+    #[schema(max_length = 64)]
+    pub code: Option<String>,
     /// How to hand out the tokens.
     #[serde(default)]
     pub transport: TokenTransport,

@@ -86,6 +86,8 @@ error_codes! {
     Unauthenticated, "unauthenticated", Unauthenticated, "Sign in first.";
     InvalidToken, "invalid_token", Unauthenticated, "The access token is malformed, expired or revoked.";
     InvalidCredentials, "invalid_credentials", Unauthenticated, "The user name or the password is wrong.";
+    SecondFactorRequired, "second_factor_required", Unauthenticated, "The password is right; send the code of your authenticator with it.";
+    InvalidCode, "invalid_code", Unauthenticated, "The code is wrong, too old, or was used before.";
     InvalidRefreshToken, "invalid_refresh_token", Unauthenticated, "The refresh token is unknown, expired, or was used before.";
     InvalidLink, "invalid_link", Forbidden, "The link is wrong, expired or already used.";
     InvalidSetupToken, "invalid_setup_token", Forbidden, "The setup link is wrong, expired or already used.";

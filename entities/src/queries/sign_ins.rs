@@ -76,6 +76,19 @@ pub async fn note(store: &Store, seen: &Seen<'_>, now: Timestamp) -> Result<(), 
         .await
 }
 
+/// How a sign-in was done; none if that was not noted.
+pub async fn method_of(
+    store: &Store,
+    family: TokenFamilyId,
+) -> Result<Option<SignInMethod>, StoreError> {
+    store
+        .run("sign_ins.method_of", async {
+            let row = Entity::find_by_id(family.0).one(store.reader()).await?;
+            row.map(|row| from_name(&row.method)).transpose()
+        })
+        .await
+}
+
 /// The sign-ins of an account that are in force at `now`, the one that was seen last first; `current`
 /// is marked.
 pub async fn list(

@@ -10,6 +10,7 @@ mod harness;
 mod jobs;
 mod keys;
 mod messages;
+mod second_factors;
 mod sources;
 mod store;
 mod tokens;

@@ -38,6 +38,8 @@ pub(crate) struct Claims {
     pub(crate) jti: TokenId,
     /// The sign-in that it descends from.
     pub(crate) family: TokenFamilyId,
+    /// Whether that was done with a second factor.
+    pub(crate) mfa: bool,
     nbf: i64,
     exp: i64,
 }
@@ -58,6 +60,7 @@ impl Claims {
 pub(crate) struct Subject<'a> {
     pub(crate) user: &'a callboard_protocol::User,
     pub(crate) family: TokenFamilyId,
+    pub(crate) second_factor: bool,
 }
 
 /// Makes and checks access tokens.
@@ -102,6 +105,7 @@ impl AccessKey {
             role: subject.user.role,
             jti: TokenId::new(),
             family: subject.family,
+            mfa: subject.second_factor,
             nbf: now.as_millis().div_euclid(1000),
             exp: now.plus(self.lifetime).as_millis().div_euclid(1000),
         };
@@ -157,7 +161,8 @@ mod tests {
 
     fn token(key: &AccessKey, now: Timestamp) -> String {
         let user = ada();
-        key.issue(&Subject { user: &user, family: TokenFamilyId::new() }, now).unwrap()
+        key.issue(&Subject { user: &user, family: TokenFamilyId::new(), second_factor: false }, now)
+            .unwrap()
     }
 
     fn now() -> Timestamp {
@@ -197,7 +202,8 @@ mod tests {
     fn a_token_says_who_it_is_for_until_it_expires() {
         let key = key();
         let (user, family) = (ada(), TokenFamilyId::new());
-        let token = key.issue(&Subject { user: &user, family }, now()).unwrap();
+        let token =
+            key.issue(&Subject { user: &user, family, second_factor: true }, now()).unwrap();
         let claims = key.check(&token, now()).unwrap();
         assert_eq!((claims.sub, claims.role, claims.family), (user.id, Role::ANALYST, family));
         assert_eq!(claims.expires_at(), now().plus(LIFETIME));
@@ -232,7 +238,7 @@ mod tests {
 
     #[test]
     fn a_token_without_a_claim_is_refused() {
-        for claim in ["iss", "aud", "sub", "role", "jti", "family", "nbf", "exp", "name"] {
+        for claim in ["iss", "aud", "sub", "role", "jti", "family", "mfa", "nbf", "exp", "name"] {
             assert_refused(&forged(&hs256(), |claims| {
                 claims.as_object_mut().unwrap().remove(claim);
             }));

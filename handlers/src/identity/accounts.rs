@@ -127,7 +127,11 @@ impl Identity {
             return Err(ErrorCode::InvalidCredentials.into());
         }
         self.give_password(user, &change.password, now).await?;
-        self.begin(user.clone(), SignInMethod::Password, from, now).await
+        let method = match caller.second_factor {
+            true => SignInMethod::PasswordAndCode,
+            false => SignInMethod::Password,
+        };
+        self.begin(user.clone(), method, from, now).await
     }
 
     /// A page of accounts by name.

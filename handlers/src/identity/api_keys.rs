@@ -188,7 +188,8 @@ impl Identity {
         self.touch(&hash, found.key.id, now);
         let Remembered { user, key, expires_at, .. } = found;
         let rights = self.rights(user.role);
-        Ok(Principal { user, rights, family: None, expires_at, via: Via::ApiKey, key: Some(key) })
+        let (family, via, key) = (None, Via::ApiKey, Some(key));
+        Ok(Principal { user, rights, family, second_factor: false, expires_at, via, key })
     }
 
     async fn look_up(

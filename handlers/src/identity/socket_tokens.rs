@@ -16,13 +16,14 @@ use crate::extract::Principal;
 pub(crate) struct SocketTokens {
     identity: Identity,
     user: UserId,
-    /// What the latest token says, and its sign-in; none on the Unix socket, whose account has no tokens.
-    latest: Mutex<(Role, Option<TokenFamilyId>)>,
+    /// What the latest token says: the role, its sign-in (none on the Unix socket, whose account has no
+    /// tokens), and whether that was done with a second factor.
+    latest: Mutex<(Role, Option<TokenFamilyId>, bool)>,
 }
 
 impl SocketTokens {
     pub(crate) fn new(identity: Identity, caller: &Principal) -> Self {
-        let latest = Mutex::new((caller.user.role, caller.family));
+        let latest = Mutex::new((caller.user.role, caller.family, caller.second_factor));
         Self { identity, user: caller.user.id, latest }
     }
 }
@@ -34,12 +35,12 @@ impl TokenCheck for SocketTokens {
         let (Some(expires_at), true) = (renewed.expires_at, renewed.user.id == self.user) else {
             return Err(ErrorCode::InvalidToken.into());
         };
-        *self.latest.lock() = (renewed.user.role, renewed.family);
+        *self.latest.lock() = (renewed.user.role, renewed.family, renewed.second_factor);
         Ok(expires_at)
     }
 
     fn standing(&self) -> Option<(Role, Arc<Rights>)> {
-        let (role, family) = *self.latest.lock();
-        self.identity.standing(self.user, role, family)
+        let (role, family, second_factor) = *self.latest.lock();
+        self.identity.standing(self.user, role, (family, second_factor))
     }
 }

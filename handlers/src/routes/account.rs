@@ -2,8 +2,8 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use callboard_protocol::{
-    ChangePassword, SignInList, SignInsEnded, SignedIn, Timestamp, TokenFamilyId, TokenTransport,
-    UseLink,
+    ChangePassword, RecoveryCodes, SecondFactor, SecondFactorSecret, ShowCode, SignInList,
+    SignInsEnded, SignedIn, Timestamp, TokenFamilyId, TokenTransport, UseLink,
 };
 
 use super::auth::signed_in;
@@ -51,6 +51,57 @@ pub(crate) async fn change_password(
     let transport =
         if caller.via == Via::Cookie { TokenTransport::Cookie } else { TokenTransport::Body };
     Ok(signed_in(state.edge(), session, transport))
+}
+
+/// One's own second factor.
+#[utoipa::path(get, path = "/auth/second-factor", tag = "auth",
+    responses((status = 200, body = SecondFactor)))]
+pub(crate) async fn read_second_factor(
+    caller: Allowed<permit::AccountUse>,
+    state: State,
+) -> Result<web::Json<SecondFactor>, ApiError> {
+    Ok(web::Json(state.identity.second_factor(&caller).await?))
+}
+
+/// Begin with a second factor: a secret for an authenticator. It counts once a code of it is confirmed.
+#[utoipa::path(post, path = "/auth/second-factor", tag = "auth",
+    responses((status = 201, body = SecondFactorSecret)))]
+pub(crate) async fn begin_second_factor(
+    caller: Allowed<permit::AccountUse>,
+    (state, trail): (State, Trail),
+) -> Result<HttpResponse, ApiError> {
+    let secret = state.identity.begin_second_factor(&caller.user, Timestamp::now()).await?;
+    trail.note(&caller.user, "auth.second_factor_begin", caller.user.id).await;
+    Ok(HttpResponse::Created().json(secret))
+}
+
+/// Put the second factor in force with a first code. From the next sign-in on a code is needed; the reply
+/// has codes for when the authenticator is lost.
+#[utoipa::path(post, path = "/auth/second-factor/confirm", tag = "auth", request_body = ShowCode,
+    responses((status = 200, body = RecoveryCodes)))]
+pub(crate) async fn confirm_second_factor(
+    caller: Allowed<permit::AccountUse>,
+    (state, trail): (State, Trail),
+    body: web::Json<ShowCode>,
+) -> Result<web::Json<RecoveryCodes>, ApiError> {
+    let (user, now) = (&caller.user, Timestamp::now());
+    let codes = state.identity.confirm_second_factor(user, &body.code, now).await?;
+    trail.note(user, "auth.second_factor_confirm", user.id).await;
+    Ok(web::Json(codes))
+}
+
+/// Take one's own second factor away, with a code of it.
+#[utoipa::path(delete, path = "/auth/second-factor", tag = "auth", request_body = ShowCode,
+    responses((status = 204)))]
+pub(crate) async fn remove_second_factor(
+    caller: Allowed<permit::AccountUse>,
+    (state, trail): (State, Trail),
+    body: web::Json<ShowCode>,
+) -> Result<HttpResponse, ApiError> {
+    let (user, now) = (&caller.user, Timestamp::now());
+    state.identity.remove_second_factor(user, &body.code, now).await?;
+    trail.note(user, "auth.second_factor_remove", user.id).await;
+    Ok(HttpResponse::NoContent().finish())
 }
 
 /// One's own sign-ins that are in force, the one that was seen last first.

@@ -61,8 +61,10 @@ pub(crate) async fn login(
             let name = noted(&body.username);
             log_failure(&name, &from, &error);
             // Attempts over the limit are refused unread: noting each would make the trail a load.
-            if error.code() == ErrorCode::InvalidCredentials {
-                trail.note(Actor::claiming(name), "auth.login_failed", "password").await;
+            let wrong =
+                [(ErrorCode::InvalidCredentials, "password"), (ErrorCode::InvalidCode, "code")];
+            if let Some((_, what)) = wrong.into_iter().find(|(code, _)| *code == error.code()) {
+                trail.note(Actor::claiming(name), "auth.login_failed", what).await;
             }
             return Err(error);
         }

@@ -111,7 +111,15 @@ mod tests {
         });
         let user = User { id: UserId::new(), username, display_name, role };
         let rights = Arc::new(Rights::of_built_in(user.role));
-        Principal { user, rights, family: None, expires_at: None, via: Via::Bearer, key }
+        Principal {
+            user,
+            rights,
+            family: None,
+            second_factor: false,
+            expires_at: None,
+            via: Via::Bearer,
+            key,
+        }
     }
 
     #[test]

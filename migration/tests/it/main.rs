@@ -10,7 +10,7 @@ use sea_orm_migration::sea_orm::{ConnectionTrait, Database, DatabaseConnection};
 use tempfile::TempDir;
 use tokio::{task::JoinSet, time::timeout};
 
-const MIGRATIONS: usize = 15;
+const MIGRATIONS: usize = 16;
 
 /// What keeps the database there.
 enum Home {

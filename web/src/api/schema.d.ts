@@ -202,6 +202,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/admin/users/{id}/second-factor": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Take an account's second factor away, when its owner has lost it and the recovery codes. They are
+         *     signed out everywhere.
+         * @description For the role `admin` and above.
+         */
+        delete: operations["delete_user_second_factor"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/admin/users/{id}/sessions": {
         parameters: {
             query?: never;
@@ -543,6 +564,55 @@ export interface paths {
         put?: never;
         /** Renew the session. A refresh token is good for one use; used twice, it ends the session. */
         post: operations["refresh"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/auth/second-factor": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One's own second factor.
+         * @description For the role `viewer` and above.
+         */
+        get: operations["read_second_factor"];
+        put?: never;
+        /**
+         * Begin with a second factor: a secret for an authenticator. It counts once a code of it is confirmed.
+         * @description For the role `viewer` and above.
+         */
+        post: operations["begin_second_factor"];
+        /**
+         * Take one's own second factor away, with a code of it.
+         * @description For the role `viewer` and above.
+         */
+        delete: operations["remove_second_factor"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/auth/second-factor/confirm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Put the second factor in force with a first code. From the next sign-in on a code is needed; the reply
+         *     has codes for when the authenticator is lost.
+         * @description For the role `viewer` and above.
+         */
+        post: operations["confirm_second_factor"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2724,7 +2794,7 @@ export interface components {
          * @description Every error that a client can meet, over REST and over WebSocket alike.
          * @enum {string}
          */
-        ErrorCode: "bad_request" | "invalid_json" | "invalid_parameter" | "invalid_query" | "validation_failed" | "weak_password" | "unknown_frame" | "unknown_model" | "unknown_mode" | "context_too_long" | "content_filtered" | "binary_input" | "unauthenticated" | "invalid_token" | "invalid_credentials" | "invalid_refresh_token" | "invalid_link" | "invalid_setup_token" | "forbidden" | "csrf_failed" | "origin_refused" | "not_found" | "conversation_not_found" | "turn_not_found" | "line_not_found" | "job_not_found" | "method_not_allowed" | "conflict" | "already_set_up" | "turn_running" | "payload_too_large" | "unsupported_media_type" | "rate_limited" | "spool_full" | "budget_exceeded" | "too_many_connections" | "overloaded" | "draining" | "not_ready" | "provider_unavailable" | "notify_failed" | "storage_unavailable" | "timeout" | "query_too_expensive" | "internal";
+        ErrorCode: "bad_request" | "invalid_json" | "invalid_parameter" | "invalid_query" | "validation_failed" | "weak_password" | "unknown_frame" | "unknown_model" | "unknown_mode" | "context_too_long" | "content_filtered" | "binary_input" | "unauthenticated" | "invalid_token" | "invalid_credentials" | "second_factor_required" | "invalid_code" | "invalid_refresh_token" | "invalid_link" | "invalid_setup_token" | "forbidden" | "csrf_failed" | "origin_refused" | "not_found" | "conversation_not_found" | "turn_not_found" | "line_not_found" | "job_not_found" | "method_not_allowed" | "conflict" | "already_set_up" | "turn_running" | "payload_too_large" | "unsupported_media_type" | "rate_limited" | "spool_full" | "budget_exceeded" | "too_many_connections" | "overloaded" | "draining" | "not_ready" | "provider_unavailable" | "notify_failed" | "storage_unavailable" | "timeout" | "query_too_expensive" | "internal";
         /** @description All that the engine found for a question. */
         Evidence: {
             /**
@@ -3260,6 +3330,8 @@ export interface components {
         };
         /** @description The body of `POST /auth/login`. */
         Login: {
+            /** @description The code of an authenticator, or a recovery code, for an account with a second factor. */
+            code?: string | null;
             /**
              * Format: password
              * @description The password.
@@ -3671,6 +3743,11 @@ export interface components {
             /** @description The version of the server. */
             version: string;
         };
+        /** @description Codes for when the authenticator is lost; each is good once. They are shown once. */
+        RecoveryCodes: {
+            /** @description They. */
+            codes: string[];
+        };
         /** @description The body of `POST /auth/refresh` and of `POST /auth/logout`; a browser sends its cookie instead. */
         Refresh: {
             /** @description The refresh token; it is good for one use. */
@@ -3749,6 +3826,25 @@ export interface components {
              * @description How many lines were searched.
              */
             searched: number;
+        };
+        /** @description One's own second factor. */
+        SecondFactor: {
+            /** @description Whether there is one. */
+            enrolled: boolean;
+            /**
+             * Format: int64
+             * @description Recovery codes that were not used yet.
+             */
+            recovery_codes_left: number;
+            /** @description Whether the account's role needs one. */
+            required: boolean;
+        };
+        /** @description A secret for an authenticator. */
+        SecondFactorSecret: {
+            /** @description In base32, to be typed in. */
+            secret: string;
+            /** @description The same as an `otpauth:` address, for a QR code. */
+            url: string;
         };
         /** @description What the server sends. Frames of a turn carry its `seq`, which grows by at least one. */
         ServerFrame: {
@@ -4035,6 +4131,11 @@ export interface components {
             /** @description Its number among those of its kind. */
             shard: number;
         };
+        /** @description A code, as proof of a second factor. */
+        ShowCode: {
+            /** @description Six digits of an authenticator, or a recovery code. */
+            code: string;
+        };
         /** @description A sign-in that is in force. */
         SignIn: {
             /** @description The network address that it was last seen from. */
@@ -4063,7 +4164,7 @@ export interface components {
          * @description How somebody signed in.
          * @enum {string}
          */
-        SignInMethod: "password" | "link";
+        SignInMethod: "password" | "password_and_code" | "link";
         /** @description How many sign-ins were ended. */
         SignInsEnded: {
             /**
@@ -4879,6 +4980,35 @@ export interface operations {
             };
         };
     };
+    delete_user_second_factor: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["UserId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     list_user_sessions: {
         parameters: {
             query?: never;
@@ -5534,6 +5664,128 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SignedIn"];
+                };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    read_second_factor: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SecondFactor"];
+                };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    begin_second_factor: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SecondFactorSecret"];
+                };
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    remove_second_factor: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ShowCode"];
+            };
+        };
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description It failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    confirm_second_factor: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ShowCode"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecoveryCodes"];
                 };
             };
             /** @description It failed; `code` says why. */

@@ -1,7 +1,8 @@
 import { afterEach, describe, expect, it } from "vitest";
+import { ApiError } from "../api/error";
 import { oneTimeToken, takeToken, tokenFromPaste, tokenOf } from "./oneTimeToken";
 import { problemsOf } from "./SetupScreen";
-import { safeNext } from "./SignInScreen";
+import { asksForCode, safeNext } from "./SignInScreen";
 
 describe("the setup link", () => {
   afterEach(() => history.replaceState(null, "", "/"));
@@ -60,5 +61,16 @@ describe("the way on after sign-in", () => {
     ]) {
       expect(safeNext(next)).toBe("/");
     }
+  });
+});
+
+describe("the second factor", () => {
+  it("is asked for when the server wants a code, and again after a wrong one", () => {
+    const error = (code: "second_factor_required" | "invalid_code" | "invalid_credentials") =>
+      new ApiError(401, { code });
+    expect(asksForCode(error("second_factor_required"))).toBe(true);
+    expect(asksForCode(error("invalid_code"))).toBe(true);
+    expect(asksForCode(error("invalid_credentials"))).toBe(false);
+    expect(asksForCode(null)).toBe(false);
   });
 });

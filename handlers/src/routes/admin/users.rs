@@ -144,6 +144,21 @@ pub(crate) async fn create_link(
     Ok(HttpResponse::Created().json(shown(link, state.edge(), &request)))
 }
 
+/// Take an account's second factor away, when its owner has lost it and the recovery codes. They are
+/// signed out everywhere.
+#[utoipa::path(delete, path = "/admin/users/{id}/second-factor", tag = "admin",
+    params(("id" = UserId, Path)), responses((status = 204)))]
+pub(crate) async fn delete_user_second_factor(
+    caller: Allowed<permit::UsersManage>,
+    (state, trail): (State, Trail),
+    id: web::Path<UserId>,
+) -> Result<HttpResponse, ApiError> {
+    state.identity.account(*id).await?;
+    state.identity.forget_second_factor(*id, Timestamp::now()).await?;
+    trail.note(&caller.user, "user.second_factor_remove", *id).await;
+    Ok(HttpResponse::NoContent().finish())
+}
+
 /// The sign-ins of an account that are in force.
 #[utoipa::path(get, path = "/admin/users/{id}/sessions", tag = "admin",
     params(("id" = UserId, Path)), responses((status = 200, body = SignInList)))]
