@@ -119,7 +119,7 @@ impl Identity {
             }
         };
         let local = users::ensure_local_operator(&store, now).await?;
-        Ok(Self(Arc::new(Inner {
+        let identity = Self(Arc::new(Inner {
             passwords: Passwords::new(config.password)?,
             access: AccessKey::new(&secret, Duration::from_secs(config.access_token_s)),
             csrf: CsrfKey::new(&secret),
@@ -136,7 +136,9 @@ impl Identity {
             local,
             started: now,
             store,
-        })))
+        }));
+        identity.recall().await?;
+        Ok(identity)
     }
 
     /// The path of a one-time setup link, `/setup#TOKEN`, for the composition root to print behind

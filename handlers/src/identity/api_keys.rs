@@ -189,7 +189,8 @@ impl Identity {
         let Remembered { user, key, expires_at, .. } = found;
         let rights = self.rights(user.role);
         let (family, via, key) = (None, Via::ApiKey, Some(key));
-        Ok(Principal { user, rights, family, second_factor: false, expires_at, via, key })
+        // A key is not asked for a second factor: its owner was, to make it.
+        Ok(Principal { user, rights, family, second_factor: true, expires_at, via, key })
     }
 
     async fn look_up(

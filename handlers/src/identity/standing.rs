@@ -70,6 +70,13 @@ impl Identity {
         self.0.api_keys.forget_of(user);
     }
 
+    /// Takes over what was changed while tokens may be out there that say otherwise: a restart must not
+    /// make them count again.
+    pub(super) async fn recall(&self) -> Result<(), ApiError> {
+        let started = self.0.started;
+        self.look(started.minus(self.0.access.lifetime()).minus(OVERLAP), started).await
+    }
+
     /// Looks after what other processes on this database change, such as `callboard user`, for as long
     /// as it is polled.
     pub async fn follow(self) {

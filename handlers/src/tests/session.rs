@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use actix_web::{cookie::SameSite, http::StatusCode, test::TestRequest};
 use callboard_actors::TokenCheck as _;
-use callboard_protocol::{ErrorCode, Permission, Role, SignedIn, Timestamp};
+use callboard_protocol::{ChangeAccount, ErrorCode, Permission, Role, SignedIn, Timestamp};
 use serde_json::{Value, json};
 
 use super::support::{PASSWORD, Reply, Server, auth_config, bearer, get, post};
@@ -402,4 +402,21 @@ async fn sign_ins_and_failures_stand_in_the_audit_trail() {
     );
     assert!(trail.iter().all(|event| event.request_id.is_some()));
     assert!(!format!("{trail:?}").contains("wrong wrong"));
+}
+
+#[actix_web::test]
+async fn a_restart_does_not_bring_a_former_role_back() {
+    let server = Server::start().await;
+    server.add_user("ada", Role::ADMIN).await;
+    server.add_user("eve", Role::ADMIN).await;
+    let token = server.access_token("ada").await;
+    let ada = server.session("ada", Timestamp::now()).await.user.id;
+    let change = ChangeAccount { role: Some(Role::VIEWER), ..ChangeAccount::default() };
+    server.identity.change_account(ada, change, Timestamp::now()).await.unwrap();
+    let role = async |identity: &Identity| {
+        identity.check_access(&token, Via::Bearer, Timestamp::now()).await.unwrap().user.role
+    };
+    assert_eq!(role(&server.identity).await, Role::VIEWER);
+    let again = Identity::open(server.store.clone(), &auth_config(), Timestamp::now()).await;
+    assert_eq!(role(&again.unwrap()).await, Role::VIEWER);
 }
