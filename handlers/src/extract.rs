@@ -86,7 +86,8 @@ impl Principal {
         let identity = &edge.state()?.identity;
         let (_, rights) =
             identity.standing(self.user.id, self.user.role, (self.family, self.second_factor))?;
-        let over = self.expires_at.is_some_and(|end| Timestamp::now() >= end);
+        let revoked = self.key.as_ref().is_some_and(|key| identity.was_key_revoked(key.id));
+        let over = revoked || self.expires_at.is_some_and(|end| Timestamp::now() >= end);
         rights.may(Permission::LogsRead).then_some(rights).filter(|_| !over)
     }
 

@@ -1,13 +1,16 @@
 //! Lines as they come in.
 
-use callboard_protocol::{ClientFrame, ErrorCode, LineId, LogTail, Role, ServerFrame, TailSearch};
+use callboard_protocol::{
+    ApiKeyCreated, ClientFrame, ErrorCode, LineId, LogTail, Role, ServerFrame, TailSearch,
+};
 use callboard_testkit::{PATIENCE, WsClient};
 use futures_util::{Stream, StreamExt as _};
 use reqwest::{Method, RequestBuilder, StatusCode};
+use serde_json::json;
 use tokio::time::timeout;
 
 use crate::{
-    harness::{A_WHILE, Client, Database, Launch, Server},
+    harness::{A_WHILE, Client, Database, Launch, Server, read},
     ssh_log::with_query,
 };
 
@@ -211,4 +214,29 @@ async fn what_is_wrong_with_a_tail_is_told_over_its_socket() {
     add(&server, "a.log", "one\n").await;
     start(&mut socket, search("", 1), None).await;
     assert_eq!(told(&mut socket).await.0, ["one"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tail_ends_with_the_key_or_the_sign_in_that_opened_it() {
+    let server = Launch::on(Database::Sqlite).await.start().await;
+    let admin = server.admin().await;
+    add(&server, "a.log", "one ERROR\n").await;
+    let vic = server.user("vic", Role::VIEWER).await;
+    let key = json!({ "name": "tail", "scopes": ["logs_read"] });
+    let key: ApiKeyCreated = read(vic.request(Method::POST, "/keys").json(&key)).await;
+    let by_key = reqwest::Client::new().get(server.url("/api/v1/logs/tail?lines=1"));
+    let by_key = by_key.bearer_auth(&key.secret).send().await.unwrap();
+    let by_token = tail(&vic, &[("lines", "1")]).send().await.unwrap();
+    let ends = async |mut stream: reqwest::Response| {
+        let read = async { while stream.chunk().await.unwrap().is_some() {} };
+        timeout(PATIENCE, read).await.expect("the stream ends");
+    };
+    let path = format!("/keys/{}", key.key.id);
+    assert_eq!(by_key.status(), StatusCode::OK);
+    vic.request(Method::DELETE, &path).send().await.unwrap();
+    ends(by_key).await;
+    assert_eq!(by_token.status(), StatusCode::OK);
+    let path = format!("/admin/users/{}/sessions", vic.user.id);
+    admin.request(Method::DELETE, &path).send().await.unwrap();
+    ends(by_token).await;
 }

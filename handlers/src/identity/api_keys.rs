@@ -5,7 +5,11 @@
 //! a text whose checksum does not fit never reaches the database; a key is remembered by its hash
 //! alone; what was revoked here is refused from then on, also when its look-up was under way.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 use callboard_actors::Limits;
 use callboard_entities::{
@@ -88,6 +92,8 @@ struct Known {
     keys: HashMap<TokenHash, Remembered>,
     /// Grows with each revocation: what was looked up before one is not remembered after it.
     revocations: u64,
+    /// Those that were revoked here last, the latest last: for what goes on longer than a request.
+    revoked: VecDeque<ApiKeyId>,
 }
 
 /// A key that was good when it was looked up.
@@ -137,6 +143,14 @@ impl ApiKeys {
         let mut known = self.known.lock();
         known.revocations = known.revocations.wrapping_add(1);
         known.keys.retain(|_, found| found.key.id != id);
+        if known.revoked.len() >= MOST_REMEMBERED {
+            known.revoked.pop_front();
+        }
+        known.revoked.push_back(id);
+    }
+
+    fn was_revoked(&self, id: ApiKeyId) -> bool {
+        self.known.lock().revoked.contains(&id)
     }
 
     /// Forgets the keys of an account, which was changed.
@@ -191,6 +205,11 @@ impl Identity {
         let (family, via, key) = (None, Via::ApiKey, Some(key));
         // A key is not asked for a second factor: its owner was, to make it.
         Ok(Principal { user, rights, family, second_factor: true, expires_at, via, key })
+    }
+
+    /// Whether a key was revoked here lately.
+    pub(crate) fn was_key_revoked(&self, id: ApiKeyId) -> bool {
+        self.0.api_keys.was_revoked(id)
     }
 
     async fn look_up(
