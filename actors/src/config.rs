@@ -261,14 +261,6 @@ impl RedisConfig {
     }
 }
 
-/// `[jobs]`: background jobs.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct JobsConfig {
-    /// Jobs that run at once.
-    pub max_running: usize,
-}
-
 /// The audit trail: `[audit]`.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -283,6 +275,14 @@ impl AuditConfig {
     pub fn check(&self) -> Vec<BadValue> {
         out_of_bounds(&[("keep_days", u64::from(self.keep_days), 0..=36_500)])
     }
+}
+
+/// `[jobs]`: background jobs.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct JobsConfig {
+    /// Jobs that run at once.
+    pub max_running: usize,
 }
 
 impl Default for JobsConfig {

@@ -37,6 +37,12 @@ impl ApiError {
         ClientError::new(code, message).into()
     }
 
+    /// A field of the body that breaks a rule; `details` names it.
+    pub fn invalid(field: &str, rule: impl Into<String>) -> Self {
+        let details = serde_json::json!({ "field": field });
+        Self::new(ErrorCode::ValidationFailed, rule).with_details(details)
+    }
+
     /// An error of ours: the client learns that there was one, the log learns which.
     pub fn internal(cause: impl Into<Cause>) -> Self {
         Self::from(ErrorCode::Internal).caused_by(cause)

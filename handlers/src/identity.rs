@@ -469,8 +469,7 @@ fn check_name(name: &str) -> Result<(), ApiError> {
         return Ok(());
     }
     let message = "a user name has 1 to 64 of a-z, 0-9, `.`, `_`, `-` and `@`";
-    Err(ApiError::new(ErrorCode::ValidationFailed, message)
-        .with_details(serde_json::json!({ "field": "username" })))
+    Err(ApiError::invalid("username", message))
 }
 
 fn check_display_name(name: &str) -> Result<(), ApiError> {
@@ -478,8 +477,7 @@ fn check_display_name(name: &str) -> Result<(), ApiError> {
         return Ok(());
     }
     let message = "a display name has at most 100 characters, none of them a control character";
-    Err(ApiError::new(ErrorCode::ValidationFailed, message)
-        .with_details(serde_json::json!({ "field": "display_name" })))
+    Err(ApiError::invalid("display_name", message))
 }
 
 /// A refresh token names its family, so that a CSRF token can be checked before the database is

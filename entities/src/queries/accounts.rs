@@ -57,6 +57,17 @@ pub struct Changed {
     pub ended: Vec<TokenFamilyId>,
 }
 
+/// An account that was deleted.
+#[derive(Clone, Debug)]
+pub struct Deleted {
+    /// As it was.
+    pub account: Account,
+    /// The sign-ins that ended with it.
+    pub ended: Vec<TokenFamilyId>,
+    /// What went with it.
+    pub gone: AccountDeleted,
+}
+
 /// Which accounts are listed.
 #[derive(Clone, Debug, Default)]
 pub struct AccountFilter {
@@ -221,12 +232,12 @@ pub async fn delete(
     id: UserId,
     heir: Option<UserId>,
     now: Timestamp,
-) -> Result<(Changed, AccountDeleted), StoreError> {
+) -> Result<Deleted, StoreError> {
     store
         .run("accounts.delete", async {
             let tx = store.begin().await?;
             users::lock(&tx).await?;
-            let before = read(&tx, id).await?;
+            let account = read(&tx, id).await?;
             let ended = sign_ins::end_all_of(&tx, id, None, now).await?;
             let keys_deleted =
                 api_key::Entity::find().filter(api_key::Column::UserId.eq(id.0)).count(&tx).await?;
@@ -239,7 +250,7 @@ pub async fn delete(
                 hand_over(&tx, id, heir).await?;
             }
             Entity::delete_by_id(id.0).exec(&tx).await?;
-            if is_admin(&before) {
+            if is_admin(&account) {
                 check_admin_left(&tx).await?;
             }
             tx.commit().await?;
@@ -249,7 +260,7 @@ pub async fn delete(
                 keys_deleted,
                 audit_events_erased: 0,
             };
-            Ok((Changed { after: before.clone(), before, ended }, gone))
+            Ok(Deleted { account, ended, gone })
         })
         .await
 }

@@ -184,8 +184,7 @@ pub async fn hash_at(store: &Store, seq: u64) -> Result<Option<String>, StoreErr
         .run("audit.hash_at", async {
             let Ok(seq) = i64::try_from(seq) else { return Ok(None) };
             let row = Entity::find().filter(Column::Seq.eq(seq)).one(store.reader()).await?;
-            let hash = row.and_then(|row| row.hash);
-            Ok(hash.map(|hash| hash.iter().map(|byte| format!("{byte:02x}")).collect()))
+            Ok(row.and_then(|row| row.hash).map(|hash| chain::hex(&hash)))
         })
         .await
 }

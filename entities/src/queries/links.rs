@@ -1,7 +1,7 @@
 //! One-time links with which an account gets a password: invitations, and forgotten passwords. An
 //! account has one at a time.
 
-use callboard_protocol::{Timestamp, User, UserId};
+use callboard_protocol::{Timestamp, TokenFamilyId, User, UserId};
 use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, sea_query::Expr};
 use secrecy::{ExposeSecret, SecretString};
 
@@ -18,7 +18,12 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LinkOutcome {
     /// The account has the password, its sign-ins are ended, and the link is no more.
-    Done(User),
+    Done {
+        /// The account.
+        user: User,
+        /// The sign-ins that were ended.
+        ended: Vec<TokenFamilyId>,
+    },
     /// The link is wrong, too old or used, or its account is disabled. Nothing was changed.
     Invalid,
 }
@@ -105,9 +110,9 @@ pub async fn complete(
                 .filter(user::Column::Id.eq(user.id))
                 .exec(&tx)
                 .await?;
-            sign_ins::end_all_of(&tx, UserId(user.id), None, now).await?;
+            let ended = sign_ins::end_all_of(&tx, UserId(user.id), None, now).await?;
             tx.commit().await?;
-            Ok(LinkOutcome::Done(user_of(user)?))
+            Ok(LinkOutcome::Done { user: user_of(user)?, ended })
         })
         .await
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use callboard_entities::{
     Clash, Record, StoreError,
     queries::{
-        accounts::{self, AccountChange, AccountFilter, NewAccount},
+        accounts::{self, AccountChange, AccountFilter, Deleted, NewAccount},
         conversations,
         links::{self, LinkOutcome, NewLink},
         roles, sign_ins,
@@ -164,13 +164,14 @@ async fn a_deleted_account_takes_its_conversations_along_or_hands_them_over(db: 
     let count = async |user: &User| {
         conversations::page(&db.store, user.id, None, 10).await.unwrap().items.len()
     };
-    let (_, gone) = accounts::delete(&db.store, ada.id, None, at(2)).await.unwrap();
+    let Deleted { gone, .. } = accounts::delete(&db.store, ada.id, None, at(2)).await.unwrap();
     assert_eq!((gone.conversations_deleted, gone.conversations_transferred), (1, 0));
     assert_eq!(count(&cid).await, 0);
     let nobody = accounts::delete(&db.store, bob.id, Some(UserId::new()), at(2)).await;
     assert!(matches!(nobody, Err(StoreError::NotFound(Record::User))));
     assert_eq!(count(&bob).await, 1, "nothing was changed");
-    let (_, gone) = accounts::delete(&db.store, bob.id, Some(cid.id), at(2)).await.unwrap();
+    let Deleted { gone, .. } =
+        accounts::delete(&db.store, bob.id, Some(cid.id), at(2)).await.unwrap();
     assert_eq!((gone.conversations_deleted, gone.conversations_transferred), (0, 1));
     assert_eq!(count(&cid).await, 1);
 }
@@ -252,7 +253,7 @@ async fn a_link_gives_a_password_once(db: Db) {
                 .unwrap()
         })
         .await;
-    let done = used.iter().filter(|used| matches!(used, LinkOutcome::Done(_))).count();
+    let done = used.iter().filter(|used| matches!(used, LinkOutcome::Done { .. })).count();
     assert_eq!(done, 1, "{used:?}");
     assert!(accounts::get(&db.store, ada.id).await.unwrap().has_password);
     let again = links::complete(&db.store, &[2; 32], &hash("y"), at(4)).await.unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use callboard_entities::{
     StoreError,
     queries::{
-        accounts::{self, AccountChange, AccountFilter, Standing},
+        accounts::{self, AccountChange, AccountFilter, Deleted, Standing},
         audit, links,
         links::{LinkOutcome, NewLink},
         sign_ins::{self, SeenFrom},
@@ -204,10 +204,8 @@ impl Identity {
         let owner = owner.ok_or(ErrorCode::InvalidLink)?;
         password::check_policy(&link.password, &[&owner.username, &owner.display_name])?;
         let password_hash = self.0.passwords.hash(&link.password).await?.into();
-        let before = sign_ins::list(&self.0.store, owner.id, None, now).await?;
         match links::complete(&self.0.store, &hash, &password_hash, now).await? {
-            LinkOutcome::Done(user) => {
-                let ended: Vec<_> = before.into_iter().map(|sign_in| sign_in.id).collect();
+            LinkOutcome::Done { user, ended } => {
                 self.end_all_access(&ended, now);
                 self.begin(user, SignInMethod::Link, from, now).await
             }
@@ -241,24 +239,24 @@ impl Identity {
         Ok((changed.before, changed.after))
     }
 
-    /// Deletes an account with all that is its own; another may have its conversations. Tells what it was,
-    /// and what went.
+    /// Deletes an account with all that is its own; another may have its conversations. Tells what
+    /// went.
     pub(crate) async fn delete_account(
         &self,
         id: UserId,
         heir: Option<UserId>,
         now: Timestamp,
-    ) -> Result<(Account, AccountDeleted), ApiError> {
+    ) -> Result<AccountDeleted, ApiError> {
         if heir == Some(id) {
             let message = "an account cannot be its own heir";
             return Err(ApiError::new(ErrorCode::InvalidParameter, message));
         }
-        let (changed, mut gone) = accounts::delete(&self.0.store, id, heir, now).await?;
+        let Deleted { account, ended, mut gone } =
+            accounts::delete(&self.0.store, id, heir, now).await?;
         self.note_gone(id, now);
-        self.end_all_access(&changed.ended, now);
-        let username = &changed.before.username;
-        gone.audit_events_erased = audit::erase(&self.0.store, id, username).await?;
-        Ok((changed.before, gone))
+        self.end_all_access(&ended, now);
+        gone.audit_events_erased = audit::erase(&self.0.store, id, &account.username).await?;
+        Ok(gone)
     }
 
     /// The sign-ins of an account that are in force.
@@ -338,8 +336,7 @@ fn email(text: &str) -> Result<Option<String>, ApiError> {
     if text.len() <= LONGEST_EMAIL && plain(local) && plain(domain) {
         return Ok(Some(text.to_owned()));
     }
-    Err(ApiError::new(ErrorCode::ValidationFailed, "this is no address for mail")
-        .with_details(serde_json::json!({ "field": "email" })))
+    Err(ApiError::invalid("email", "this is no address for mail"))
 }
 
 /// The address that a request came from, as the limits know it.

@@ -353,38 +353,33 @@ fn checked(mut new: NewApiKey, now: Timestamp) -> Result<NewApiKey, ApiError> {
     new.name = new.name.trim().to_owned();
     if !is_name(&new.name, LONGEST_NAME) {
         let rule = "a name has 1 to 100 characters, none of them a control character";
-        return Err(invalid("name", rule));
+        return Err(ApiError::invalid("name", rule));
     }
     new.scopes.sort_unstable();
     new.scopes.dedup();
     if new.scopes.is_empty() {
-        return Err(invalid("scopes", "a key has at least one scope"));
+        return Err(ApiError::invalid("scopes", "a key has at least one scope"));
     }
     if let Some(models) = &mut new.models {
         models.sort_unstable();
         models.dedup();
         if models.is_empty() || models.len() > MOST_MODELS {
             let rule = "a list of models has 1 to 100 of them; leave it out to allow all";
-            return Err(invalid("models", rule));
+            return Err(ApiError::invalid("models", rule));
         }
         if !models.iter().all(|model| is_name(model, LONGEST_MODEL)) {
             let rule = "a model has 1 to 200 characters, none of them a control character";
-            return Err(invalid("models", rule));
+            return Err(ApiError::invalid("models", rule));
         }
     }
     if new.expires_at.is_some_and(|end| end <= now) {
-        return Err(invalid("expires_at", "the end of a key lies in the future"));
+        return Err(ApiError::invalid("expires_at", "the end of a key lies in the future"));
     }
     Ok(new)
 }
 
 fn is_name(text: &str, longest: usize) -> bool {
     (1..=longest).contains(&text.chars().count()) && !text.chars().any(char::is_control)
-}
-
-fn invalid(field: &str, rule: &str) -> ApiError {
-    ApiError::new(ErrorCode::ValidationFailed, rule)
-        .with_details(serde_json::json!({ "field": field }))
 }
 
 #[cfg(test)]

@@ -158,10 +158,7 @@ fn checked(name: Role, mut role: PutRole) -> Result<PutRole, ApiError> {
     if name.is_built_in() {
         return Err(is_built_in());
     }
-    let invalid = |field: &str, rule: &str| {
-        Err(ApiError::new(ErrorCode::ValidationFailed, rule)
-            .with_details(serde_json::json!({ "field": field })))
-    };
+    let invalid = |field: &str, rule: &str| Err(ApiError::invalid(field, rule));
     role.description = role.description.trim().to_owned();
     if role.description.chars().count() > LONGEST_DESCRIPTION
         || role.description.chars().any(char::is_control)

@@ -118,8 +118,7 @@ pub(crate) async fn rename_conversation(
     let title = body.title.trim();
     if !(1..=LONGEST_TITLE).contains(&title.chars().count()) {
         let message = format!("a title has 1 to {LONGEST_TITLE} characters");
-        return Err(ApiError::new(ErrorCode::ValidationFailed, message)
-            .with_details(serde_json::json!({ "field": "title" })));
+        return Err(ApiError::invalid("title", message));
     }
     Ok(web::Json(conversations::rename(&state.store, caller.user.id, *id, title).await?))
 }

@@ -272,8 +272,7 @@ pub(crate) async fn ingest_path(
 ) -> Result<HttpResponse, ApiError> {
     let path = std::path::PathBuf::from(&body.path);
     if !path.is_absolute() {
-        return Err(ApiError::new(ErrorCode::ValidationFailed, "the path must be absolute")
-            .with_details(serde_json::json!({ "field": "path" })));
+        return Err(ApiError::invalid("path", "the path must be absolute"));
     }
     let job = state.system.jobs().enqueue_path(caller.user.id, path).await?;
     trail.note(&caller.user, "logs.ingest", &body.path).await;

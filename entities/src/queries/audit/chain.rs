@@ -60,6 +60,11 @@ fn part(hasher: &mut Sha256, part: Option<&[u8]>) {
     }
 }
 
+/// A hash as hexadecimal digits.
+pub(super) fn hex(hash: &[u8]) -> String {
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// What makes a digest of few possible values tell nothing of them.
 pub(super) fn salt() -> Result<Vec<u8>, StoreError> {
     let mut salt = vec![0; 16];
@@ -136,7 +141,6 @@ impl std::fmt::Display for Breach {
 impl From<Verified> for AuditCheck {
     fn from(found: Verified) -> Self {
         let (head_seq, hash) = found.head;
-        let head_hash = hash.iter().map(|byte| format!("{byte:02x}")).collect();
         Self {
             intact: found.breach.is_none(),
             breach: found.breach.map(|breach| breach.to_string()),
@@ -145,7 +149,7 @@ impl From<Verified> for AuditCheck {
             unchained: found.unchained,
             first_seq: found.first,
             head_seq,
-            head_hash,
+            head_hash: hex(&hash),
         }
     }
 }

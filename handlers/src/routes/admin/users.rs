@@ -123,7 +123,7 @@ pub(crate) async fn delete_user(
     what: web::Query<Inheritance>,
 ) -> Result<web::Json<AccountDeleted>, ApiError> {
     let (heir, now) = (what.transfer_to, Timestamp::now());
-    let (_, gone) = state.identity.delete_account(*id, heir, now).await?;
+    let gone = state.identity.delete_account(*id, heir, now).await?;
     let details = serde_json::json!({ "transfer_to": heir, "gone": gone });
     trail.note_with(&caller.user, "user.delete", *id, details).await;
     Ok(web::Json(gone))
